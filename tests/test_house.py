@@ -1,0 +1,79 @@
+"""What holds the house together: metadata, locks, targets and unfinished work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from unstall.version import VERSION
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+PINNED = re.compile(r"([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[\w.+!]+( ; [^/@]+)?")
+UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|raise NotImplemented" r"Error)\b")
+MACHINE_PATH = re.compile(r"(?<![\w.~)}])/(?:home|opt|root|srv|tmp|Users|work)/")
+
+
+def test_the_version_is_the_same_wherever_it_is_written() -> None:
+    assert PYPROJECT["project"]["version"] == VERSION == metadata.version("unstall")
+
+
+def test_the_core_depends_on_nothing() -> None:
+    assert PYPROJECT["project"]["dependencies"] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_lock_holds_exact_versions_and_no_addresses(lock: Path) -> None:
+    lines = [line.split("#")[0].rstrip() for line in lock.read_text().splitlines()]
+    assert [line for line in lines if line and not PINNED.fullmatch(line)] == []
+    assert "://" not in lock.read_text()
+
+
+def test_the_demo_lock_is_a_part_of_the_dev_lock() -> None:
+    assert _pins("demo") <= _pins("dev")
+
+
+def test_every_declared_requirement_is_locked() -> None:
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    declared = [*project["optional-dependencies"].values(), *groups.values()]
+    names = {_name(entry) for entries in declared for entry in entries if isinstance(entry, str)}
+    assert names <= {pin.split("==")[0] for pin in _pins("dev")}
+
+
+def test_the_makefile_names_no_address_and_no_machine() -> None:
+    text = (ROOT / "Makefile").read_text()
+    assert "://" not in text
+    assert not MACHINE_PATH.search(text)
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", text, re.MULTILINE)) - {"venv"}
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {line.split()[0] for line in shown.stdout.splitlines()[1:]} == targets
+
+
+def test_nothing_is_left_unfinished() -> None:
+    assert [str(path) for path in _sources() if UNFINISHED.search(path.read_text())] == []
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9-]", requirement)[0].lower()
+
+
+def _pins(lock: str) -> set[str]:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+    return set(re.findall(r"^[a-z0-9-]+==[^ \n]+", text, re.MULTILINE))
+
+
+def _sources() -> Iterator[Path]:
+    for folder in ("src", "tests", "reference", "benchmarks"):
+        yield from (ROOT / folder).rglob("*.py")
