@@ -1,0 +1,40 @@
+"""Finds, proves, fixes and prevents event-loop blocking in FastAPI, ASGI and asyncio services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unstall.model.finding import Cause, Finding, Stall
+    from unstall.settings import Settings
+    from unstall.watch.monitor import Monitor, Statistics
+    from unstall.watch.scope import Scope
+
+__all__ = ["Cause", "Finding", "Monitor", "Scope", "Settings", "Stall", "Statistics"]
+
+_HOMES = {
+    "Cause": "unstall.model.finding",
+    "Finding": "unstall.model.finding",
+    "Monitor": "unstall.watch.monitor",
+    "Scope": "unstall.watch.scope",
+    "Settings": "unstall.settings",
+    "Stall": "unstall.model.finding",
+    "Statistics": "unstall.watch.monitor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names load when they are used: `unstall` is imported by every process under `unstall run`."""
+    if name == "__version__":
+        from unstall.version import VERSION
+
+        return VERSION
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unstall' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

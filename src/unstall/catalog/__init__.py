@@ -1,0 +1,1 @@
+"""What blocks a loop, as data."""

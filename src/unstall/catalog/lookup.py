@@ -1,0 +1,26 @@
+"""From the qualified name of an API to the rule that calling it on the loop breaks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def table() -> Mapping[str, str]:
+    """Name to rule code, from `blocking.toml`."""
+    data = tomllib.loads(files(__package__).joinpath("blocking.toml").read_text(encoding="utf-8"))
+    return {name: code for code, row in data.items() for name in row["names"]}
+
+
+def rule_for(api: str) -> str | None:
+    """The code of the row with the longest name that `api` is or lies below; None if there is none."""
+    names = table()
+    name = api
+    while name:
+        if name in names:
+            return names[name]
+        name = name.rpartition(".")[0]
+    return None

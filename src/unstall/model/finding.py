@@ -1,0 +1,173 @@
+"""What is claimed: a stall with its cause, and the finding that a stall is an instance of."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass
+
+from unstall.model.observation import Holder, Request
+
+
+class Cause(enum.StrEnum):
+    """Why the loop could run nothing else."""
+
+    WAITING = "waiting"
+    CPU = "cpu"
+    GIL = "gil"
+    LOCK = "lock"
+    GC = "gc"
+    STARVED = "starved"
+    SATURATED = "saturated"
+    UNKNOWN = "unknown"
+    """Not enough was seen to say."""
+
+
+class Severity(enum.StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Confidence(enum.StrEnum):
+    CERTAIN = "certain"
+    LIKELY = "likely"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The user's line to blame, and the outermost meaningful API called there."""
+
+    file: str
+    line: int
+    function: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One call on the way from the entry to the site."""
+
+    file: str
+    line: int
+    function: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where the loop entered user code."""
+
+    kind: str
+    """route, dependency, middleware, exception handler, lifespan, startup, background task, task,
+    callback."""
+    name: str
+    """`GET /users/{id}` where a request was served, else the function."""
+    function: str
+    """`module:qualname`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One uninterrupted run on the loop, as far as looks can tell."""
+
+    from_ns: int
+    until_ns: int
+    looks: int
+    task: str | None = None
+
+    @property
+    def seen_ns(self) -> int:
+        return self.until_ns - self.from_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """One stall, explained."""
+
+    process: str
+    loop: int
+    from_ns: int
+    until_ns: int
+    cause: Cause
+    because: str
+    """The evidence for the cause, with its values, in one clause."""
+    steps: tuple[Step, ...] = ()
+    site: Site | None = None
+    entry: Entry | None = None
+    reach: tuple[Hop, ...] = ()
+    request: Request | None = None
+    syscall: str | None = None
+    peer: str | None = None
+    holder: Holder | None = None
+    waiting_in_flight: int = 0
+    """Victims that were under way when the loop stalled."""
+    let_in: int = 0
+    """Victims that got in only while the loop caught up."""
+    served_before: int = 0
+    """Requests that had begun before it in its process: 0 while the server starts."""
+    ongoing: bool = False
+
+    @property
+    def held_ns(self) -> int:
+        return self.until_ns - self.from_ns
+
+    @property
+    def victims(self) -> int:
+        return self.waiting_in_flight + self.let_in
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a finding is believed; times in milliseconds."""
+
+    kind: str
+    """reached, measured or proved"""
+    count: int | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    total_ms: float | None = None
+    because: str | None = None
+    syscall: str | None = None
+    peer: str | None = None
+    victims: int | None = None
+    request_id: str | None = None
+    """Of the longest stall."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    summary: str
+    edit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule broken at a site, reached from an entry, with its evidence and its price."""
+
+    code: str
+    title: str
+    severity: Severity
+    confidence: Confidence
+    entry: Entry | None
+    site: Site | None
+    cause: Cause
+    remedy: Remedy
+    reach: tuple[Hop, ...] = ()
+    runs_on: str = "loop"
+    latent: bool = False
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that survive edits above the site: no line number is in them."""
+        entry, site = self.entry, self.site
+        parts = [self.code, str(self.cause)]
+        parts += [entry.kind, entry.name, entry.function] if entry else [""]
+        parts += [site.file, site.function, site.call] if site else [""]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def docs(self) -> str:
+        return f"rules/{self.code}"

@@ -1,0 +1,30 @@
+"""What a run comes to: findings, coverage, and what was not seen."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from unstall.model.finding import Finding, Stall
+from unstall.model.histogram import Histogram
+
+
+class Verdict(enum.StrEnum):
+    CLEAN = "clean"
+    FINDINGS = "findings"
+    NOT_ENOUGH_DATA = "not-enough-data"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    tool: str
+    target: str
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+    startup: tuple[Stall, ...] = ()
+    """Stalls before the first request, while the server started: shown, and not held against it."""
+    lag: Histogram = Histogram()
+    coverage: dict[str, int] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+    """What was not seen, each as a sentence: dropped looks, inactive hooks, cut files."""

@@ -1,0 +1,67 @@
+"""One frozen value with every setting of the watch; flags win over `UNSTALL_*`, that over defaults."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unstall.clock import NS_PER_MS
+from unstall.errors import UsageError
+
+MIN_THRESHOLD_MS = 5.0
+MAX_THRESHOLD_MS = 60_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    threshold_ms: float = 100.0
+    """A loop kept from its work for longer than this has stalled."""
+    root: Path = Path()
+    """Paths are reported relative to this folder; code below it is application code."""
+    keep_stretches: int = 1_000
+    keep_pulses: int = 4_096
+    """Beyond this, pairs of seconds are merged into one: resolution is lost, nothing else."""
+    keep_looks: int = 64
+    """Distinct looks kept for one stretch."""
+
+    @property
+    def threshold_ns(self) -> int:
+        return int(self.threshold_ms * NS_PER_MS)
+
+    @property
+    def interval_ns(self) -> int:
+        """Heartbeats are a fifth of the threshold apart, so a stall is measured to 20 % of it."""
+        return self.threshold_ns // 5
+
+    @property
+    def look_after_ns(self) -> int:
+        """The watchdog looks before the threshold, so that the first word has a stack behind it."""
+        return self.threshold_ns // 2
+
+
+def threshold_of(text: str, name: str) -> float:
+    """Milliseconds from what a user typed for the flag or variable `name`; raises UsageError."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(
+            f"{name} is {text!r}, which is not a number: give milliseconds, for example 100"
+        ) from None
+    if not math.isfinite(value) or not MIN_THRESHOLD_MS <= value <= MAX_THRESHOLD_MS:
+        raise UsageError(
+            f"{name} is {text}, outside {MIN_THRESHOLD_MS:g} to {MAX_THRESHOLD_MS:g}: "
+            "give milliseconds, for example 100"
+        )
+    return value
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `UNSTALL_THRESHOLD_MS` and `UNSTALL_ROOT`; raises UsageError."""
+    threshold = environ.get("UNSTALL_THRESHOLD_MS")
+    return Settings(
+        threshold_ms=threshold_of(threshold, "UNSTALL_THRESHOLD_MS") if threshold else 100.0,
+        root=Path(environ.get("UNSTALL_ROOT") or Path.cwd()).resolve(),
+    )
