@@ -1,0 +1,131 @@
+"""From a stack to the line to blame, the entry the loop came in by, and the calls in between."""
+
+from __future__ import annotations
+
+from unstall.model.finding import Entry, Hop, Site
+from unstall.model.observation import Request
+from unstall.model.place import Frame, Owner, Stack
+
+ENTRIES: tuple[tuple[str, str, str], ...] = (
+    ("fastapi.routing", "run_endpoint_function", "route"),
+    ("fastapi.routing", "get_websocket_app.", "route"),
+    ("fastapi.dependencies.utils", "solve_dependencies", "dependency"),
+    ("fastapi.dependencies.utils", "_solve_generator", "dependency"),
+    ("fastapi.concurrency", "contextmanager_in_threadpool", "dependency"),
+    ("starlette.background", "BackgroundTask.__call__", "background task"),
+    ("starlette._exception_handler", "wrap_app_handling_exceptions.", "exception handler"),
+    ("starlette.middleware.errors", "ServerErrorMiddleware.__call__", "middleware"),
+    ("starlette.middleware.exceptions", "ExceptionMiddleware.__call__", "middleware"),
+    ("starlette.routing", "request_response.", "route"),
+    ("starlette.routing", "websocket_session.", "route"),
+    ("starlette.routing", "Router.lifespan", "lifespan"),
+    ("starlette.routing", "_DefaultLifespan", "lifespan"),
+    ("uvicorn.lifespan.on", "LifespanOn.main", "lifespan"),
+    ("hypercorn.asyncio.lifespan", "Lifespan.handle_lifespan", "lifespan"),
+    ("importlib._bootstrap", "_call_with_frames_removed", "startup"),
+)
+"""Library code that calls user code: module, beginning of the qualified name, kind of entry.
+
+The innermost one above a site names its kind, because middleware lies on every request's stack.
+"""
+
+_MAX_REACH = 12
+
+
+LOOP_MODULES = frozenset(
+    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "unstall.watch.discover"}
+)
+"""Frames between whoever started a loop and the step that it runs."""
+
+
+def step_of(stack: Stack) -> Stack:
+    """The part of a loop thread's stack that belongs to the step: what started the loop is cut off."""
+    frames = stack.frames
+    at = next((n for n, frame in enumerate(frames) if frame.module in LOOP_MODULES), None)
+    if at is None:
+        return stack
+    while at < len(frames) and frames[at].module in LOOP_MODULES:
+        at += 1
+    return Stack(frames[at:], stack.cut)
+
+
+def site_of(stack: Stack) -> Site | None:
+    """The innermost application line and what it calls; without any, the innermost library line."""
+    at = _blamed(stack)
+    if at is None:
+        return None
+    frame = stack.frames[at]
+    return Site(frame.file, frame.line, frame.function, api_of(stack, at))
+
+
+def api_of(stack: Stack, at: int) -> str:
+    """The outermost API called at frame `at`: a qualified call if the line says so, else the frame below.
+
+    `requests.get` is better than `requests.api.get`, and that is better than a local name such as
+    `self.client.get`.
+    """
+    call = stack.frames[at].call
+    below = next((f for f in stack.frames[at + 1 :] if f.owner is not Owner.SELF), None)
+    if below is None or below.file.startswith("<"):
+        return call
+    root = call.partition(".")[0]
+    if call and not call.startswith("with ") and root == below.module.partition(".")[0]:
+        return call
+    return below.dotted
+
+
+def entry_of(stack: Stack, request: Request | None, task: str | None) -> Entry | None:
+    """Where the loop entered the code that is blamed."""
+    at = _blamed(stack)
+    if at is None:
+        return None
+    kind, first = _entered(stack, at)
+    function = f"{first.module}:{first.function}"
+    if request is not None and kind not in ("startup", "lifespan"):
+        return Entry(kind or "task", f"{request.method} {request.route}", function)
+    return Entry(kind or ("task" if task else "callback"), first.function, function)
+
+
+def reach_of(stack: Stack) -> tuple[Hop, ...]:
+    """The application's own calls from the entry to the site, the outermost first."""
+    at = _blamed(stack)
+    if at is None:
+        return ()
+    _, first = _entered(stack, at)
+    start = stack.frames.index(first)
+    hops = [
+        Hop(frame.file, frame.line, frame.function, "")
+        for frame in stack.frames[start:at]
+        if frame.owner is Owner.APP
+    ]
+    return tuple(hops[-_MAX_REACH:])
+
+
+def _blamed(stack: Stack) -> int | None:
+    for wanted in (Owner.APP, Owner.LIBRARY):
+        for at in range(len(stack.frames) - 1, -1, -1):
+            if stack.frames[at].owner is wanted:
+                return at
+    return None
+
+
+def _entered(stack: Stack, at: int) -> tuple[str | None, Frame]:
+    """The kind of entry if library code shows it, and the first frame of the blamed code below it."""
+    for above in range(at - 1, -1, -1):
+        kind = _kind(stack.frames[above])
+        if kind is not None:
+            return kind, _first_of(stack, above + 1, at)
+    return None, _first_of(stack, 0, at)
+
+
+def _kind(frame: Frame) -> str | None:
+    module = frame.module.removeprefix("_frozen_")
+    for home, name, kind in ENTRIES:
+        if module == home and frame.function.startswith(name):
+            return kind
+    return None
+
+
+def _first_of(stack: Stack, start: int, at: int) -> Frame:
+    wanted = stack.frames[at].owner
+    return next(f for f in stack.frames[start : at + 1] if f.owner is wanted)

@@ -1,0 +1,176 @@
+"""Why a stretch was late: one cause, and the evidence for it in a clause.
+
+The doubts come first and are counterfactual: a doubt is the cause only if the stall would have stayed
+under the threshold without it. So nobody is accused of a stall that the system made, and nobody is
+excused for one that would have happened anyway.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from unstall.explain.steps import main_looks, steps_of
+from unstall.model.finding import Cause
+from unstall.model.observation import Stretch, Wait
+from unstall.model.place import Frame, Owner
+
+MOSTLY = 0.5
+"""A share of the stall above which it was mostly that."""
+SMALL_STEPS = 3
+"""Fewer steps than this are not many small ones."""
+
+FUTEX = frozenset({"futex", "futex_waitv"})
+_LOCK_MODULES = frozenset(
+    {"threading", "queue", "concurrent.futures._base", "multiprocessing.synchronize", "asyncio.locks"}
+)
+_LOCK_CALLS = frozenset({"acquire", "wait", "join", "result", "get", "put", "wait_for"})
+
+
+class Diagnosis(NamedTuple):
+    cause: Cause
+    because: str
+    wait: Wait | None = None
+    blames_loop: bool = True
+    """The step on the loop did it; else it only happened to run."""
+
+
+Rule = Callable[[Stretch, int], Diagnosis | None]
+
+
+def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
+    """The first rule of the table that holds; `unknown` if too little was seen for any."""
+    for rule in RULES:
+        diagnosis = rule(stretch, threshold_ns)
+        if diagnosis is not None:
+            return diagnosis
+    return Diagnosis(Cause.UNKNOWN, "the thread's CPU time and system calls could not be read")
+
+
+def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """The whole process was off the processors, seen by the watchdog on itself."""
+    stopped, late = stretch.doubts.stopped_ns, stretch.late_ns
+    if stopped > MOSTLY * late and late - stopped < threshold_ns:
+        return Diagnosis(
+            Cause.STARVED,
+            f"the process did not run at all for {_s(stopped)} of {_s(late)}: stopped or throttled",
+            blames_loop=False,
+        )
+    queued = stretch.doubts.queued_ns or 0
+    if queued > MOSTLY * late and late - queued < threshold_ns:
+        return Diagnosis(
+            Cause.STARVED,
+            f"the loop's thread was ready and queued for a processor for {_s(queued)} of {_s(late)}",
+            blames_loop=False,
+        )
+    return None
+
+
+def collecting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """The garbage collector ran for most of it."""
+    gc, late = stretch.doubts.gc_ns, stretch.late_ns
+    if gc > MOSTLY * late and late - gc < threshold_ns:
+        return Diagnosis(Cause.GC, f"a garbage collection took {_s(gc)} of {_s(late)}")
+    return None
+
+
+def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """The interpreter lock was held without pause: C code on the loop, or another thread."""
+    gil, late = stretch.doubts.gil_ns, stretch.late_ns
+    if gil <= MOSTLY * late:
+        return None
+    holder = stretch.doubts.holder
+    share = _cpu_share(stretch)
+    if holder is not None and (share is None or share < MOSTLY):
+        return Diagnosis(
+            Cause.GIL,
+            f"thread {holder.thread} held the interpreter lock: no other thread got it for {_s(gil)} "
+            f"of {_s(late)}, and it used {_s(holder.cpu_ns)} of CPU meanwhile",
+            blames_loop=False,
+        )
+    if share is not None and share < MOSTLY:
+        return Diagnosis(
+            Cause.GIL,
+            f"no thread got the interpreter lock for {_s(gil)} of {_s(late)}, and the loop's own used "
+            f"{share:.0%} CPU: C code holds the lock while it waits",
+        )
+    return Diagnosis(
+        Cause.GIL,
+        f"one call in C held the interpreter lock: no other thread got it for {_s(gil)} of {_s(late)}",
+    )
+
+
+def many_steps(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """Steps that are short one by one, and together kept the loop."""
+    steps = steps_of(stretch)
+    longest = max((step.seen_ns for step in steps), default=0)
+    if len(steps) >= SMALL_STEPS and longest < max(threshold_ns, MOSTLY * stretch.late_ns):
+        return Diagnosis(
+            Cause.SATURATED,
+            f"at least {len(steps)} steps in a row, the longest seen {_s(longest)}, "
+            f"kept the loop for {_s(stretch.late_ns)}",
+        )
+    return None
+
+
+def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """The thread used little CPU, and was seen in the kernel: a lock's futex, or a wait."""
+    share = _cpu_share(stretch)
+    looks = main_looks(stretch)
+    if share is None or share >= MOSTLY or not looks:
+        return None
+    waits: Counter[Wait] = Counter()
+    for look in looks:
+        if look.wait is not None:
+            waits[look.wait] += look.times
+    if not waits:
+        if any(look.running for look in looks):
+            return None
+        return Diagnosis(
+            Cause.WAITING, f"the loop's thread used {share:.0%} CPU; its system call could not be read"
+        )
+    wait, times = waits.most_common(1)[0]
+    total = sum(look.times for look in looks)
+    seen = f"in {wait.syscall} on {times} of {total} looks, {share:.0%} CPU"
+    if wait.syscall in FUTEX:
+        tip = next(look for look in looks if look.wait == wait).stack.frames[-1]
+        if _is_lock(tip):
+            return Diagnosis(Cause.LOCK, f"the loop's thread was {seen}", wait)
+    on = f" on {wait.peer}" if wait.peer else ""
+    return Diagnosis(Cause.WAITING, f"the loop's thread was {seen}{on}", wait)
+
+
+def computing(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """The thread burnt CPU and let others have the interpreter lock."""
+    share = _cpu_share(stretch)
+    if share is None or share < MOSTLY:
+        return None
+    return Diagnosis(
+        Cause.CPU, f"the loop's thread used {_s(stretch.cpu_ns or 0)} of CPU, {min(share, 1):.0%}"
+    )
+
+
+RULES: tuple[Rule, ...] = (starved, collecting, locked_out, many_steps, waiting, computing)
+
+
+def _cpu_share(stretch: Stretch) -> float | None:
+    """CPU time over the time the thread could have had: what it was queued or stopped is left out."""
+    if stretch.cpu_ns is None:
+        return None
+    had = stretch.until_ns - stretch.last_tick_ns
+    had -= stretch.doubts.stopped_ns + (stretch.doubts.queued_ns or 0)
+    return stretch.cpu_ns / max(had, 1)
+
+
+def _is_lock(tip: Frame) -> bool:
+    """Whether the innermost frame waits for a Python lock, rather than for C code's own condition."""
+    if tip.module in _LOCK_MODULES or tip.call.startswith("with "):
+        return True
+    if tip.call:
+        return tip.call.rpartition(".")[2] in _LOCK_CALLS
+    return tip.owner is Owner.STDLIB
+
+
+def _s(ns: int) -> str:
+    return f"{ns / 1e9:.2f} s" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"

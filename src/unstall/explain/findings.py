@@ -1,0 +1,124 @@
+"""From stalls to findings: the same code at the same site on the same way in is one, with a price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from unstall.catalog.lookup import rule_for
+from unstall.model.finding import (
+    Cause,
+    Confidence,
+    Evidence,
+    Finding,
+    Remedy,
+    Severity,
+    Stall,
+)
+from unstall.rules import BY_CODE
+
+_COMPUTE = frozenset({"US112", "US200", "US201", "US202", "US205", "US206"})
+_OF_CAUSE = {
+    Cause.WAITING: "US100",
+    Cause.LOCK: "US109",
+    Cause.CPU: "US200",
+    Cause.GIL: "US200",
+    Cause.GC: "US901",
+    Cause.STARVED: "US902",
+    Cause.SATURATED: "US903",
+    Cause.UNKNOWN: "US905",
+}
+_WAIT_CALLS = {
+    "wait4": "US107",
+    "waitid": "US107",
+    "fsync": "US106",
+    "fdatasync": "US106",
+    "flock": "US106",
+    "openat": "US106",
+}
+
+def is_startup(stall: Stall) -> bool:
+    """A server that has served nobody yet is starting: importing, connecting, warming up."""
+    return (
+        stall.served_before == 0
+        and stall.entry is not None
+        and stall.entry.kind in ("startup", "lifespan")
+    )
+
+
+def code_of(stall: Stall) -> str:
+    """The rule a stall breaks: by what was called where that fits the cause, else by the cause."""
+    by_cause = _OF_CAUSE[stall.cause]
+    if stall.holder is not None and stall.site is None:
+        return "US904"
+    if stall.cause not in (Cause.WAITING, Cause.LOCK, Cause.CPU, Cause.GIL):
+        return by_cause
+    if stall.entry is not None and stall.entry.kind == "startup":
+        return "US112"
+    by_call = rule_for(stall.site.call) if stall.site else None
+    computes = stall.cause in (Cause.CPU, Cause.GIL)
+    if by_call is not None and (by_call in _COMPUTE) == computes:
+        return by_call
+    if stall.cause is Cause.WAITING:
+        return _WAIT_CALLS.get(stall.syscall or "", by_cause)
+    return by_cause
+
+
+def findings_of(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
+    """Findings with the dearest first: by time stolen, then by victims."""
+    groups: dict[str, tuple[Finding, list[Stall]]] = {}
+    for stall in stalls:
+        finding = _finding(stall)
+        groups.setdefault(finding.fingerprint, (finding, []))[1].append(stall)
+    priced = [_priced(finding, members) for finding, members in groups.values()]
+    return tuple(sorted(priced, key=_price, reverse=True))
+
+
+def _finding(stall: Stall) -> Finding:
+    rule = BY_CODE[code_of(stall)]
+    startup = is_startup(stall)
+    return Finding(
+        code=rule.code,
+        title=rule.title,
+        severity=Severity.NOTE if startup else rule.severity,
+        confidence=Confidence.LIKELY if stall.cause is Cause.UNKNOWN else Confidence.CERTAIN,
+        entry=stall.entry,
+        site=stall.site,
+        cause=stall.cause,
+        remedy=Remedy(rule.remedy),
+        reach=stall.reach,
+    )
+
+
+def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
+    held = sorted(stall.held_ns for stall in stalls)
+    worst = max(stalls, key=lambda stall: stall.held_ns)
+    evidence = Evidence(
+        kind="measured",
+        count=len(held),
+        p50_ms=_ms(_rank(held, 0.50)),
+        p99_ms=_ms(_rank(held, 0.99)),
+        max_ms=_ms(held[-1]),
+        total_ms=_ms(sum(held)),
+        because=worst.because,
+        syscall=worst.syscall,
+        peer=worst.peer,
+        victims=sum(stall.victims for stall in stalls),
+        request_id=worst.request.request_id if worst.request else None,
+    )
+    return Finding(
+        finding.code, finding.title, finding.severity, finding.confidence, finding.entry,
+        worst.site, finding.cause, finding.remedy, worst.reach, evidence=(evidence,),
+    )  # fmt: skip
+
+
+def _price(finding: Finding) -> tuple[float, int]:
+    evidence = finding.evidence[0]
+    return evidence.total_ms or 0.0, evidence.victims or 0
+
+
+def _rank(held: Sequence[int], share: float) -> int:
+    return held[min(len(held) - 1, int(share * len(held)))]
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 1)

@@ -1,0 +1,1 @@
+"""Watches running event loops and writes down what it sees."""

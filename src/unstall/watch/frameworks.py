@@ -1,0 +1,44 @@
+"""Puts `Scope` around every app of a known framework, without a change to the app."""
+
+from __future__ import annotations
+
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from unstall.watch.discover import ImportHooks
+from unstall.watch.scope import ASGIScope, Receive, Send, serve
+
+APPS = (("starlette.applications", "Starlette"),)
+"""Module and class whose `__call__` is the app; FastAPI's class inherits Starlette's."""
+
+
+class Frameworks:
+    """Wraps `__call__` of the classes in `APPS` from `start` to `stop`."""
+
+    def __init__(self, imports: ImportHooks) -> None:
+        self._imports = imports
+        self._wrapped: list[tuple[Any, Any, Any]] = []
+
+    def start(self) -> None:
+        for module, name in APPS:
+            self._imports.when(module, lambda m, name=name: self._wrap(m, name))  # type: ignore[misc]
+
+    def stop(self) -> None:
+        for cls, original, ours in self._wrapped:
+            if cls.__call__ is ours:
+                cls.__call__ = original
+        self._wrapped.clear()
+
+    def _wrap(self, module: ModuleType, name: str) -> None:
+        cls = getattr(module, name, None)
+        if cls is None:
+            return
+        original = cls.__call__
+
+        @wraps(original)
+        async def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> None:
+            await serve(original.__get__(self), scope, receive, send)
+
+        cls.__call__ = __call__
+        self._wrapped.append((cls, original, __call__))

@@ -1,0 +1,116 @@
+"""The part that runs on the loop: a timer that notes when it ran and when it should have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+_CATCH_UP_LIMIT_NS = 2_000_000_000
+_QUIET_TURN_NS = 500_000
+_QUIET_TURNS = 4  # accept, read, parse and start of a request each take a turn of the loop
+
+
+class Late(NamedTuple):
+    """A beat that came late; times in monotonic ns."""
+
+    last_ns: int
+    due_ns: int
+    ran_ns: int
+    cpu_ns: int
+    """CPU time of the loop's thread from `last_ns` to `ran_ns`."""
+    begun: int
+    """Requests begun in this process until `ran_ns`."""
+
+
+class Heartbeat:
+    """Beats on one loop from `start` to `stop`, both called on the loop's own thread.
+
+    `beats`, `due_ns` and the three queues are read by the watchdog from its thread: filled here at one
+    end, emptied there at the other, so neither side needs a lock.
+    """
+
+    __slots__ = (
+        "_begun", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns", "loop",
+        "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns", "failed", "lags", "late",
+        "ran_ns",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval_ns: int,
+        late_after_ns: int,
+        begun: Callable[[], int],
+    ) -> None:
+        self.loop = loop
+        self._interval_ns = interval_ns
+        self._interval_s = interval_ns / 1e9
+        self._late_after_ns = late_after_ns
+        self._begun = begun
+        self._context = contextvars.Context()
+        self._handle: asyncio.Handle | None = None
+        self._quiet = self._turn_ns = 0
+        self.lags: deque[int] = deque(maxlen=10_000)
+        self.late: deque[Late] = deque(maxlen=1_000)
+        self.caught_up: deque[tuple[int, int]] = deque(maxlen=1_000)
+        """For each late beat: `(its ran_ns, requests begun when the loop had caught up)`."""
+        self.beats = 0
+        self.failed: BaseException | None = None
+        self.ran_ns = time.monotonic_ns()
+        self.due_ns = self.ran_ns + interval_ns
+        self.cpu_ns = time.thread_time_ns()
+
+    def start(self) -> None:
+        self.ran_ns = time.monotonic_ns()
+        self.due_ns = self.ran_ns + self._interval_ns
+        self.cpu_ns = time.thread_time_ns()
+        self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
+
+    def stop(self) -> None:
+        """No beat after this one; a stretch under way ends here."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._note(time.monotonic_ns())
+
+    def _beat(self) -> None:
+        try:
+            self._note(time.monotonic_ns())
+            self._handle = self.loop.call_later(
+                self._interval_s, self._beat, context=self._context
+            )
+        except Exception as error:  # the host's loop must not see it; the monitor reports it
+            self._handle = None
+            self.failed = error
+
+    def _note(self, now: int) -> None:
+        lag = now - self.due_ns
+        cpu = time.thread_time_ns()
+        if lag > self._late_after_ns:
+            self.late.append(Late(self.ran_ns, self.due_ns, now, cpu - self.cpu_ns, self._begun()))
+            self._quiet, self._turn_ns = 0, now
+            if self._handle is not None:
+                self.loop.call_soon(self._catch_up, now, context=self._context)
+            else:
+                self.caught_up.append((now, self._begun()))
+        self.lags.append(lag)
+        self.cpu_ns = cpu
+        self.ran_ns = now
+        self.due_ns = now + self._interval_ns
+        self.beats += 1
+
+    def _catch_up(self, late_ns: int) -> None:
+        """Takes a turn of the loop, again and again, until a few turns in a row had nothing to do."""
+        now = time.monotonic_ns()
+        self._quiet = self._quiet + 1 if now - self._turn_ns < _QUIET_TURN_NS else 0
+        self._turn_ns = now
+        if self._quiet >= _QUIET_TURNS or now - late_ns > _CATCH_UP_LIMIT_NS:
+            self.caught_up.append((late_ns, self._begun()))
+        elif self._handle is not None:
+            self.loop.call_soon(self._catch_up, late_ns, context=self._context)
+        else:
+            self.caught_up.append((late_ns, self._begun()))

@@ -1,0 +1,109 @@
+"""Why the watchdog itself came late, kept as a bounded list of doubts.
+
+The watchdog asks to be woken at a moment. When it wakes later, either it was awake and waited for the
+interpreter lock (CPython's take_gil wakes every switch interval, 5 ms by default, so the thread was
+scheduled many times), or it was queued for a processor, or it was not scheduled at all (SIGSTOP, a
+suspended machine, a cgroup throttled).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from typing import NamedTuple
+
+from unstall.model.observation import Doubts, Holder
+from unstall.watch.linux import Schedule, ThreadProbe, cpu_clock_ns
+
+LATE_NS = 10_000_000
+"""Later than the interpreter's switch interval and the timer's slack together."""
+_MIN_HOLDER_SHARE = 0.5
+
+
+class Doubt(NamedTuple):
+    """A span in which the watchdog could not run."""
+
+    from_ns: int
+    until_ns: int
+    stopped: bool
+    """Not scheduled at all; else it waited for the interpreter lock."""
+    holder: Holder | None
+
+
+def was_stopped(
+    late_ns: int, before: Schedule | None, after: Schedule | None, switch_ns: int = 5_000_000
+) -> bool:
+    """Whether the watchdog was off the processors altogether for most of its lateness.
+
+    `switch_ns` is the interpreter's switch interval: whoever waits for the lock wakes once in each.
+    """
+    if before is None or after is None:
+        return False
+    queued = after.queued_ns - before.queued_ns
+    if queued * 2 > late_ns:
+        return True
+    return after.slices - before.slices < late_ns // (4 * switch_ns)
+
+
+class Lateness:
+    """The watchdog's own account; used from the watchdog's thread only."""
+
+    def __init__(self, probe: ThreadProbe) -> None:
+        self._probe = probe
+        self._before = probe.schedule()
+        self._doubts: deque[Doubt] = deque(maxlen=256)
+        self._cpu_of: dict[int, int] = {}
+
+    def slept(self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int]) -> None:
+        """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`."""
+        after = self._probe.schedule()
+        late = woke_ns - asked_ns
+        if late > LATE_NS:
+            stopped = was_stopped(late, self._before, after, int(sys.getswitchinterval() * 1e9))
+            holder = None if stopped else self._holder(late, loop_tids)
+            self._doubts.append(Doubt(asked_ns, woke_ns, stopped, holder))
+        self._before = after
+
+    def remember_threads(self) -> None:
+        """CPU clocks of all threads now, to tell later who ran; called about once a second."""
+        self._cpu_of = {tid: cpu for tid, _, cpu in _clocks()}
+
+    def doubts(self, from_ns: int, until_ns: int) -> Doubts:
+        """What of `from_ns..until_ns` was spent stopped or locked out; GC and queueing are not known here."""
+        gil = stopped = 0
+        holder: Holder | None = None
+        for doubt in self._doubts:
+            overlap = min(doubt.until_ns, until_ns) - max(doubt.from_ns, from_ns)
+            if overlap <= 0:
+                continue
+            if doubt.stopped:
+                stopped += overlap
+            else:
+                gil += overlap
+                if doubt.holder and (holder is None or doubt.holder.cpu_ns > holder.cpu_ns):
+                    holder = doubt.holder
+        return Doubts(gil_ns=gil, stopped_ns=stopped, holder=holder)
+
+    def _holder(self, late_ns: int, loop_tids: frozenset[int]) -> Holder | None:
+        """The thread, no loop's, that burnt the most CPU since the last `remember_threads`."""
+        ran = [
+            (cpu - self._cpu_of.get(tid, 0), tid, name)
+            for tid, name, cpu in _clocks()
+            if tid not in loop_tids
+        ]
+        cpu_ns, _, name = max(ran, default=(0, 0, ""))
+        return Holder(name, cpu_ns) if cpu_ns >= _MIN_HOLDER_SHARE * late_ns else None
+
+
+def _clocks() -> list[tuple[int, str, int]]:
+    clocks = []
+    # The private table, because threading.enumerate() takes a lock that a stuck thread may hold.
+    for thread in list(threading._active.values()):  # type: ignore[attr-defined]
+        tid = thread.native_id
+        if tid is None:
+            continue
+        cpu = cpu_clock_ns(tid)
+        if cpu is not None:
+            clocks.append((tid, thread.name, cpu))
+    return clocks

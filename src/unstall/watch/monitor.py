@@ -1,0 +1,307 @@
+"""The only stateful object a user sees: switch the watch on, read it, switch it off."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from unstall.errors import UsageError
+from unstall.explain.stalls import stall_of
+from unstall.model.finding import Stall
+from unstall.model.observation import Loop, Process, Pulse, Stretch
+from unstall.model.recording import Recording
+from unstall.settings import Settings, from_environment
+from unstall.version import TOOL
+from unstall.watch.discover import Discovery, ImportHooks
+from unstall.watch.frameworks import Frameworks
+from unstall.watch.garbage import Garbage
+from unstall.watch.recorder import Recorder
+from unstall.watch.scope import REQUESTS
+from unstall.watch.stacks import Places, StackReader
+from unstall.watch.subject import Subject
+from unstall.watch.watchdog import Watchdog
+
+Listener = Callable[[Process | Loop | Stretch | Pulse], None]
+"""Is given all that is seen, on the watchdog's thread. One that raises is removed and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a monitor has to say of itself at one moment."""
+
+    running: bool
+    loops: int
+    stalls: int
+    blocked_s: float
+    """Age of the longest stall going on now; 0.0 when no loop is stalled."""
+    requests: int
+    dropped: dict[str, int]
+    inactive: tuple[str, ...]
+    """Hooks that do not work on this system, each with its reason."""
+
+
+class Monitor:
+    """Watches every event loop of this process from `start` to `stop`.
+
+    `on_stall` is called on the watchdog's thread with a stall while it lasts (`ongoing` is true, at the
+    threshold and then at 1, 2, 5, 10, 20, 30 s and every 30 s) and once when it is over. Loops that run
+    already are watched if `start` is called on their thread or through `attach`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        on_stall: Callable[[Stall], None] | None = None,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
+        self.settings = settings or from_environment()
+        self._on_stall = on_stall
+        self._listeners = list(listeners)
+        self._running = False
+        self._lock = threading.RLock()
+        self._imports = ImportHooks()
+        self._discovery = Discovery(self._around, self._imports)
+        self._frameworks = Frameworks(self._imports)
+        self._garbage = Garbage()
+        self._watchdog: Watchdog | None = None
+        self._attached: dict[int, Subject] = {}
+        self._numbers = 0
+        self._stalls = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """A fresh record, for a new monitor and for a forked child."""
+        self._recorder = Recorder(self.settings.keep_stretches, self.settings.keep_pulses)
+        self._process = Process(
+            process=f"{os.getpid()}-{os.urandom(3).hex()}",
+            pid=os.getpid(),
+            started=time.time(),
+            started_ns=time.monotonic_ns(),
+            command=tuple(getattr(sys, "orig_argv", sys.argv)),
+            python=sys.version.split()[0],
+            threshold_ns=self.settings.threshold_ns,
+        )
+
+    # --- switching ----------------------------------------------------------------------------
+
+    def start(self) -> Monitor:
+        """Raises UsageError if another monitor is on: two would blame each other's hooks."""
+        with self._lock:
+            if self._running:
+                return self
+            if _active:
+                raise UsageError(
+                    "a Monitor is already on in this process: stop it before starting another"
+                )
+            _active.add(self)
+            self._running = True
+            self._garbage.start()
+            self._discovery.start()
+            self._frameworks.start()
+            self._imports.start()
+            atexit.register(self.stop)
+        try:
+            self.attach(asyncio.get_running_loop())
+        except RuntimeError:
+            pass  # no loop runs on this thread
+        return self
+
+    def stop(self) -> None:
+        """Restores everything that was patched; what was recorded stays readable."""
+        with self._lock:
+            if not self._running:
+                return
+            self._running = False
+            self._imports.stop()
+            self._discovery.stop()
+            self._frameworks.stop()
+            self._garbage.stop()
+            atexit.unregister(self.stop)
+            watchdog, self._watchdog = self._watchdog, None
+        for subject in list(self._attached.values()):
+            self._stop_heartbeat(subject)
+        if watchdog is not None:
+            watchdog.stop()
+        self._attached.clear()
+        _active.discard(self)
+
+    def __enter__(self) -> Monitor:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        """Safe from any thread, at any time."""
+        now = time.monotonic_ns()
+        watchdog = self._watchdog
+        subjects = watchdog.subjects() if watchdog else []
+        return Statistics(
+            running=self._running,
+            loops=len(subjects),
+            stalls=self._stalls,
+            blocked_s=max((s.blocked_ns(now) for s in subjects), default=0) / 1e9,
+            requests=REQUESTS.begun,
+            dropped=self._recorder.dropped(),
+            inactive=self._process.inactive,
+        )
+
+    def recording(self) -> Recording:
+        return self._recorder.snapshot(self._process, TOOL)
+
+    # --- loops --------------------------------------------------------------------------------
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Watches a loop that runs already, from whichever thread; a second call changes nothing."""
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._enter(loop)
+        else:
+            loop.call_soon_threadsafe(self._enter, loop)
+
+    @contextmanager
+    def _around(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        self._enter(loop)
+        try:
+            yield
+        finally:
+            self._leave(loop)
+
+    def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with self._lock:
+                known = self._attached.get(id(loop))
+                if not self._running or (known is not None and not known.ended):
+                    return
+                watchdog = self._watchdog or self._new_watchdog()
+                self._numbers += 1
+                subject = Subject(self._process.process, self._numbers, loop, self.settings)
+                self._attached[id(loop)] = subject
+            subject.heartbeat.start()
+            watchdog.add(subject)
+        except Exception as error:
+            self._failed(error)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with self._lock:
+                subject = self._attached.pop(id(loop), None)
+                watchdog = self._watchdog
+            if subject is None:
+                return
+            subject.heartbeat.stop()
+            if watchdog is not None:
+                watchdog.remove(subject)
+        except Exception as error:
+            self._failed(error)
+
+    @staticmethod
+    def _stop_heartbeat(subject: Subject) -> None:
+        """From any thread: the timer belongs to the loop's."""
+        subject.ended = True
+        if subject.ident == threading.get_ident():
+            subject.heartbeat.stop()
+            return
+        try:
+            subject.heartbeat.loop.call_soon_threadsafe(subject.heartbeat.stop)
+        except RuntimeError:
+            return  # the loop is closed, and its timers with it
+
+    # --- from the watchdog --------------------------------------------------------------------
+
+    def _new_watchdog(self) -> Watchdog:
+        self._watchdog = Watchdog(
+            StackReader(Places(self.settings.root)),
+            self._garbage,
+            self._write,
+            self._failed,
+            self._ready,
+        )
+        self._watchdog.start()
+        return self._watchdog
+
+    def _ready(self, inactive: tuple[str, ...]) -> None:
+        self._process = replace(self._process, inactive=inactive)
+        self._tell(self._process)
+
+    def _write(self, entry: Loop | Stretch | Pulse) -> None:
+        match entry:
+            case Stretch():
+                if not entry.ongoing:
+                    self._stalls += 1
+                    self._recorder.stretch(entry)
+                if self._on_stall is not None:
+                    self._call(self._on_stall, stall_of(entry, self.settings.threshold_ns))
+            case Pulse():
+                self._recorder.pulse(entry)
+            case Loop():
+                self._recorder.loop(entry)
+        self._tell(entry)
+
+    def _tell(self, entry: Process | Loop | Stretch | Pulse) -> None:
+        for listener in list(self._listeners):
+            if not self._call(listener, entry):
+                self._listeners.remove(listener)
+
+    def _call(self, hook: Callable[[Any], None], value: Any) -> bool:
+        try:
+            hook(value)
+        except Exception as error:
+            if hook is self._on_stall:
+                self._on_stall = None
+            self._recorder.lost(f"listener removed after {type(error).__name__}")
+            return False
+        return True
+
+    def _failed(self, error: BaseException) -> None:
+        self._recorder.lost(f"internal {type(error).__name__}")
+
+    # --- fork ---------------------------------------------------------------------------------
+
+    def _after_fork(self) -> None:
+        """In the child: one thread is left, the watchdog's is not, and its files name the parent."""
+        self._lock = threading.RLock()
+        if not self._running:
+            return
+        here = threading.get_ident()
+        mine = [s for s in self._attached.values() if s.ident == here and not s.ended]
+        self._watchdog = None
+        self._attached.clear()
+        self._begin()
+        for subject in mine:  # the child goes on running the loop it was forked from
+            subject.heartbeat.stop()
+            self._enter(subject.heartbeat.loop)
+
+
+_active: weakref.WeakSet[Monitor] = weakref.WeakSet()
+
+
+def _in_forked_child() -> None:
+    REQUESTS.under_way.clear()
+    for monitor in list(_active):
+        monitor._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

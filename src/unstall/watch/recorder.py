@@ -1,0 +1,84 @@
+"""Keeps what the watch saw in bounded memory, and counts what it had to let go."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
+from unstall.model.recording import Recording
+
+
+class Recorder:
+    """Filled by the watchdog, read by anybody."""
+
+    def __init__(self, keep_stretches: int, keep_pulses: int) -> None:
+        self._keep_stretches = keep_stretches
+        self._keep_pulses = keep_pulses
+        self._lock = threading.Lock()
+        self._loops: list[Loop] = []
+        self._stretches: list[Stretch] = []
+        self._pulses: list[Pulse] = []
+        self._dropped: Counter[str] = Counter()
+
+    def loop(self, loop: Loop) -> None:
+        with self._lock:
+            self._loops.append(loop)
+
+    def stretch(self, stretch: Stretch) -> None:
+        """Past the bound the shortest stall kept makes room, or the new one is not kept."""
+        with self._lock:
+            if stretch.dropped_looks:
+                self._dropped["looks"] += stretch.dropped_looks
+            self._stretches.append(stretch)
+            if len(self._stretches) > self._keep_stretches:
+                shortest = min(range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns)
+                del self._stretches[shortest]
+                self._dropped["stalls"] += 1
+
+    def pulse(self, pulse: Pulse) -> None:
+        with self._lock:
+            self._pulses.append(pulse)
+            if len(self._pulses) > self._keep_pulses:
+                self._pulses = merge_neighbours(self._pulses)
+
+    def lost(self, what: str, times: int = 1) -> None:
+        with self._lock:
+            self._dropped[what] += times
+
+    def dropped(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._dropped)
+
+    def snapshot(self, process: Process, tool: str) -> Recording:
+        with self._lock:
+            return Recording(
+                tool,
+                (process,),
+                tuple(self._loops),
+                tuple(self._stretches),
+                tuple(self._pulses),
+                (Losses(process.process, dict(self._dropped)),),
+            )
+
+
+def merge_neighbours(pulses: list[Pulse]) -> list[Pulse]:
+    """Pairs of pulses of one loop that follow each other become one; nothing but resolution is lost."""
+    merged: list[Pulse] = []
+    half: dict[tuple[str, int], int] = {}
+    for pulse in pulses:
+        key = (pulse.process, pulse.loop)
+        if key in half:
+            at = half.pop(key)
+            first = merged[at]
+            merged[at] = replace(
+                first,
+                until_ns=pulse.until_ns,
+                lag=first.lag + pulse.lag,
+                requests=first.requests + pulse.requests,
+            )
+        else:
+            half[key] = len(merged)
+            merged.append(pulse)
+    return merged

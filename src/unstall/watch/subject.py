@@ -1,0 +1,282 @@
+"""One watched loop as its watchdog sees it: healthy, late, or late for so long that it is said aloud."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import NamedTuple
+
+from unstall.model.histogram import HistogramBuilder
+from unstall.model.observation import Doubts, Look, Loop, Pulse, Stretch
+from unstall.settings import Settings
+from unstall.watch.garbage import Garbage
+from unstall.watch.heartbeat import Heartbeat, Late
+from unstall.watch.lateness import Lateness
+from unstall.watch.linux import ThreadProbe
+from unstall.watch.scope import REQUESTS, Served, request_of_frame, request_of_task
+from unstall.watch.stacks import Glimpse, StackReader, current_frame, glimpse_of
+
+_FIRST_PAUSE_NS = 10_000_000
+_LONGEST_PAUSE_NS = 250_000_000
+_PATIENCE_NS = 3_000_000_000
+"""How long a finished stretch waits for the loop to catch up before it is written down."""
+
+ANNOUNCE_AT_S = (1, 2, 5, 10, 20, 30)
+_THEN_EVERY_S = 30
+
+_LOOP_MODULES = frozenset(
+    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "uvloop", "unstall.watch.discover"}
+)
+"""Frames between whoever started a loop and a callback it runs."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A stretch while it lasts."""
+
+    due_ns: int
+    in_flight: int
+    looks: list[Look] = field(default_factory=list)
+    taken: int = 0
+    dropped: int = 0
+    said: int = 0
+
+
+class _Seen(NamedTuple):
+    """What `glimpse` took in."""
+
+    at_ns: int
+    due_ns: int
+    beats: int
+    glimpse: Glimpse
+    step: int
+    task: str | None
+    served: Served | None
+    in_flight: int
+
+
+class Subject:
+    """Attached and detached on the loop's thread; everything else is called by the watchdog."""
+
+    def __init__(
+        self, process: str, number: int, loop: asyncio.AbstractEventLoop, settings: Settings
+    ) -> None:
+        thread = threading.current_thread()
+        self.ident = threading.get_ident()
+        self.tid = threading.get_native_id()
+        self.loop = Loop(process, number, _name_of(type(loop)), thread.name)
+        self.ended = False
+        self.probe = ThreadProbe(self.tid)
+        self.heartbeat = Heartbeat(
+            loop, settings.interval_ns, settings.threshold_ns, lambda: REQUESTS.begun
+        )
+        self._asyncio_loop = loop
+        self._settings = settings
+        self._seen: _Seen | None = None
+        self._open: _Open | None = None
+        self._unfinished: list[tuple[Late, _Open | None]] = []
+        self._queued_before = self._queued_ns()
+        self._pulse_from_ns = self.heartbeat.ran_ns
+        self._pulse_begun = REQUESTS.begun
+
+    def next_check_ns(self, now: int) -> int:
+        """Nanoseconds from now until a look may be due."""
+        if self._open is not None:
+            pause = _FIRST_PAUSE_NS << min(self._open.taken // 16, 5)
+            return min(pause, _LONGEST_PAUSE_NS)
+        if self._unfinished:
+            return _FIRST_PAUSE_NS
+        ahead = self.heartbeat.due_ns + self._settings.look_after_ns - now
+        return max(ahead, self._settings.interval_ns // 4)
+
+    def glimpse(self, now: int) -> None:
+        """Takes in what a late loop is doing, before anything lets go of the interpreter lock.
+
+        A call in C that held the lock has just handed it over at its end: the next chance is too late.
+        """
+        self._seen = None
+        beat = self.heartbeat
+        if self.ended or now - beat.due_ns <= self._settings.look_after_ns:
+            return
+        if not self._asyncio_loop.is_running():
+            self.ended = True  # it was left without our knowledge
+            return
+        frame = current_frame(self.ident)
+        if frame is None:
+            return
+        task = asyncio.current_task(self._asyncio_loop)
+        served = request_of_frame(frame) or (request_of_task(task) if task is not None else None)
+        self._seen = _Seen(
+            now, beat.due_ns, beat.beats, glimpse_of(frame),
+            id(task) if task is not None else _callback_of(frame),
+            getattr(task.get_coro(), "__qualname__", None) if task is not None else None,
+            served, len(REQUESTS.under_way),
+        )  # fmt: skip
+
+    def check(
+        self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage
+    ) -> Iterator[Stretch]:
+        """The stretches that ended since the last check, and the one going on when it is time to say so."""
+        beat = self.heartbeat
+        beats, due = beat.beats, beat.due_ns
+        if self._seen is not None:
+            self._look(self._seen, reader)
+        self._close(due)
+        if self._open is None:
+            self._queued_before = self._queued_ns()
+        yield from self._finished(now, lateness, garbage)
+        ongoing = self._open
+        if ongoing is not None and self._should_say(ongoing, now) and beat.beats == beats:
+            cpu = self.probe.cpu_ns()
+            late = Late(beat.ran_ns, due, now, (cpu or 0) - beat.cpu_ns, REQUESTS.begun)
+            stretch = self._stretch(late, ongoing, lateness, garbage)
+            known_cpu = None if cpu is None else stretch.cpu_ns
+            yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
+
+    def pulse(self, now: int) -> Pulse:
+        """The numbers since the last pulse."""
+        builder = HistogramBuilder()
+        lags = self.heartbeat.lags
+        while lags:
+            builder.add(lags.popleft())
+        begun = REQUESTS.begun
+        pulse = Pulse(
+            self.loop.process, self.loop.loop, self._pulse_from_ns, now,
+            builder.freeze(), begun - self._pulse_begun,
+        )  # fmt: skip
+        self._pulse_from_ns, self._pulse_begun = now, begun
+        return pulse
+
+    def blocked_ns(self, now: int) -> int:
+        """Age of the stall going on now, 0 when there is none."""
+        late = now - self.heartbeat.due_ns
+        return late if late > self._settings.threshold_ns and not self.ended else 0
+
+    def close(self) -> None:
+        self.probe.close()
+
+    # --- one look -----------------------------------------------------------------------------
+
+    def _look(self, seen: _Seen, reader: StackReader) -> None:
+        at = self.probe.look() if self.heartbeat.beats == seen.beats else None
+        if self.heartbeat.beats != seen.beats:
+            at = None  # the loop went on meanwhile: this is another moment
+        if self._open is None:
+            self._open = _Open(seen.due_ns, seen.in_flight)
+        self._open.taken += 1
+        look = Look(
+            seen.at_ns, seen.at_ns, seen.step, reader.read(seen.glimpse),
+            task=seen.task,
+            wait=at.wait if at else None,
+            running=at.running if at else False,
+            request=seen.served.describe() if seen.served else None,
+        )  # fmt: skip
+        self._keep(self._open, look)
+
+    def _keep(self, ongoing: _Open, look: Look) -> None:
+        if ongoing.looks:
+            last = ongoing.looks[-1]
+            if replace(look, first_ns=last.first_ns, last_ns=last.last_ns, times=last.times) == last:
+                ongoing.looks[-1] = replace(last, last_ns=look.last_ns, times=last.times + 1)
+                return
+        if len(ongoing.looks) < self._settings.keep_looks:
+            ongoing.looks.append(look)
+        else:
+            ongoing.dropped += 1
+
+    # --- the end of a stretch -----------------------------------------------------------------
+
+    def _close(self, due: int) -> None:
+        """Beats came since: what was open belongs to a late beat, or was never a stall."""
+        while self.heartbeat.late:
+            beat = self.heartbeat.late.popleft()
+            mine = self._open if self._open and self._open.due_ns == beat.due_ns else None
+            self._unfinished.append((beat, mine))
+        if self._open is not None and self._open.due_ns != due:
+            self._open = None
+
+    def _finished(self, now: int, lateness: Lateness, garbage: Garbage) -> Iterator[Stretch]:
+        if not self._unfinished:
+            return
+        caught_up = dict(list(self.heartbeat.caught_up))
+        waiting: list[tuple[Late, _Open | None]] = []
+        for beat, ongoing in self._unfinished:
+            begun = caught_up.get(beat.ran_ns)
+            if begun is None and now - beat.ran_ns < _PATIENCE_NS and not self.ended:
+                waiting.append((beat, ongoing))
+                continue
+            stretch = self._stretch(beat, ongoing, lateness, garbage)
+            yield replace(stretch, let_in=max(0, (begun or beat.begun) - beat.begun))
+        self._unfinished = waiting
+        if not waiting:
+            self.heartbeat.caught_up.clear()
+
+    def _stretch(
+        self, beat: Late, ongoing: _Open | None, lateness: Lateness, garbage: Garbage
+    ) -> Stretch:
+        doubts = lateness.doubts(beat.last_ns, beat.ran_ns)
+        queued, before = self._queued_ns(), self._queued_before
+        return Stretch(
+            process=self.loop.process,
+            loop=self.loop.loop,
+            thread=self.loop.thread,
+            last_tick_ns=beat.last_ns,
+            due_ns=beat.due_ns,
+            until_ns=beat.ran_ns,
+            cpu_ns=beat.cpu_ns,
+            doubts=Doubts(
+                gil_ns=doubts.gil_ns,
+                stopped_ns=doubts.stopped_ns,
+                gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns),
+                queued_ns=None if queued is None or before is None else queued - before,
+                holder=doubts.holder,
+            ),
+            looks=tuple(ongoing.looks) if ongoing else (),
+            dropped_looks=ongoing.dropped if ongoing else 0,
+            in_flight=ongoing.in_flight if ongoing else 0,
+            served_before=beat.begun,
+        )
+
+    def _should_say(self, ongoing: _Open, now: int) -> bool:
+        late = now - ongoing.due_ns
+        if late < self._settings.threshold_ns or not ongoing.looks:
+            return False
+        due_words = 1 + _announcements(late)
+        if due_words > ongoing.said:
+            ongoing.said = due_words
+            return True
+        return False
+
+    def _queued_ns(self) -> int | None:
+        schedule = self.probe.schedule()
+        return schedule.queued_ns if schedule else None
+
+
+def _announcements(late_ns: int) -> int:
+    """How many times a stall of this age should have been repeated."""
+    seconds = late_ns / 1e9
+    listed = sum(1 for at in ANNOUNCE_AT_S if seconds >= at)
+    return listed + max(0, int(seconds - ANNOUNCE_AT_S[-1]) // _THEN_EVERY_S)
+
+
+def _callback_of(frame: FrameType) -> int:
+    """A number for the bare callback that runs, by its outermost frame; 0 when the loop is idle."""
+    callback: FrameType | None = None
+    at: FrameType | None = frame
+    while at is not None and _module(at) not in _LOOP_MODULES:
+        callback, at = at, at.f_back
+    idle = callback is None or _module(callback) == "selectors" or at is None
+    return 0 if idle else id(callback)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _name_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
