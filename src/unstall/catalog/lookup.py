@@ -9,10 +9,20 @@ from importlib.resources import files
 
 
 @cache
+def _rows() -> Mapping[str, Mapping[str, list[str]]]:
+    return tomllib.loads(files(__package__).joinpath("blocking.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def table() -> Mapping[str, str]:
     """Name to rule code, from `blocking.toml`."""
-    data = tomllib.loads(files(__package__).joinpath("blocking.toml").read_text(encoding="utf-8"))
-    return {name: code for code, row in data.items() for name in row["names"]}
+    return {name: code for code, row in _rows().items() for name in row["names"]}
+
+
+@cache
+def methods() -> Mapping[str, str]:
+    """Method name to the rule that calling it likely breaks when C code then waits on a peer."""
+    return {name: code for code, row in _rows().items() for name in row.get("methods", ())}
 
 
 def rule_for(api: str) -> str | None:

@@ -12,10 +12,16 @@ ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("fastapi.dependencies.utils", "solve_dependencies", "dependency"),
     ("fastapi.dependencies.utils", "_solve_generator", "dependency"),
     ("fastapi.concurrency", "contextmanager_in_threadpool", "dependency"),
+    ("fastapi.concurrency", "_asynccontextmanager_with_shielded_exit", "dependency"),
+    ("fastapi.routing", "get_request_handler.", "route"),
+    ("fastapi.routing", "request_response.", "route"),
+    ("fastapi.routing", "websocket_session.", "route"),
     ("starlette.background", "BackgroundTask.__call__", "background task"),
     ("starlette._exception_handler", "wrap_app_handling_exceptions.", "exception handler"),
+    ("starlette.middleware.base", "BaseHTTPMiddleware.__call__", "middleware"),
     ("starlette.middleware.errors", "ServerErrorMiddleware.__call__", "middleware"),
     ("starlette.middleware.exceptions", "ExceptionMiddleware.__call__", "middleware"),
+    ("starlette.responses", "StreamingResponse.", "route"),
     ("starlette.routing", "request_response.", "route"),
     ("starlette.routing", "websocket_session.", "route"),
     ("starlette.routing", "Router.lifespan", "lifespan"),
@@ -58,6 +64,11 @@ def site_of(stack: Stack) -> Site | None:
     return Site(frame.file, frame.line, frame.function, api_of(stack, at))
 
 
+def is_native(stack: Stack) -> bool:
+    """Whether the blamed frame is the innermost, so that what it calls is C code."""
+    return bool(stack.frames) and _blamed(stack) == len(stack.frames) - 1
+
+
 def api_of(stack: Stack, at: int) -> str:
     """The outermost API called at frame `at`: a qualified call if the line says so, else the frame below.
 
@@ -66,8 +77,10 @@ def api_of(stack: Stack, at: int) -> str:
     """
     call = stack.frames[at].call
     below = next((f for f in stack.frames[at + 1 :] if f.owner is not Owner.SELF), None)
-    if below is None or below.file.startswith("<"):
+    if below is None:
         return call
+    if below.file.startswith("<"):
+        return call or ("import" if _is_import(below) else "")
     root = call.partition(".")[0]
     if call and not call.startswith("with ") and root == below.module.partition(".")[0]:
         return call
@@ -79,7 +92,8 @@ def entry_of(stack: Stack, request: Request | None, task: str | None) -> Entry |
     at = _blamed(stack)
     if at is None:
         return None
-    kind, first = _entered(stack, at)
+    kind, start = _entered(stack, at)
+    first = stack.frames[start]
     function = f"{first.module}:{first.function}"
     if request is not None and kind not in ("startup", "lifespan"):
         return Entry(kind or "task", f"{request.method} {request.route}", function)
@@ -91,8 +105,7 @@ def reach_of(stack: Stack) -> tuple[Hop, ...]:
     at = _blamed(stack)
     if at is None:
         return ()
-    _, first = _entered(stack, at)
-    start = stack.frames.index(first)
+    _, start = _entered(stack, at)
     hops = [
         Hop(frame.file, frame.line, frame.function, "")
         for frame in stack.frames[start:at]
@@ -109,13 +122,18 @@ def _blamed(stack: Stack) -> int | None:
     return None
 
 
-def _entered(stack: Stack, at: int) -> tuple[str | None, Frame]:
-    """The kind of entry if library code shows it, and the first frame of the blamed code below it."""
+def _entered(stack: Stack, at: int) -> tuple[str | None, int]:
+    """The kind of entry if library code shows it, and where the blamed code below it begins."""
     for above in range(at - 1, -1, -1):
         kind = _kind(stack.frames[above])
         if kind is not None:
             return kind, _first_of(stack, above + 1, at)
     return None, _first_of(stack, 0, at)
+
+
+def _is_import(frame: Frame) -> bool:
+    """An import statement has no call in its line; what runs it has."""
+    return frame.module in ("importlib._bootstrap", "_frozen_importlib")
 
 
 def _kind(frame: Frame) -> str | None:
@@ -126,6 +144,6 @@ def _kind(frame: Frame) -> str | None:
     return None
 
 
-def _first_of(stack: Stack, start: int, at: int) -> Frame:
+def _first_of(stack: Stack, start: int, at: int) -> int:
     wanted = stack.frames[at].owner
-    return next(f for f in stack.frames[start : at + 1] if f.owner is wanted)
+    return next(n for n in range(start, at + 1) if stack.frames[n].owner is wanted)

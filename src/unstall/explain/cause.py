@@ -23,7 +23,13 @@ SMALL_STEPS = 3
 
 FUTEX = frozenset({"futex", "futex_waitv"})
 _LOCK_MODULES = frozenset(
-    {"threading", "queue", "concurrent.futures._base", "multiprocessing.synchronize", "asyncio.locks"}
+    {
+        "threading",
+        "queue",
+        "concurrent.futures._base",
+        "multiprocessing.synchronize",
+        "asyncio.locks",
+    }
 )
 _LOCK_CALLS = frozenset({"acquire", "wait", "join", "result", "get", "put", "wait_for"})
 
@@ -45,7 +51,7 @@ def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
         diagnosis = rule(stretch, threshold_ns)
         if diagnosis is not None:
             return diagnosis
-    return Diagnosis(Cause.UNKNOWN, "the thread's CPU time and system calls could not be read")
+    return Diagnosis(Cause.UNKNOWN, _what_is_missing(stretch))
 
 
 def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
@@ -104,11 +110,12 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
 def many_steps(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """Steps that are short one by one, and together kept the loop."""
     steps = steps_of(stretch)
-    longest = max((step.seen_ns for step in steps), default=0)
-    if len(steps) >= SMALL_STEPS and longest < max(threshold_ns, MOSTLY * stretch.late_ns):
+    # Of a step seen once only the gap between looks is known, not how much of the gap it filled.
+    longest = max((step.seen_ns for step in steps if step.looks > 1), default=0)
+    if len(steps) >= SMALL_STEPS and longest < threshold_ns:
         return Diagnosis(
             Cause.SATURATED,
-            f"at least {len(steps)} steps in a row, the longest seen {_s(longest)}, "
+            f"at least {len(steps)} steps in a row, none seen for longer than {_s(threshold_ns)}, "
             f"kept the loop for {_s(stretch.late_ns)}",
         )
     return None
@@ -128,7 +135,8 @@ def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         if any(look.running for look in looks):
             return None
         return Diagnosis(
-            Cause.WAITING, f"the loop's thread used {share:.0%} CPU; its system call could not be read"
+            Cause.WAITING,
+            f"the loop's thread used {share:.0%} CPU; its system call could not be read",
         )
     wait, times = waits.most_common(1)[0]
     total = sum(look.times for look in looks)
@@ -152,6 +160,14 @@ def computing(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
 
 
 RULES: tuple[Rule, ...] = (starved, collecting, locked_out, many_steps, waiting, computing)
+
+
+def _what_is_missing(stretch: Stretch) -> str:
+    share = _cpu_share(stretch)
+    if share is None:
+        return "the CPU time of the loop's thread could not be read"
+    used = f"the loop's thread used {share:.0%} CPU"
+    return f"{used}, and was seen outside system calls" if stretch.looks else f"{used}, unseen"
 
 
 def _cpu_share(stretch: Stretch) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from unstall.catalog.lookup import rule_for
+from unstall.catalog.lookup import methods, rule_for
 from unstall.model.finding import (
     Cause,
     Confidence,
@@ -36,6 +36,7 @@ _WAIT_CALLS = {
     "openat": "US106",
 }
 
+
 def is_startup(stall: Stall) -> bool:
     """A server that has served nobody yet is starting: importing, connecting, warming up."""
     return (
@@ -58,9 +59,27 @@ def code_of(stall: Stall) -> str:
     computes = stall.cause in (Cause.CPU, Cause.GIL)
     if by_call is not None and (by_call in _COMPUTE) == computes:
         return by_call
+    if is_likely(stall):
+        return methods()[_method(stall)]
     if stall.cause is Cause.WAITING:
         return _WAIT_CALLS.get(stall.syscall or "", by_cause)
     return by_cause
+
+
+def is_likely(stall: Stall) -> bool:
+    """Whether the rule rests on a method's name: C code called by it was seen to wait on a peer."""
+    return (
+        stall.cause is Cause.WAITING
+        and stall.native
+        and stall.peer is not None
+        and _method(stall) in methods()
+        and rule_for(stall.site.call if stall.site else "") is None
+    )
+
+
+def _method(stall: Stall) -> str:
+    _, dot, method = (stall.site.call if stall.site else "").rpartition(".")
+    return method if dot else ""
 
 
 def findings_of(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
@@ -76,11 +95,12 @@ def findings_of(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
 def _finding(stall: Stall) -> Finding:
     rule = BY_CODE[code_of(stall)]
     startup = is_startup(stall)
+    unsure = stall.cause is Cause.UNKNOWN or is_likely(stall)
     return Finding(
         code=rule.code,
         title=rule.title,
         severity=Severity.NOTE if startup else rule.severity,
-        confidence=Confidence.LIKELY if stall.cause is Cause.UNKNOWN else Confidence.CERTAIN,
+        confidence=Confidence.LIKELY if unsure else Confidence.CERTAIN,
         entry=stall.entry,
         site=stall.site,
         cause=stall.cause,
@@ -95,8 +115,8 @@ def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
     evidence = Evidence(
         kind="measured",
         count=len(held),
-        p50_ms=_ms(_rank(held, 0.50)),
-        p99_ms=_ms(_rank(held, 0.99)),
+        p50_ms=_ms(_percentile(held, 50)),
+        p99_ms=_ms(_percentile(held, 99)),
         max_ms=_ms(held[-1]),
         total_ms=_ms(sum(held)),
         because=worst.because,
@@ -116,8 +136,9 @@ def _price(finding: Finding) -> tuple[float, int]:
     return evidence.total_ms or 0.0, evidence.victims or 0
 
 
-def _rank(held: Sequence[int], share: float) -> int:
-    return held[min(len(held) - 1, int(share * len(held)))]
+def _percentile(held: Sequence[int], percent: int) -> int:
+    """Nearest rank, as histograms have it: of two stalls the median is the shorter one."""
+    return held[-(-percent * len(held) // 100) - 1]
 
 
 def _ms(ns: int) -> float:

@@ -24,7 +24,7 @@ def steps_of(stretch: Stretch) -> tuple[Step, ...]:
     ends = [looks[0].first_ns for _, looks in groups[1:]] + [stretch.until_ns]
     # Before the first look nobody saw, but a late first step began when the heartbeat was kept from
     # running, unless others were seen in between.
-    begins = [stretch.due_ns] + ends[:-1]
+    begins = [stretch.due_ns, *ends[:-1]]
     return tuple(
         Step(begin, end, sum(look.times for look in looks), looks[0].task)
         for (_, looks), begin, end in zip(groups, begins, ends, strict=True)

@@ -38,7 +38,9 @@ def load(cls: type[T], data: Any) -> T:
 
     Raises KeyError, TypeError or ValueError when it does not describe one.
     """
-    return _reader(cls)(data)  # type: ignore[no-any-return]
+    hint: Any = cls  # the cache asks for a Hashable, which `type[T]` does not promise to be
+    value: T = _reader(hint)(data)
+    return value
 
 
 def _default(field: Field[Any]) -> Any:
@@ -55,13 +57,15 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
         return lambda data: None if data is None else inner(data)
     if origin is tuple and args[-1] is Ellipsis:
         item = _reader(args[0])
-        return lambda data: tuple(item(entry) for entry in data)
+        return lambda data: tuple(item(entry) for entry in _expect(list, data))
     if origin is tuple:
         items = [_reader(arg) for arg in args]
-        return lambda data: tuple(read(entry) for read, entry in zip(items, data, strict=True))
+        return lambda data: tuple(
+            read(entry) for read, entry in zip(items, _expect(list, data), strict=True)
+        )
     if origin is dict:
         value = _reader(args[1])
-        return lambda data: {str(key): value(entry) for key, entry in data.items()}
+        return lambda data: {str(key): value(entry) for key, entry in _expect(dict, data).items()}
     if is_dataclass(hint):
         return _dataclass_reader(hint)
     if hint is Any:
@@ -76,12 +80,18 @@ def _dataclass_reader(cls: Any) -> Callable[[Any], Any]:
     readers = {f.name: _reader(hints[f.name]) for f in fields(cls)}
 
     def read(data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            raise TypeError(f"{cls.__name__} is an object, not {type(data).__name__}")
+        _expect(dict, data)
         known = {name: readers[name](data[name]) for name in readers if name in data}
         return cls(**known)  # a missing field without a default raises TypeError
 
     return read
+
+
+def _expect(kind: type, data: Any) -> Any:
+    """A string is a sequence too, and would be taken apart where a list is meant."""
+    if not isinstance(data, kind):
+        raise TypeError(f"expected {kind.__name__}, found {type(data).__name__}")
+    return data
 
 
 def _scalar_reader(cls: type) -> Callable[[Any], Any]:

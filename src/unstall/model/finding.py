@@ -97,6 +97,8 @@ class Stall:
     entry: Entry | None = None
     reach: tuple[Hop, ...] = ()
     request: Request | None = None
+    native: bool = False
+    """The site called C code: no Python frame lay below it."""
     syscall: str | None = None
     peer: str | None = None
     holder: Holder | None = None

@@ -65,7 +65,15 @@ class Recording:
         kept: dict[type[Entry], list[Any]] = {kind: [] for kind in KINDS.values()}
         for entry in entries:
             kept[type(entry)].append(entry)
-        return cls(tool, *(tuple(kept[kind]) for kind in KINDS.values()), tuple(flaws))
+        return cls(
+            tool=tool,
+            processes=tuple(kept[Process]),
+            loops=tuple(kept[Loop]),
+            stretches=tuple(kept[Stretch]),
+            pulses=tuple(kept[Pulse]),
+            losses=tuple(kept[Losses]),
+            flaws=tuple(flaws),
+        )
 
     def entries(self) -> Iterator[Entry]:
         yield from self.processes
@@ -97,8 +105,7 @@ def read(path: Path) -> Recording:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise RecordingError(
-            f"{path} cannot be read ({error.strerror or error}): "
-            "give the file that --record wrote"
+            f"{path} cannot be read ({error.strerror or error}): give the file that --record wrote"
         ) from None
     lines = text.splitlines()
     tool = _tool_of(path, lines[0] if lines else "")
@@ -129,8 +136,7 @@ def _tool_of(path: Path, first: str) -> str:
     except (ValueError, TypeError, KeyError):
         seen = repr(first[:40]) if first else "nothing"
         raise RecordingError(
-            f"{path} is not a recording: it begins with {seen}; "
-            "give the file that --record wrote"
+            f"{path} is not a recording: it begins with {seen}; give the file that --record wrote"
         ) from None
     if version > VERSION:
         raise NewerRecording(

@@ -15,6 +15,16 @@ class Verdict(enum.StrEnum):
     NOT_ENOUGH_DATA = "not-enough-data"
 
 
+class WitnessVerdict(enum.StrEnum):
+    """What bystanders felt during a run."""
+
+    ISOLATED = "isolated"
+    """Nothing: whatever was slow stayed with those who asked for it."""
+    DEGRADED = "degraded"
+    FROZEN = "frozen"
+    NOT_ENOUGH_DATA = "not-enough-data"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     tool: str

@@ -23,13 +23,14 @@ Around = Callable[[Any], AbstractContextManager[None]]
 class ImportHooks(importlib.abc.MetaPathFinder):
     """Calls a hook once a module has been imported; at once if it has been already."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[BaseException], None] = lambda _: None) -> None:
+        self._failed = failed
         self._hooks: dict[str, list[Hook]] = {}
         self._busy: set[str] = set()
 
     def when(self, module: str, hook: Hook) -> None:
         if module in sys.modules:
-            hook(sys.modules[module])
+            self._fire([hook], sys.modules[module])
         else:
             self._hooks.setdefault(module, []).append(hook)
 
@@ -55,16 +56,24 @@ class ImportHooks(importlib.abc.MetaPathFinder):
         finally:
             self._busy.discard(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._hooks.pop(fullname))
+            hooks = self._hooks.pop(fullname)
+            spec.loader = _Loader(spec.loader, lambda module: self._fire(hooks, module))
         return spec
+
+    def _fire(self, hooks: list[Hook], module: ModuleType) -> None:
+        for hook in hooks:
+            try:
+                hook(module)
+            except Exception as error:  # the host's import has succeeded, and stays so
+                self._failed(error)
 
 
 class _Loader(importlib.abc.Loader):
-    """The real loader, and the hooks after it."""
+    """The real loader, and what follows it."""
 
-    def __init__(self, inner: Any, hooks: list[Hook]) -> None:
+    def __init__(self, inner: Any, loaded: Hook) -> None:
         self._inner = inner
-        self._hooks = hooks
+        self._loaded = loaded
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._inner.create_module(spec)  # type: ignore[no-any-return]
@@ -75,8 +84,7 @@ class _Loader(importlib.abc.Loader):
             spec.loader = self._inner
         module.__loader__ = self._inner
         self._inner.exec_module(module)
-        for hook in self._hooks:
-            hook(module)
+        self._loaded(module)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -80,9 +80,7 @@ class Heartbeat:
     def _beat(self) -> None:
         try:
             self._note(time.monotonic_ns())
-            self._handle = self.loop.call_later(
-                self._interval_s, self._beat, context=self._context
-            )
+            self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
         except Exception as error:  # the host's loop must not see it; the monitor reports it
             self._handle = None
             self.failed = error

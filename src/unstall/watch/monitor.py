@@ -70,7 +70,7 @@ class Monitor:
         self._listeners = list(listeners)
         self._running = False
         self._lock = threading.RLock()
-        self._imports = ImportHooks()
+        self._imports = ImportHooks(self._failed)
         self._discovery = Discovery(self._around, self._imports)
         self._frameworks = Frameworks(self._imports)
         self._garbage = Garbage()
@@ -251,8 +251,9 @@ class Monitor:
                 if not entry.ongoing:
                     self._stalls += 1
                     self._recorder.stretch(entry)
-                if self._on_stall is not None:
-                    self._call(self._on_stall, stall_of(entry, self.settings.threshold_ns))
+                hook = self._on_stall
+                if hook and not self._call(hook, stall_of(entry, self.settings.threshold_ns)):
+                    self._on_stall = None
             case Pulse():
                 self._recorder.pulse(entry)
             case Loop():
@@ -268,8 +269,6 @@ class Monitor:
         try:
             hook(value)
         except Exception as error:
-            if hook is self._on_stall:
-                self._on_stall = None
             self._recorder.lost(f"listener removed after {type(error).__name__}")
             return False
         return True

@@ -33,7 +33,9 @@ class Recorder:
                 self._dropped["looks"] += stretch.dropped_looks
             self._stretches.append(stretch)
             if len(self._stretches) > self._keep_stretches:
-                shortest = min(range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns)
+                shortest = min(
+                    range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns
+                )
                 del self._stretches[shortest]
                 self._dropped["stalls"] += 1
 

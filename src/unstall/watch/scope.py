@@ -111,7 +111,9 @@ async def serve(app: ASGIApp, scope: ASGIScope, receive: Receive, send: Send) ->
         await app(scope, receive, send)
         return
     unstall_request = REQUESTS.enter(scope)
-    scope[_KEY] = unstall_request.number  # not the object: it holds the scope, and a cycle costs the GC
+    scope[_KEY] = (
+        unstall_request.number
+    )  # not the object: it holds the scope, and a cycle costs the GC
     before = _current.get()
     _current.set(unstall_request)
     try:

@@ -40,7 +40,9 @@ def _failures(tid: int, ident: int) -> list[str]:
     if sys._current_frames().get(ident) is None:
         failures.append("stacks: sys._current_frames() does not show another thread")
     if sys.platform != "linux":
-        failures.append(f"thread states: {sys.platform} has no /proc, causes rest on CPU time alone")
+        failures.append(
+            f"thread states: {sys.platform} has no /proc, causes rest on CPU time alone"
+        )
         return failures
     probe = ThreadProbe(tid)
     failures += probe.inactive

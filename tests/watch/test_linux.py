@@ -1,0 +1,188 @@
+"""What the kernel says of a thread that certainly does one thing."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from unstall.model.observation import Wait
+from unstall.watch.lateness import was_stopped
+from unstall.watch.linux import Schedule, ThreadProbe, cpu_clock_ns, peer_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@contextmanager
+def thread_that(does: Callable[[], object]) -> Iterator[ThreadProbe]:
+    known = threading.Event()
+    tid = 0
+
+    def body() -> None:
+        nonlocal tid
+        tid = threading.get_native_id()
+        known.set()
+        does()
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    known.wait()
+    probe = ThreadProbe(tid)
+    try:
+        yield probe
+    finally:
+        thread.join()
+        probe.close()
+
+
+def wait_seen(probe: ThreadProbe, syscall: str) -> Wait | None:
+    """The first wait in one of those system calls that the probe sees, None after a second."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        look = probe.look()
+        if look and look.wait and look.wait.syscall in syscall.split():
+            return look.wait
+        time.sleep(0.002)
+    return None
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+        with near, far:
+            yield near, far
+
+
+def text_of(peer: tuple[str, int]) -> str:
+    return f"{peer[0]}:{peer[1]}"
+
+
+def test_a_read_from_a_socket_is_named_with_its_peer(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = connection
+    with thread_that(lambda: near.recv(1)) as probe:
+        wait = wait_seen(probe, "recvfrom")
+        far.send(b"x")
+    assert wait == Wait("recvfrom", near.fileno(), text_of(near.getpeername()))
+
+
+@pytest.mark.parametrize("how", ["poll", "select"])
+def test_a_poll_on_one_descriptor_is_named_with_its_peer(
+    connection: tuple[socket.socket, socket.socket], how: str
+) -> None:
+    near, far = connection
+
+    def poll() -> None:
+        if how == "select":
+            select.select([near], [], [])
+            return
+        poller = select.poll()
+        poller.register(near, select.POLLIN)
+        poller.poll()
+
+    with thread_that(poll) as probe:
+        wait = wait_seen(probe, "poll ppoll select pselect6")
+        far.send(b"x")
+    assert wait is not None
+    assert wait.peer == text_of(near.getpeername())
+
+
+def test_a_poll_on_two_descriptors_names_no_peer(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = connection
+
+    def poll() -> None:
+        select.select([near, far], [], [])
+
+    with thread_that(poll) as probe:
+        wait = wait_seen(probe, "select pselect6")
+        far.send(b"x")
+    assert wait is not None
+    assert wait.peer is None
+
+
+def test_a_lock_is_a_futex() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    with thread_that(lock.acquire) as probe:
+        wait = wait_seen(probe, "futex")
+        lock.release()
+    assert wait == Wait("futex")
+
+
+def test_a_wait_for_a_pipe_names_the_pipe() -> None:
+    reading, writing = os.pipe()
+    with thread_that(lambda: os.read(reading, 1)) as probe:
+        wait = wait_seen(probe, "read")
+        os.write(writing, b"x")
+    os.close(reading)
+    os.close(writing)
+    assert wait == Wait("read", reading, "pipe")
+
+
+def test_a_unix_socket_is_named_by_its_path(tmp_path: object) -> None:
+    path = f"{tmp_path}/s"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as near:
+        server.bind(path)
+        server.listen()
+        near.connect(path)
+        assert peer_of(near.fileno()) == path
+
+
+def test_looking_at_a_socket_does_not_change_it(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    near, _ = connection
+    socket.setdefaulttimeout(5)
+    try:
+        before = os.get_blocking(near.fileno())
+        peer_of(near.fileno())
+        assert os.get_blocking(near.fileno()) is before is True
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_a_thread_that_has_ended_is_no_crash() -> None:
+    with thread_that(lambda: None) as probe:
+        pass
+    ended = ThreadProbe(threading.get_native_id())
+    ended.close()
+    assert probe.look() is None
+    assert probe.schedule() is None
+    assert cpu_clock_ns(2**22 - 1) is None
+
+
+def test_a_closed_descriptor_has_no_peer() -> None:
+    assert peer_of(10_000) is None
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "queued_ms", "slices", "stopped"),
+    [
+        (500, 0, 100, False),  # woke once per switch interval: waited for the interpreter lock
+        (500, 0, 2, True),  # hardly scheduled: SIGSTOP, a throttled cgroup
+        (500, 400, 100, True),  # ready, and queued behind others
+        (12, 0, 1, False),  # too short to tell: nobody is excused
+    ],
+)
+def test_the_watchdog_tells_a_stop_from_a_lock(
+    late_ms: int, queued_ms: int, slices: int, stopped: bool
+) -> None:
+    before = Schedule(0, 0, 0)
+    after = Schedule(0, queued_ms * 1_000_000, slices)
+    assert was_stopped(late_ms * 1_000_000, before, after) is stopped
+
+
+def test_without_scheduler_statistics_nobody_is_excused() -> None:
+    assert was_stopped(500_000_000, None, None) is False

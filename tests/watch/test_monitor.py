@@ -1,0 +1,234 @@
+"""The monitor as a user switches it on: what it sees, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import starlette.applications
+import uvloop
+
+from unstall.errors import UsageError
+from unstall.model.finding import Cause, Stall
+from unstall.model.observation import Process, Pulse, Stretch
+from unstall.settings import Settings
+from unstall.watch.monitor import Monitor
+
+SETTINGS = Settings(threshold_ms=60, root=Path.cwd())
+LONG_S = 0.25
+RUNNERS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+
+
+def hooks() -> tuple[Any, ...]:
+    return (
+        asyncio.BaseEventLoop.__dict__["run_forever"],
+        uvloop.Loop.__dict__.get("run_forever"),
+        starlette.applications.Starlette.__call__,
+        tuple(gc.callbacks),
+        tuple(sys.meta_path),
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_patched() -> Iterator[None]:
+    before = hooks()
+    yield
+    assert hooks() == before
+    assert not [t for t in threading.enumerate() if t.name.startswith("unstall")]
+
+
+async def blocks_once(seconds: float = LONG_S) -> None:
+    await asyncio.sleep(0.1)
+    time.sleep(seconds)
+    await asyncio.sleep(0.1)
+
+
+def accusing(stalls: list[Stall]) -> list[Stall]:
+    """Without the stalls of a machine that is out of processors."""
+    return [stall for stall in stalls if not stall.ongoing and stall.cause is not Cause.STARVED]
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_stall_is_told_while_it_lasts_and_once_more_when_it_is_over(
+    run: Callable[..., None],
+) -> None:
+    told: list[tuple[bool, int]] = []
+
+    def tell(stall: Stall) -> None:
+        told.append((stall.ongoing, time.monotonic_ns()))
+
+    ended = 0
+
+    async def main() -> None:
+        nonlocal ended
+        await asyncio.sleep(0.1)
+        time.sleep(0.5)
+        ended = time.monotonic_ns()
+        await asyncio.sleep(0.1)
+
+    with Monitor(SETTINGS, on_stall=tell):
+        run(main())
+    assert [ongoing for ongoing, _ in told][:2] == [True, False]
+    assert told[0][1] < ended < told[1][1]
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_loop_on_another_thread_is_watched_on_that_thread(run: Callable[..., None]) -> None:
+    stalls: list[Stall] = []
+    with Monitor(SETTINGS, on_stall=stalls.append) as monitor:
+        thread = threading.Thread(target=lambda: run(blocks_once()), name="portal")
+        thread.start()
+        thread.join()
+    assert [loop.thread for loop in monitor.recording().loops] == ["portal"] * len(
+        monitor.recording().loops
+    )
+    (stall,) = accusing(stalls)
+    assert stall.site is not None
+    assert stall.site.function == "blocks_once"
+    assert stall.site.call == "time.sleep"
+
+
+def test_two_loops_at_once_are_told_apart() -> None:
+    stalls: list[Stall] = []
+
+    async def idles() -> None:
+        await asyncio.sleep(0.1 + LONG_S + 0.1)
+
+    with Monitor(SETTINGS, on_stall=stalls.append):
+        threads = [
+            threading.Thread(target=lambda work=work: asyncio.run(work()))  # type: ignore[misc]
+            for work in (blocks_once, idles)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len({stall.loop for stall in accusing(stalls)}) == 1
+
+
+def test_a_loop_that_runs_already_is_watched_from_the_start_call_on() -> None:
+    stalls: list[Stall] = []
+
+    async def main() -> None:
+        monitor = Monitor(SETTINGS, on_stall=stalls.append).start()
+        await blocks_once()
+        monitor.stop()
+
+    asyncio.run(main())
+    assert [stall.site.function for stall in accusing(stalls) if stall.site] == ["blocks_once"]
+
+
+def test_a_loop_that_runs_on_another_thread_can_be_attached() -> None:
+    stalls: list[Stall] = []
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with Monitor(SETTINGS, on_stall=stalls.append) as monitor:
+        monitor.attach(loop)
+        asyncio.run_coroutine_threadsafe(blocks_once(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+    loop.close()
+    assert len(accusing(stalls)) == 1
+
+
+def test_a_clean_loop_is_silent() -> None:
+    stalls: list[Stall] = []
+
+    async def main() -> None:
+        await asyncio.gather(*(asyncio.sleep(0.3) for _ in range(100)))
+        await asyncio.to_thread(time.sleep, 0.3)
+
+    with Monitor(SETTINGS, on_stall=stalls.append) as monitor:
+        asyncio.run(main())
+    assert accusing(stalls) == []
+    assert sum(pulse.lag.count for pulse in monitor.recording().pulses) > 0
+
+
+def test_a_second_monitor_in_one_process_is_refused() -> None:
+    with Monitor(SETTINGS), pytest.raises(UsageError, match="already on"):
+        Monitor(SETTINGS).start()
+
+
+def test_start_and_stop_may_be_called_twice() -> None:
+    monitor = Monitor(SETTINGS)
+    assert monitor.start() is monitor.start()
+    monitor.stop()
+    monitor.stop()
+    assert not monitor.statistics().running
+
+
+def test_a_callback_that_raises_is_removed_and_counted_and_the_host_goes_on() -> None:
+    def explode(_: object) -> None:
+        raise RuntimeError("a user's own mistake")
+
+    with Monitor(SETTINGS, on_stall=explode, listeners=(explode,)) as monitor:
+        asyncio.run(blocks_once())
+    assert monitor.statistics().dropped == {"listener removed after RuntimeError": 2}
+    assert len(monitor.recording().stretches) >= 1
+
+
+def test_listeners_get_the_process_its_loops_its_pulses_and_its_stretches() -> None:
+    seen: list[object] = []
+    with Monitor(SETTINGS, listeners=(seen.append,)):
+        asyncio.run(blocks_once())
+    assert isinstance(seen[0], Process)
+    assert {type(entry) for entry in seen} >= {Process, Stretch, Pulse}
+
+
+def test_statistics_show_the_stall_that_goes_on_now() -> None:
+    seen: list[float] = []
+    with Monitor(SETTINGS) as monitor:
+        timer = threading.Timer(
+            0.1 + LONG_S / 2, lambda: seen.append(monitor.statistics().blocked_s)
+        )
+        timer.start()
+        asyncio.run(blocks_once(LONG_S * 2))
+        timer.join()
+        assert monitor.statistics().blocked_s == 0.0
+    assert seen[0] > 0.0
+
+
+def _stalls_in_child(queue: Any, monitor: Monitor) -> None:
+    asyncio.run(blocks_once())
+    time.sleep(0.2)
+    recording = monitor.recording()
+    queue.put((os.getpid(), recording.processes[0].pid, len(recording.stretches)))
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that is what is tested
+def test_a_forked_child_is_watched_as_a_process_of_its_own() -> None:
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with Monitor(SETTINGS) as monitor:
+        asyncio.run(blocks_once())  # so that the parent's watchdog runs when it forks
+        child = context.Process(target=_stalls_in_child, args=(queue, monitor))
+        child.start()
+        pid, recorded_pid, stretches = queue.get(timeout=20)
+        child.join()
+        assert monitor.recording().processes[0].pid == os.getpid()
+    assert pid == recorded_pid == child.pid
+    assert stretches >= 1
+
+
+def test_thousands_of_short_loops_leave_no_open_files_behind() -> None:
+    async def nothing() -> None:
+        pass
+
+    with Monitor(SETTINGS):
+        asyncio.run(nothing())
+        time.sleep(0.1)
+        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        for _ in range(200):
+            asyncio.run(nothing())
+        time.sleep(0.2)
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before + 4

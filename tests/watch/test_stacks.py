@@ -1,0 +1,134 @@
+"""From frames to stacks: whose file, which line, which call, and nothing of the host touched."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+import pytest
+
+from unstall.model.place import Owner, Stack
+from unstall.watch import stacks
+from unstall.watch.stacks import Places, StackReader, glimpse_of
+
+HERE = Path(__file__).resolve()
+ROOT = HERE.parents[2]
+
+
+def read(frame: FrameType | None) -> Stack:
+    assert frame is not None
+    return StackReader(Places(ROOT)).read(glimpse_of(frame))
+
+
+def stack_here() -> Stack:
+    return read(sys._getframe(1))
+
+
+class Probe:
+    """Calls back from inside a call, so that the caller's line is in the middle of it."""
+
+    seen: Stack
+
+    def look(self, *_: object) -> bool:
+        self.seen = read(sys._getframe(1))
+        return True
+
+    def __enter__(self) -> None:
+        self.seen = read(sys._getframe(1))
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_frame_has_its_file_below_the_root_its_line_and_its_qualified_name() -> None:
+    frame = stack_here().frames[-1]
+    assert frame.file == "tests/watch/test_stacks.py"
+    assert (
+        frame.function == "test_a_frame_has_its_file_below_the_root_its_line_and_its_qualified_name"
+    )
+    assert "stack_here()" in HERE.read_text().splitlines()[frame.line - 1]
+    assert frame.owner is Owner.APP
+
+
+def test_a_call_is_named_as_its_line_says_and_without_its_arguments() -> None:
+    probe = Probe()
+    probe.look("a secret", 42)
+    assert probe.seen.frames[-1].call == "probe.look"
+
+
+def test_a_call_on_more_than_one_line_is_named() -> None:
+    probe = Probe()
+    probe.look(
+        "a",
+    )
+    assert probe.seen.frames[-1].call == "probe.look"
+
+
+def test_a_context_that_is_entered_is_named_as_such() -> None:
+    probe = Probe()
+    with probe:
+        pass
+    assert probe.seen.frames[-1].call == "with probe"
+
+
+def test_a_module_under_another_name_is_named_by_its_own() -> None:
+    assert stacks._qualified("j.loads", {"j": json}) == "json.loads"
+
+
+def test_a_function_imported_by_name_is_qualified() -> None:
+    assert stacks._qualified("loads", {"loads": json.loads}) == "json.loads"
+
+
+def test_a_local_name_stays_as_it_is_written() -> None:
+    assert stacks._qualified("cursor.execute", {}) == "cursor.execute"
+
+
+def test_no_attribute_hook_of_the_host_is_run() -> None:
+    class Lazy(ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError(f"{name} was read")
+
+    class Proxy:
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError(f"{name} was read")
+
+    lazy = Lazy("lazy_module")
+    assert stacks._qualified("lazy.call", {"lazy": lazy}) == "lazy_module.call"
+    assert stacks._qualified("proxy.call", {"proxy": Proxy()}) == "proxy.call"
+
+
+@pytest.mark.parametrize(
+    ("file", "owner"),
+    [
+        (str(ROOT / "app" / "main.py"), Owner.APP),
+        (str(ROOT / ".venv/lib/python3.11/site-packages/fastapi/routing.py"), Owner.LIBRARY),
+        ("/somewhere/else/helpers.py", Owner.APP),
+        (threading.__file__, Owner.STDLIB),
+        (stacks.__file__, Owner.SELF),
+        ("<frozen importlib._bootstrap>", Owner.STDLIB),
+        ("<string>", Owner.LIBRARY),
+        (str(ROOT / "src/unstall/_reference/incident/app.py"), Owner.APP),
+    ],
+)
+def test_every_file_has_one_owner(file: str, owner: Owner) -> None:
+    assert Places(ROOT).locate(file)[1] is owner
+
+
+def test_a_very_deep_stack_keeps_its_inner_end_and_says_how_much_was_cut() -> None:
+    def deeper(depth: int) -> Stack:
+        return deeper(depth - 1) if depth else stack_here()
+
+    stack = deeper(200)
+    assert len(stack.frames) == stacks.MAX_FRAMES
+    assert stack.cut > 100
+    assert stack.frames[-1].function.endswith("deeper")
+
+
+def test_equal_stacks_are_one_object() -> None:
+    reader = StackReader(Places(ROOT))
+    glimpses = [glimpse_of(sys._getframe()) for _ in range(2)]
+    first, second = (reader.read(glimpse) for glimpse in glimpses)
+    assert first is second
