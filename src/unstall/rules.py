@@ -22,7 +22,7 @@ RULES: tuple[Rule, ...] = (
     Rule("US101", "sleep", "a synchronous sleep on the event loop",
          "await asyncio.sleep(…) instead"),
     Rule("US102", "http", "a synchronous HTTP call on the event loop",
-         "use one shared httpx2.AsyncClient with a time-out, or a bounded lane for a client you cannot change"),
+         "one shared httpx2.AsyncClient with a time-out, or a bounded lane for a client you cannot change"),
     Rule("US103", "database", "a synchronous database call on the event loop",
          "use the driver's asynchronous twin (psycopg AsyncConnection, SQLAlchemy AsyncSession, asyncpg), "
          "or make the route a plain def"),

@@ -105,7 +105,7 @@ def test_two_loops_at_once_are_told_apart() -> None:
 
     with Monitor(SETTINGS, on_stall=stalls.append):
         threads = [
-            threading.Thread(target=lambda work=work: asyncio.run(work()))  # type: ignore[misc]
+            threading.Thread(target=lambda work=work: asyncio.run(work()))
             for work in (blocks_once, idles)
         ]
         for thread in threads:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unstall.watch import scope as subject
 from unstall.watch.scope import REQUESTS, Scope, request_of_frame, request_of_task, route_template
 
 
@@ -115,10 +114,10 @@ def test_a_served_request_leaves_no_reference_cycle_behind() -> None:
     try:
         scopes = [http() for _ in range(10)]
         for each in scopes:
-            coroutine = subject.serve(nothing, each, nothing, nothing)
+            served = Scope(nothing)(each, nothing, nothing)
             with pytest.raises(StopIteration):
-                coroutine.send(None)
-        del scopes, each, coroutine
+                served.send(None)
+        del scopes, each, served
         assert gc.collect() == 0
     finally:
         gc.enable()

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from unstall.watch.discover import ImportHooks
-from unstall.watch.scope import ASGIScope, Receive, Send, serve
+from unstall.watch.scope import registered
 
 APPS = (("starlette.applications", "Starlette"),)
 """Module and class whose `__call__` is the app; FastAPI's class inherits Starlette's."""
@@ -36,9 +36,6 @@ class Frameworks:
             return
         original = cls.__call__
 
-        @wraps(original)
-        async def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> None:
-            await serve(original.__get__(self), scope, receive, send)
-
-        cls.__call__ = __call__
-        self._wrapped.append((cls, original, __call__))
+        ours = wraps(original)(registered(original))
+        cls.__call__ = ours
+        self._wrapped.append((cls, original, ours))

@@ -11,7 +11,7 @@ import contextvars
 import gc
 import itertools
 import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from types import CodeType, FrameType
 from typing import Any
 
@@ -95,42 +95,52 @@ _current: contextvars.ContextVar[Served | None] = contextvars.ContextVar(
 )
 
 
+Call = Callable[[Any, ASGIScope, Receive, Send], Awaitable[None]]
+Registered = Callable[[Any, ASGIScope, Receive, Send], Coroutine[Any, Any, None]]
+
+
+def registered(call: Call) -> Registered:
+    """The `__call__` of an ASGI app, with its requests registered; one coroutine, for it is on every path.
+
+    A scope that is registered already, and any that is no request, passes through.
+    """
+
+    async def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or _KEY in scope:
+            await call(self, scope, receive, send)
+            return
+        unstall_request = REQUESTS.enter(scope)
+        scope[_KEY] = unstall_request.number  # not the object, which holds the scope: a cycle costs GC
+        before = _current.get()
+        _current.set(unstall_request)
+        try:
+            await call(self, scope, receive, send)
+        finally:
+            _current.set(before)  # servers reuse one context for every request of a connection
+            REQUESTS.leave(unstall_request)
+
+    return __call__
+
+
 class Scope:
     """Pure ASGI middleware that marks the request a task works for."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        await serve(self.app, scope, receive, send)
+    @registered
+    def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self.app(scope, receive, send)
 
 
-async def serve(app: ASGIApp, scope: ASGIScope, receive: Receive, send: Send) -> None:
-    """`app(scope, receive, send)`, registered; a scope that is registered already passes through."""
-    if scope["type"] not in ("http", "websocket") or _KEY in scope:
-        await app(scope, receive, send)
-        return
-    unstall_request = REQUESTS.enter(scope)
-    scope[_KEY] = (
-        unstall_request.number
-    )  # not the object: it holds the scope, and a cycle costs the GC
-    before = _current.get()
-    _current.set(unstall_request)
-    try:
-        await app(scope, receive, send)
-    finally:
-        _current.set(before)  # servers reuse one context for every request of a connection
-        REQUESTS.leave(unstall_request)
-
-
-_SERVE_CODE: CodeType = serve.__code__
+_REGISTERED_CODE: CodeType = registered(Scope.__call__).__code__
 
 
 def request_of_frame(innermost: FrameType) -> Served | None:
-    """The request whose `serve` is on this stack."""
+    """The request whose registered call is on this stack."""
     frame: FrameType | None = innermost
     while frame is not None:
-        if frame.f_code is _SERVE_CODE:
+        if frame.f_code is _REGISTERED_CODE:
             served = frame.f_locals.get("unstall_request")
             return served if isinstance(served, Served) else None
         frame = frame.f_back
