@@ -1,0 +1,1 @@
+"""One blocking call in one async dependency, and how it stops a whole service."""
