@@ -163,6 +163,18 @@ def test_a_thread_that_has_ended_is_no_crash() -> None:
     assert cpu_clock_ns(2**22 - 1) is None
 
 
+def test_a_probe_does_not_close_what_became_of_its_files() -> None:
+    probe = ThreadProbe(threading.get_native_id())
+    ours = list(probe._files.values())
+    for file in ours:
+        os.close(file)
+    theirs = os.pipe()
+    assert set(theirs) & set(ours)
+    probe.close()
+    for file in theirs:
+        os.close(file)  # raises if it is closed already
+
+
 def test_a_closed_descriptor_has_no_peer() -> None:
     assert peer_of(10_000) is None
 

@@ -220,6 +220,27 @@ def test_a_forked_child_is_watched_as_a_process_of_its_own() -> None:
     assert stretches >= 1
 
 
+def _waits_without_a_loop(queue: Any, monitor: Monitor) -> None:
+    time.sleep(LONG_S * 2)
+    queue.put(len(monitor.recording().stretches))
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that is what is tested
+def test_a_pool_worker_forked_from_a_running_loop_is_not_accused_of_standing_still() -> None:
+    async def main(monitor: Monitor) -> int:
+        await asyncio.sleep(0.1)
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=_waits_without_a_loop, args=(queue, monitor))
+        worker.start()
+        stretches = await asyncio.to_thread(queue.get, timeout=20)
+        worker.join()
+        return int(stretches)
+
+    with Monitor(SETTINGS) as monitor:
+        assert asyncio.run(main(monitor)) == 0
+
+
 def test_thousands_of_short_loops_leave_no_open_files_behind() -> None:
     async def nothing() -> None:
         pass

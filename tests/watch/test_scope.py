@@ -54,6 +54,18 @@ def test_an_app_inside_an_app_is_one_request() -> None:
     assert REQUESTS.begun == begun + 1
 
 
+def test_an_open_websocket_begins_and_is_no_victim_in_waiting() -> None:
+    during: list[int] = []
+
+    async def app(*_: Any) -> None:
+        during.append(len(REQUESTS.under_way))
+
+    begun = REQUESTS.begun
+    serve(app, {"type": "websocket", "path": "/ws", "headers": []})
+    assert during == [0]
+    assert REQUESTS.begun == begun + 1
+
+
 def test_lifespan_is_no_request() -> None:
     begun = REQUESTS.begun
     serve(nothing, {"type": "lifespan"})

@@ -60,6 +60,7 @@ class ThreadProbe:
     def __init__(self, tid: int) -> None:
         self._tid = tid
         self._files: dict[str, int] = {}
+        self._inodes: dict[int, int] = {}
         self.inactive: list[str] = []
         for name in ("syscall", "schedstat"):
             try:
@@ -69,6 +70,7 @@ class ThreadProbe:
                 self.inactive.append(f"/proc/self/task/*/{name}: {error.strerror}")
             else:
                 self._files[name] = file
+                self._inodes[file] = os.fstat(file).st_ino
         if self.cpu_ns() is None:
             self.inactive.append("per-thread CPU clock: not readable on this system")
 
@@ -98,7 +100,12 @@ class ThreadProbe:
 
     def close(self) -> None:
         for file in self._files.values():
-            os.close(file)
+            try:
+                # A host that turned itself into a daemon has closed our files and may use their numbers.
+                if os.fstat(file).st_ino == self._inodes[file]:
+                    os.close(file)
+            except OSError:
+                continue
         self._files.clear()
 
     def _read(self, name: str) -> bytes:

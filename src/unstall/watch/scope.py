@@ -68,7 +68,11 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
 
 
 class Requests:
-    """The requests of one process: those under way, and how many ever began."""
+    """The requests of one process: those under way, and how many ever began.
+
+    WebSockets begin and are named like requests, and are not under way: an open one mostly waits for
+    its client, and would be counted as a victim of every stall.
+    """
 
     __slots__ = ("_numbers", "begun", "under_way")
 
@@ -79,7 +83,9 @@ class Requests:
 
     def enter(self, scope: ASGIScope) -> Served:
         number = self.begun = next(self._numbers)
-        served = self.under_way[number] = Served(number, scope)
+        served = Served(number, scope)
+        if scope["type"] == "http":
+            self.under_way[number] = served
         return served
 
     def leave(self, served: Served) -> None:
