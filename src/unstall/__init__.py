@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` is slow to import, and every process under `unstall run` imports this
 if TYPE_CHECKING:
+    from typing import Any
+
     from unstall.model.finding import Cause, Finding, Stall
     from unstall.settings import Settings
     from unstall.watch.monitor import Monitor, Statistics

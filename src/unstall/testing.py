@@ -125,6 +125,7 @@ def stretch(
     queued_ms: float | None = 0,
     holder: Holder | None = None,
     in_flight: int = 1,
+    at_door: int | None = 0,
     let_in: int = 0,
     served_before: int = 1,
     ongoing: bool = False,
@@ -148,6 +149,7 @@ def stretch(
         ),
         looks=looks,
         in_flight=in_flight,
+        at_door=at_door,
         let_in=let_in,
         served_before=served_before,
     )
@@ -183,7 +185,7 @@ def stall(
     holder: Holder | None = None,
     by: Request | None = None,
     waiting_in_flight: int = 0,
-    let_in: int = 0,
+    at_door: int = 0,
     served_before: int = 1,
 ) -> Stall:
     """An explained stall; by itself a wait of half a second in `requests.get` for `POST /orders`."""
@@ -203,6 +205,6 @@ def stall(
         peer=peer,
         holder=holder,
         waiting_in_flight=waiting_in_flight,
-        let_in=let_in,
+        at_door=at_door,
         served_before=served_before,
     )

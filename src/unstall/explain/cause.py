@@ -18,6 +18,8 @@ from unstall.model.place import Frame, Owner
 
 MOSTLY = 0.5
 """A share of the stall above which it was mostly that."""
+CALLED_IDLE = 0.1
+"""A share of CPU below which a thread was waiting, even on a machine short of processors."""
 SMALL_STEPS = 3
 """Fewer steps than this are not many small ones."""
 
@@ -86,24 +88,27 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     gil, late = stretch.doubts.gil_ns, stretch.late_ns
     if gil <= MOSTLY * late:
         return None
-    holder = stretch.doubts.holder
-    share = _cpu_share(stretch)
-    if holder is not None and (share is None or share < MOSTLY):
+    span = f"{_s(min(gil, late))} of {_s(late)}"
+    holder, own = stretch.doubts.holder, stretch.cpu_ns
+    computed = (
+        _cpu_share(stretch) or 0.0
+    ) >= MOSTLY  # then the loop was held by its own step anyway
+    if holder is not None and not computed:
         return Diagnosis(
             Cause.GIL,
-            f"thread {holder.thread} held the interpreter lock: no other thread got it for {_s(gil)} "
-            f"of {_s(late)}, and it used {_s(holder.cpu_ns)} of CPU meanwhile",
+            f"{holder.thread} held the interpreter lock: no other got it for {span}, and it used "
+            f"{_s(holder.cpu_ns)} of CPU meanwhile",
             blames_loop=False,
         )
-    if share is not None and share < MOSTLY:
+    if own is not None and own < CALLED_IDLE * late:
         return Diagnosis(
             Cause.GIL,
-            f"no thread got the interpreter lock for {_s(gil)} of {_s(late)}, and the loop's own used "
-            f"{share:.0%} CPU: C code holds the lock while it waits",
+            f"one call in C held the interpreter lock while it waited: no other thread got it for {span}, "
+            f"and the whole process used hardly any CPU, the loop's thread {_s(own)}",
         )
     return Diagnosis(
         Cause.GIL,
-        f"one call in C held the interpreter lock: no other thread got it for {_s(gil)} of {_s(late)}",
+        f"one call in C held the interpreter lock: no other thread got it for {span}",
     )
 
 
@@ -112,11 +117,12 @@ def many_steps(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     steps = steps_of(stretch)
     # Of a step seen once only the gap between looks is known, not how much of the gap it filled.
     longest = max((step.seen_ns for step in steps if step.looks > 1), default=0)
-    if len(steps) >= SMALL_STEPS and longest < threshold_ns:
+    queued = stretch.doubts.queued_ns or 0  # what a step may have spent waiting for a processor
+    if len(steps) >= SMALL_STEPS and longest < threshold_ns + queued:
+        each = f"the longest seen for {_s(longest)}" if longest else "none seen twice"
         return Diagnosis(
             Cause.SATURATED,
-            f"at least {len(steps)} steps in a row, none seen for longer than {_s(threshold_ns)}, "
-            f"kept the loop for {_s(stretch.late_ns)}",
+            f"at least {len(steps)} steps in a row, {each}, kept the loop for {_s(stretch.late_ns)}",
         )
     return None
 
@@ -140,13 +146,13 @@ def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         )
     wait, times = waits.most_common(1)[0]
     total = sum(look.times for look in looks)
-    seen = f"in {wait.syscall} on {times} of {total} looks, {share:.0%} CPU"
+    on = f" on {wait.peer}" if wait.peer else ""
+    seen = f"in {wait.syscall}{on} at {times} of {total} looks, and used {share:.0%} CPU"
     if wait.syscall in FUTEX:
         tip = next(look for look in looks if look.wait == wait).stack.frames[-1]
         if _is_lock(tip):
             return Diagnosis(Cause.LOCK, f"the loop's thread was {seen}", wait)
-    on = f" on {wait.peer}" if wait.peer else ""
-    return Diagnosis(Cause.WAITING, f"the loop's thread was {seen}{on}", wait)
+    return Diagnosis(Cause.WAITING, f"the loop's thread was {seen}", wait)
 
 
 def computing(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:

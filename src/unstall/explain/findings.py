@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from unstall.catalog.lookup import methods, rule_for
+from unstall.explain.victims import distinct_victims
 from unstall.model.finding import (
     Cause,
     Confidence,
@@ -122,7 +123,7 @@ def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
         because=worst.because,
         syscall=worst.syscall,
         peer=worst.peer,
-        victims=sum(stall.victims for stall in stalls),
+        victims=distinct_victims(stalls),
         request_id=worst.request.request_id if worst.request else None,
     )
     return Finding(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from unstall.explain.findings import findings_of, is_startup
 from unstall.explain.stalls import stall_of
 from unstall.model.histogram import Histogram
+from unstall.model.observation import Stretch
 from unstall.model.recording import Recording
 from unstall.model.report import Report, Verdict
 
@@ -15,6 +18,7 @@ _DEFAULT_THRESHOLD_NS = 100_000_000
 
 def report_of(recording: Recording, target: str) -> Report:
     """Pure. Clean needs a loop that was watched: silence about nothing is not-enough-data."""
+    recording = replace(recording, stretches=settled(recording.stretches))
     thresholds = {p.process: p.threshold_ns for p in recording.processes}
     stalls = [
         stall_of(stretch, thresholds.get(stretch.process, _DEFAULT_THRESHOLD_NS))
@@ -36,6 +40,23 @@ def report_of(recording: Recording, target: str) -> Report:
         coverage=_coverage(recording),
         gaps=_gaps(recording),
     )
+
+
+def settled(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Each stretch once: of one that was told of while it lasted, the last word.
+
+    That it still lasts is the last word on a process that was killed in the midst of it.
+    """
+    kept: list[Stretch] = []
+    later: dict[tuple[str, int], Stretch] = {}
+    for stretch in sorted(stretches, key=lambda s: (s.until_ns, not s.ongoing), reverse=True):
+        key = stretch.process, stretch.loop
+        after = later.get(key)
+        if stretch.ongoing and after is not None and after.due_ns <= stretch.until_ns:
+            continue
+        later[key] = stretch
+        kept.append(stretch)
+    return tuple(reversed(kept))
 
 
 def _coverage(recording: Recording) -> dict[str, int]:

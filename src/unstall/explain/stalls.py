@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from unstall.explain.blame import entry_of, is_native, reach_of, site_of, step_of
 from unstall.explain.cause import MOSTLY, Diagnosis, cause_of
@@ -15,7 +16,7 @@ from unstall.model.place import Stack
 def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
     """Pure; for a stretch that lasts, what can be said so far."""
     diagnosis = cause_of(stretch, threshold_ns)
-    look = _look_to_blame(stretch, diagnosis) if diagnosis.blames_loop else None
+    look, site = _blame(_looks_to_blame(stretch, diagnosis))
     stack = step_of(look.stack) if look else Stack(())
     request = look.request if look else None
     culprits = 1 if request is not None and not request.ended else 0
@@ -27,7 +28,7 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
         cause=diagnosis.cause,
         because=diagnosis.because,
         steps=steps_of(stretch),
-        site=site_of(stack),
+        site=site,
         entry=entry_of(stack, request, look.task if look else None),
         reach=reach_of(stack),
         request=request,
@@ -36,32 +37,57 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
         peer=diagnosis.wait.peer if diagnosis.wait else None,
         holder=None if diagnosis.blames_loop else stretch.doubts.holder,
         waiting_in_flight=max(0, stretch.in_flight - culprits),
-        let_in=stretch.let_in,
+        at_door=max(stretch.at_door or 0, stretch.let_in),
         served_before=stretch.served_before,
         ongoing=stretch.ongoing,
     )
 
 
-def _look_to_blame(stretch: Stretch, diagnosis: Diagnosis) -> Look | None:
-    """The look that stands for the step: of the function seen most, the line seen most."""
+def _looks_to_blame(stretch: Stretch, diagnosis: Diagnosis) -> list[Look]:
+    """The looks at the function that was seen most; none if no step, or no single function, did it."""
+    if not diagnosis.blames_loop:
+        return []
     if diagnosis.cause is Cause.SATURATED:
-        return _look_of_most_steps(stretch)
+        looks = tuple(look for look in stretch.looks if look.step != IDLE)
+        dearest = _most(looks, _function)
+        return dearest if weight_of(dearest) > MOSTLY * weight_of(looks) else []
     looks = main_looks(stretch)
     if diagnosis.wait is not None:
         looks = tuple(look for look in looks if look.wait == diagnosis.wait)
-    return most_seen(max(_by_function(looks), key=weight_of, default=[]))
+    return _most(looks, _function)
 
 
-def _look_of_most_steps(stretch: Stretch) -> Look | None:
-    """Among many small steps one function is named only if most of the looks were at it."""
-    looks = tuple(look for look in stretch.looks if look.step != IDLE)
-    dearest = max(_by_function(looks), key=weight_of, default=[])
-    return most_seen(dearest) if weight_of(dearest) > MOSTLY * weight_of(looks) else None
+def _blame(looks: Sequence[Look]) -> tuple[Look | None, Site | None]:
+    """The look that stands for the others, and its site.
+
+    A call is named only if most looks were at it: code that computes calls many things in passing.
+    """
+    steady = _most(looks, _call)
+    if weight_of(steady) > MOSTLY * weight_of(looks):
+        look = most_seen(steady)
+        return look, _site(look) if look else None
+    look = most_seen(looks)
+    site = _site(look) if look else None
+    return look, replace(site, call="") if site else None
 
 
-def _by_function(looks: Sequence[Look]) -> list[list[Look]]:
-    groups: dict[tuple[str, str], list[Look]] = {}
+def _most(looks: Sequence[Look], key: Callable[[Look], str]) -> list[Look]:
+    """Of the looks, those that agree in `key` and were seen longest together."""
+    groups: dict[str, list[Look]] = {}
     for look in looks:
-        site = site_of(step_of(look.stack)) or Site("", 0, "", "")
-        groups.setdefault((site.file, site.function), []).append(look)
-    return list(groups.values())
+        groups.setdefault(key(look), []).append(look)
+    return max(groups.values(), key=weight_of, default=[])
+
+
+def _site(look: Look) -> Site | None:
+    return site_of(step_of(look.stack))
+
+
+def _function(look: Look) -> str:
+    site = _site(look)
+    return f"{site.file}:{site.function}" if site else ""
+
+
+def _call(look: Look) -> str:
+    site = _site(look)
+    return site.call if site else ""

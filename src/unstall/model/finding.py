@@ -104,8 +104,8 @@ class Stall:
     holder: Holder | None = None
     waiting_in_flight: int = 0
     """Victims that were under way when the loop stalled."""
-    let_in: int = 0
-    """Victims that got in only while the loop caught up."""
+    at_door: int = 0
+    """Victims that waited to be let in: seen in the kernel's queues, or let in while it caught up."""
     served_before: int = 0
     """Requests that had begun before it in its process: 0 while the server starts."""
     ongoing: bool = False
@@ -116,7 +116,7 @@ class Stall:
 
     @property
     def victims(self) -> int:
-        return self.waiting_in_flight + self.let_in
+        return self.waiting_in_flight + self.at_door
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,7 @@ class Evidence:
     syscall: str | None = None
     peer: str | None = None
     victims: int | None = None
+    """Requests that waited, each counted once however many of the stalls it waited through."""
     request_id: str | None = None
     """Of the longest stall."""
 

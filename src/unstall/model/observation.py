@@ -54,6 +54,7 @@ class Holder:
     """A thread, not the loop's, that ran while the watchdog could not."""
 
     thread: str
+    """`thread NAME`, or `a thread that has ended`."""
     cpu_ns: int
     stack: Stack | None = None
 
@@ -93,6 +94,8 @@ class Stretch:
     dropped_looks: int = 0
     in_flight: int = 0
     """Requests under way when the loop stalled, the culprit's included."""
+    at_door: int | None = None
+    """Requests seen waiting in the kernel's queues at the last look; None where the system hides it."""
     let_in: int = 0
     """Requests that got in only while the loop caught up afterwards."""
     served_before: int = 0

@@ -2,25 +2,27 @@
 
 `asyncio.run`, `run_until_complete` and every ASGI server end there. A library that is not imported yet
 is wrapped when it is, by a finder that stands first on `sys.meta_path` and finds nothing itself.
+
+Every Python process under `unstall run` imports this module as it starts, so it imports next to nothing.
 """
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from functools import wraps
-from types import ModuleType
-from typing import Any
 
-Hook = Callable[[ModuleType], None]
-Around = Callable[[Any], AbstractContextManager[None]]
+TYPE_CHECKING = False  # `typing` alone would cost as much as the rest of a bare interpreter's start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    Hook = Callable[[ModuleType], None]
+    Around = Callable[[Any], AbstractContextManager[None]]
 
 
-class ImportHooks(importlib.abc.MetaPathFinder):
+class ImportHooks:
     """Calls a hook once a module has been imported; at once if it has been already."""
 
     def __init__(self, failed: Callable[[BaseException], None] = lambda _: None) -> None:
@@ -45,19 +47,21 @@ class ImportHooks(importlib.abc.MetaPathFinder):
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    ) -> ModuleSpec | None:
         if fullname not in self._hooks or fullname in self._busy:
             return None
         self._busy.add(fullname)
         try:
-            spec = importlib.util.find_spec(fullname)
+            from importlib.util import find_spec
+
+            spec = find_spec(fullname)
         except Exception:  # the host's own import will raise it again, where it belongs
             spec = None
         finally:
             self._busy.discard(fullname)
         if spec is not None and spec.loader is not None:
             hooks = self._hooks.pop(fullname)
-            spec.loader = _Loader(spec.loader, lambda module: self._fire(hooks, module))
+            spec.loader = _Loader(spec.loader, lambda module: self._fire(hooks, module))  # type: ignore[assignment]
         return spec
 
     def _fire(self, hooks: list[Hook], module: ModuleType) -> None:
@@ -68,14 +72,14 @@ class ImportHooks(importlib.abc.MetaPathFinder):
                 self._failed(error)
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """The real loader, and what follows it."""
 
     def __init__(self, inner: Any, loaded: Hook) -> None:
         self._inner = inner
         self._loaded = loaded
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._inner.create_module(spec)  # type: ignore[no-any-return]
 
     def exec_module(self, module: ModuleType) -> None:
@@ -116,6 +120,7 @@ class Discovery:
         own = cls.__dict__.get("run_forever")
         original = cls.run_forever  # type: ignore[attr-defined]
         around = self._around
+        from functools import wraps
 
         @wraps(original)
         def run_forever(self: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import deque
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from unstall.watch.linux import Schedule, ThreadProbe, cpu_clock_ns
 
 LATE_NS = 10_000_000
 """Later than the interpreter's switch interval and the timer's slack together."""
-_MIN_HOLDER_SHARE = 0.5
+_MIN_HOLDER_SHARE = 0.1
+"""Of the lateness, as CPU: who holds the lock runs, if only for its share of a busy machine."""
 
 
 class Doubt(NamedTuple):
@@ -54,16 +56,18 @@ class Lateness:
         self._before = probe.schedule()
         self._doubts: deque[Doubt] = deque(maxlen=256)
         self._cpu_of: dict[int, int] = {}
+        self._others_ns = 0
 
     def slept(self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int]) -> None:
         """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`."""
         after = self._probe.schedule()
         late = woke_ns - asked_ns
+        others, before = _cpu_of_others(loop_tids), self._others_ns
         if late > LATE_NS:
             stopped = was_stopped(late, self._before, after, int(sys.getswitchinterval() * 1e9))
-            holder = None if stopped else self._holder(late, loop_tids)
+            holder = None if stopped else self._holder(late, others - before, loop_tids)
             self._doubts.append(Doubt(asked_ns, woke_ns, stopped, holder))
-        self._before = after
+        self._before, self._others_ns = after, others
 
     def remember_threads(self) -> None:
         """CPU clocks of all threads now, to tell later who ran; called about once a second."""
@@ -85,15 +89,24 @@ class Lateness:
                     holder = doubt.holder
         return Doubts(gil_ns=gil, stopped_ns=stopped, holder=holder)
 
-    def _holder(self, late_ns: int, loop_tids: frozenset[int]) -> Holder | None:
-        """The thread, no loop's, that burnt the most CPU since the last `remember_threads`."""
+    def _holder(self, late_ns: int, others_ns: int, loop_tids: frozenset[int]) -> Holder | None:
+        """Whoever burnt CPU meanwhile, no loop's thread: by name, or unnamed if it has ended since."""
+        if others_ns < _MIN_HOLDER_SHARE * late_ns:
+            return None
         ran = [
-            (cpu - self._cpu_of.get(tid, 0), tid, name)
+            (cpu - self._cpu_of.get(tid, 0), name)
             for tid, name, cpu in _clocks()
             if tid not in loop_tids
         ]
-        cpu_ns, _, name = max(ran, default=(0, 0, ""))
-        return Holder(name, cpu_ns) if cpu_ns >= _MIN_HOLDER_SHARE * late_ns else None
+        cpu_ns, name = max(ran, default=(0, ""))
+        if cpu_ns < others_ns / 2:
+            return Holder("a thread that has ended", others_ns)
+        return Holder(f"thread {name}", min(cpu_ns, others_ns))
+
+
+def _cpu_of_others(loop_tids: frozenset[int]) -> int:
+    """CPU time of the whole process, with threads that have ended, less that of the loops' threads."""
+    return time.process_time_ns() - sum(cpu_clock_ns(tid) or 0 for tid in loop_tids)
 
 
 def _clocks() -> list[tuple[int, str, int]]:

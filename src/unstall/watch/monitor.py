@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,10 +19,11 @@ from typing import Any
 from unstall.errors import UsageError
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Stall
-from unstall.model.observation import Loop, Process, Pulse, Stretch
-from unstall.model.recording import Recording
+from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
+from unstall.model.recording import Entry, Recording
 from unstall.settings import Settings, from_environment
 from unstall.version import TOOL
+from unstall.watch.deadman import Deadman
 from unstall.watch.discover import Discovery, ImportHooks
 from unstall.watch.frameworks import Frameworks
 from unstall.watch.garbage import Garbage
@@ -31,8 +33,11 @@ from unstall.watch.stacks import Places, StackReader
 from unstall.watch.subject import Subject
 from unstall.watch.watchdog import Watchdog
 
-Listener = Callable[[Process | Loop | Stretch | Pulse], None]
-"""Is given all that is seen, on the watchdog's thread. One that raises is removed and counted."""
+Listener = Callable[[Entry], None]
+"""Is given all that is seen, on the watchdog's thread. One that raises is removed and counted.
+
+`Losses` come whenever a loop has ended, and hold what was lost since the last of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +69,16 @@ class Monitor:
         *,
         on_stall: Callable[[Stall], None] | None = None,
         listeners: tuple[Listener, ...] = (),
+        deadman: Deadman | None = None,
     ) -> None:
         self.settings = settings or from_environment()
         self._on_stall = on_stall
         self._listeners = list(listeners)
+        self._deadman = deadman
         self._running = False
         self._lock = threading.RLock()
         self._imports = ImportHooks(self._failed)
-        self._discovery = Discovery(self._around, self._imports)
+        self._discovery = Discovery(self.around, self._imports)
         self._frameworks = Frameworks(self._imports)
         self._garbage = Garbage()
         self._watchdog: Watchdog | None = None
@@ -83,6 +90,7 @@ class Monitor:
     def _begin(self) -> None:
         """A fresh record, for a new monitor and for a forked child."""
         self._recorder = Recorder(self.settings.keep_stretches, self.settings.keep_pulses)
+        self._lost: Counter[str] = Counter()
         self._process = Process(
             process=f"{os.getpid()}-{os.urandom(3).hex()}",
             pid=os.getpid(),
@@ -133,6 +141,8 @@ class Monitor:
             self._stop_heartbeat(subject)
         if watchdog is not None:
             watchdog.stop()
+        if self._deadman is not None:
+            self._deadman.stop()
         self._attached.clear()
         _active.discard(self)
 
@@ -181,7 +191,8 @@ class Monitor:
             loop.call_soon_threadsafe(self._enter, loop)
 
     @contextmanager
-    def _around(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    def around(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Watches a loop for as long as the block lasts; on its own thread."""
         self._enter(loop)
         try:
             yield
@@ -231,17 +242,23 @@ class Monitor:
     # --- from the watchdog --------------------------------------------------------------------
 
     def _new_watchdog(self) -> Watchdog:
+        if self._deadman is not None:
+            self._deadman.speaks_for(self._process, self.settings.interval_ns)
         self._watchdog = Watchdog(
             StackReader(Places(self.settings.root)),
             self._garbage,
             self._write,
             self._failed,
             self._ready,
+            self._last_word,
+            self._deadman,
         )
         self._watchdog.start()
         return self._watchdog
 
     def _ready(self, inactive: tuple[str, ...]) -> None:
+        if self._deadman is not None and self._deadman.inactive is not None:
+            inactive = (*inactive, self._deadman.inactive)
         self._process = replace(self._process, inactive=inactive)
         self._tell(self._process)
 
@@ -260,7 +277,13 @@ class Monitor:
                 self._recorder.loop(entry)
         self._tell(entry)
 
-    def _tell(self, entry: Process | Loop | Stretch | Pulse) -> None:
+    def _last_word(self) -> None:
+        """A loop has ended, and its process may end with it, without a word from `atexit`."""
+        dropped = Counter(self._recorder.dropped())
+        since, self._lost = dropped - self._lost, dropped
+        self._tell(Losses(self._process.process, dict(since)))
+
+    def _tell(self, entry: Entry) -> None:
         for listener in list(self._listeners):
             if not self._call(listener, entry):
                 self._listeners.remove(listener)
@@ -279,18 +302,17 @@ class Monitor:
     # --- fork ---------------------------------------------------------------------------------
 
     def _after_fork(self) -> None:
-        """In the child: one thread is left, the watchdog's is not, and its files name the parent."""
+        """In the child: one thread is left, and it is not the watchdog's.
+
+        A loop of the parent is not watched on: a pool's worker carries its copy and never runs it. A
+        loop that the child starts is.
+        """
         self._lock = threading.RLock()
-        if not self._running:
-            return
-        here = threading.get_ident()
-        mine = [s for s in self._attached.values() if s.ident == here and not s.ended]
         self._watchdog = None
+        if self._deadman is not None:
+            self._deadman.stop()
         self._attached.clear()
         self._begin()
-        for subject in mine:  # the child goes on running the loop it was forked from
-            subject.heartbeat.stop()
-            self._enter(subject.heartbeat.loop)
 
 
 _active: weakref.WeakSet[Monitor] = weakref.WeakSet()

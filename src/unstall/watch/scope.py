@@ -116,7 +116,9 @@ def registered(call: Call) -> Registered:
             await call(self, scope, receive, send)
             return
         unstall_request = REQUESTS.enter(scope)
-        scope[_KEY] = unstall_request.number  # not the object, which holds the scope: a cycle costs GC
+        scope[_KEY] = (
+            unstall_request.number
+        )  # not the object, which holds the scope: a cycle costs GC
         before = _current.get()
         _current.set(unstall_request)
         try:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from unstall.model.histogram import HistogramBuilder
 from unstall.model.observation import Doubts, Look, Loop, Pulse, Stretch
 from unstall.settings import Settings
+from unstall.watch.door import waiting_at_door
 from unstall.watch.garbage import Garbage
 from unstall.watch.heartbeat import Heartbeat, Late
 from unstall.watch.lateness import Lateness
@@ -21,8 +22,9 @@ from unstall.watch.stacks import Glimpse, StackReader, current_frame, glimpse_of
 
 _FIRST_PAUSE_NS = 10_000_000
 _LONGEST_PAUSE_NS = 250_000_000
+_DOOR_PAUSE_NS = 40_000_000
 _PATIENCE_NS = 3_000_000_000
-"""How long a finished stretch waits for the loop to catch up before it is written down."""
+"""How long a finished stretch waits, before it is written down, for the loop to catch up or stall anew."""
 
 _MAX_MISSED = 5_000
 
@@ -45,6 +47,8 @@ class _Open:
     taken: int = 0
     dropped: int = 0
     said: int = 0
+    at_door: int | None = None
+    door_at_ns: int = 0
 
 
 class _Seen(NamedTuple):
@@ -79,7 +83,7 @@ class Subject:
         self._settings = settings
         self._seen: _Seen | None = None
         self._open: _Open | None = None
-        self._unfinished: list[tuple[Late, _Open | None]] = []
+        self._unfinished: list[tuple[Late, _Open | None, int | None]] = []
         self._queued_before = self._queued_ns()
         self._pulse_from_ns = self.heartbeat.ran_ns
         self._pulse_begun = REQUESTS.begun
@@ -134,7 +138,7 @@ class Subject:
         if ongoing is not None and self._should_say(ongoing, now) and beat.beats == beats:
             cpu = self.probe.cpu_ns()
             late = Late(beat.ran_ns, due, now, (cpu or 0) - beat.cpu_ns, REQUESTS.begun)
-            stretch = self._stretch(late, ongoing, lateness, garbage)
+            stretch = self._stretch(late, ongoing, self._queued_since(), lateness, garbage)
             known_cpu = None if cpu is None else stretch.cpu_ns
             yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
 
@@ -175,6 +179,8 @@ class Subject:
         if self._open is None:
             self._open = _Open(seen.due_ns, seen.in_flight)
         self._open.taken += 1
+        if seen.at_ns - self._open.door_at_ns > _DOOR_PAUSE_NS:
+            self._open.at_door, self._open.door_at_ns = waiting_at_door(), seen.at_ns
         look = Look(
             seen.at_ns, seen.at_ns, seen.step, reader.read(seen.glimpse),
             task=seen.task,
@@ -205,7 +211,7 @@ class Subject:
         while self.heartbeat.late:
             beat = self.heartbeat.late.popleft()
             mine = self._open if self._open and self._open.due_ns == beat.due_ns else None
-            self._unfinished.append((beat, mine))
+            self._unfinished.append((beat, mine, self._queued_since()))
         if self._open is not None and self._open.due_ns != due:
             self._open = None
 
@@ -213,23 +219,28 @@ class Subject:
         if not self._unfinished:
             return
         caught_up = dict(list(self.heartbeat.caught_up))
-        waiting: list[tuple[Late, _Open | None]] = []
-        for beat, ongoing in self._unfinished:
+        waiting: list[tuple[Late, _Open | None, int | None]] = []
+        for beat, ongoing, queued in self._unfinished:
             begun = caught_up.get(beat.ran_ns)
-            if begun is None and now - beat.ran_ns < _PATIENCE_NS and not self.ended:
-                waiting.append((beat, ongoing))
+            patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not self.ended
+            if begun is None and patient:
+                waiting.append((beat, ongoing, queued))
                 continue
-            stretch = self._stretch(beat, ongoing, lateness, garbage)
-            yield replace(stretch, let_in=max(0, (begun or beat.begun) - beat.begun))
+            stretch = self._stretch(beat, ongoing, queued, lateness, garbage)
+            yield replace(stretch, let_in=max(0, (begun or REQUESTS.begun) - beat.begun))
         self._unfinished = waiting
         if not waiting:
             self.heartbeat.caught_up.clear()
 
     def _stretch(
-        self, beat: Late, ongoing: _Open | None, lateness: Lateness, garbage: Garbage
+        self,
+        beat: Late,
+        ongoing: _Open | None,
+        queued_ns: int | None,
+        lateness: Lateness,
+        garbage: Garbage,
     ) -> Stretch:
         doubts = lateness.doubts(beat.last_ns, beat.ran_ns)
-        queued, before = self._queued_ns(), self._queued_before
         return Stretch(
             process=self.loop.process,
             loop=self.loop.loop,
@@ -242,12 +253,13 @@ class Subject:
                 gil_ns=doubts.gil_ns,
                 stopped_ns=doubts.stopped_ns,
                 gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns),
-                queued_ns=None if queued is None or before is None else queued - before,
+                queued_ns=queued_ns,
                 holder=doubts.holder,
             ),
             looks=tuple(ongoing.looks) if ongoing else (),
             dropped_looks=ongoing.dropped if ongoing else 0,
             in_flight=ongoing.in_flight if ongoing else 0,
+            at_door=ongoing.at_door if ongoing else None,
             served_before=beat.begun,
         )
 
@@ -255,18 +267,23 @@ class Subject:
         late = now - ongoing.due_ns
         if late < self._settings.threshold_ns or not ongoing.looks:
             return False
-        due_words = 1 + _announcements(late)
+        due_words = 1 + announcements(late)
         if due_words > ongoing.said:
             ongoing.said = due_words
             return True
         return False
+
+    def _queued_since(self) -> int | None:
+        """How long the loop's thread queued for a processor since it was last seen on time."""
+        now, before = self._queued_ns(), self._queued_before
+        return None if now is None or before is None else now - before
 
     def _queued_ns(self) -> int | None:
         schedule = self.probe.schedule()
         return schedule.queued_ns if schedule else None
 
 
-def _announcements(late_ns: int) -> int:
+def announcements(late_ns: int) -> int:
     """How many times a stall of this age should have been repeated."""
     seconds = late_ns / 1e9
     listed = sum(1 for at in ANNOUNCE_AT_S if seconds >= at)

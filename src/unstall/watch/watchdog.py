@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable
 
 from unstall.model.observation import Loop, Pulse, Stretch
+from unstall.watch.deadman import PAUSE_NS, Deadman
 from unstall.watch.garbage import Garbage
 from unstall.watch.lateness import Lateness
 from unstall.watch.linux import ThreadProbe
+from unstall.watch.scope import REQUESTS
 from unstall.watch.selftest import inactive_hooks
 from unstall.watch.stacks import StackReader
 from unstall.watch.subject import Subject
@@ -31,12 +33,16 @@ class Watchdog:
         write: Callable[[Loop | Stretch | Pulse], None],
         failed: Callable[[BaseException], None],
         ready: Callable[[tuple[str, ...]], None],
+        retired: Callable[[], None] = lambda: None,
+        deadman: Deadman | None = None,
     ) -> None:
         self._reader = reader
         self._garbage = garbage
         self._write = write
         self._failed = failed
         self._ready = ready
+        self._retired = retired
+        self._deadman = deadman
         self._arrivals: deque[Subject] = deque()
         self._subjects: list[Subject] = []
         self._failures: dict[Subject, int] = {}
@@ -89,13 +95,16 @@ class Watchdog:
         pulse_at = time.monotonic_ns() + PULSE_NS
         while not self._stopping:
             asked = time.monotonic_ns()
-            asked += min((s.next_check_ns(asked) for s in self._subjects), default=_IDLE_NS)
+            asked += self._pause_ns(asked)
             self._bell.acquire(timeout=max(0.0, (asked - time.monotonic_ns()) / 1e9))
             now = time.monotonic_ns()
             for subject in self._subjects:
                 subject.glimpse(now)
             lateness.slept(asked, now, frozenset(s.tid for s in self._subjects))
             self._turn(now, lateness)
+            if self._deadman is not None:
+                loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects)
+                self._deadman.alive(now, REQUESTS.begun, loops)
             if now >= pulse_at:
                 lateness.remember_threads()
                 pulse_at = now + PULSE_NS
@@ -105,6 +114,10 @@ class Watchdog:
             subject.ended = True
         self._turn(time.monotonic_ns(), lateness)
         probe.close()
+
+    def _pause_ns(self, now: int) -> int:
+        pause = min((s.next_check_ns(now) for s in self._subjects), default=_IDLE_NS)
+        return min(pause, PAUSE_NS) if self._deadman is not None and self._subjects else pause
 
     def _turn(self, now: int, lateness: Lateness) -> None:
         while self._arrivals:
@@ -129,3 +142,4 @@ class Watchdog:
         self._failures.pop(subject, None)
         self._write(subject.pulse(now))
         subject.close()
+        self._retired()
