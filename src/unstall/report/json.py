@@ -1,0 +1,90 @@
+"""A report for programs, as `docs/reference/report-json.md` describes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from unstall.model.codec import dump
+from unstall.model.finding import Finding, Hop, Site, Stall
+from unstall.model.histogram import Histogram
+from unstall.model.report import Report
+
+VERSION = 1
+
+
+def render(report: Report) -> str:
+    """Keys in one order always, without a final newline."""
+    return json.dumps(document_of(report), indent=2, ensure_ascii=False)
+
+
+def document_of(report: Report) -> dict[str, Any]:
+    name, _, version = report.tool.partition(" ")
+    return {
+        "version": VERSION,
+        "tool": {"name": name or "unstall", "version": version or None},
+        "target": report.target,
+        "verdict": report.verdict.value,
+        "findings": [finding_of(finding) for finding in report.findings],
+        "gaps": list(report.gaps),
+        "coverage": dict(sorted(report.coverage.items())),
+        "lag": _lag(report.lag),
+        "stalls": [_stall(stall) for stall in report.stalls],
+        "startup": [_stall(stall) for stall in report.startup],
+    }
+
+
+def finding_of(finding: Finding) -> dict[str, Any]:
+    """One finding; every key is always there, except inside `evidence`."""
+    return {
+        "code": finding.code,
+        "title": finding.title,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "entry": dump(finding.entry),
+        "reach": [_place(hop) for hop in finding.reach],
+        "site": _place(finding.site),
+        "runs_on": finding.runs_on,
+        "cause": finding.cause.value,
+        "latent": finding.latent,
+        "evidence": [dump(evidence) for evidence in finding.evidence],
+        "remedy": {"summary": finding.remedy.summary, "edit": finding.remedy.edit},
+        "fingerprint": finding.fingerprint,
+        "docs": finding.docs,
+    }
+
+
+def _place(place: Site | Hop | None) -> dict[str, Any] | None:
+    return dump(place) if place is not None else None
+
+
+def _stall(stall: Stall) -> dict[str, Any]:
+    return {
+        "process": stall.process,
+        "loop": stall.loop,
+        "from_ns": stall.from_ns,
+        "held_ms": _ms(stall.held_ns),
+        "ongoing": stall.ongoing,
+        "cause": stall.cause.value,
+        "because": stall.because,
+        "site": _place(stall.site),
+        "request_id": stall.request.request_id if stall.request else None,
+        "steps": len(stall.steps),
+        "victims": {
+            "waiting_in_flight": stall.waiting_in_flight,
+            "at_door": stall.at_door,
+        },
+    }
+
+
+def _lag(lag: Histogram) -> dict[str, Any]:
+    quantiles = {"p50_ms": lag.quantile_ns(0.5), "p99_ms": lag.quantile_ns(0.99)}
+    return {
+        "count": lag.count,
+        **{name: None if ns is None else _ms(ns) for name, ns in quantiles.items()},
+        "max_ms": _ms(lag.max_ns) if lag.count else None,
+    }
+
+
+def _ms(ns: int) -> float:
+    return round(ns / 1e6, 3)

@@ -1,0 +1,257 @@
+"""A report for a terminal: the verdict, one block for each finding, and what was and was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from unstall.model.finding import Cause, Entry, Evidence, Finding, Hop, Severity, Site, Stall
+from unstall.model.histogram import Histogram
+from unstall.model.report import Report, Verdict
+
+WIDTH = 100
+_INDENT = "  "
+_LABEL_WIDTH = 10
+
+_COLOURS = {
+    "": "\033[0m",
+    "bold": "\033[1m",
+    "dim": "\033[2m",
+    Severity.ERROR: "\033[1;31m",
+    Severity.WARNING: "\033[1;33m",
+    Severity.NOTE: "\033[1;36m",
+    Verdict.FINDINGS: "\033[1;31m",
+    Verdict.CLEAN: "\033[1;32m",
+    Verdict.NOT_ENOUGH_DATA: "\033[1;33m",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled sentence; wrapped under itself."""
+
+    label: str
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A head line and its rows; `mark` stands at the right edge of the head."""
+
+    head: str
+    rows: tuple[Row, ...]
+    mark: str = ""
+
+
+def render(report: Report, *, colour: bool = False) -> str:
+    """The whole report, in the order it has, without a final newline."""
+    parts = [_lines(verdict_of(report), colour, report.verdict)]
+    parts += [_lines(block_of(finding), colour) for finding in report.findings]
+    parts.append(_lines(Block("", summary_of(report)), colour))
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def culprit(finding: Finding, *, colour: bool = False) -> str:
+    """The block of one finding, without a final newline."""
+    return "\n".join(_lines(block_of(finding), colour))
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
+def verdict_of(report: Report) -> Block:
+    """The first line."""
+    match report.verdict:
+        case Verdict.CLEAN:
+            said = f"no stall was seen in {report.target}"
+        case Verdict.NOT_ENOUGH_DATA:
+            said = f"no event loop was watched in {report.target}"
+        case Verdict.FINDINGS:
+            evidence = [each for finding in report.findings for each in finding.evidence]
+            counts = [_count(len(report.findings), "finding")]
+            if stalls := sum(each.count or 0 for each in evidence):
+                counts.append(_count(stalls, "stall"))
+                counts.append(f"{_time(sum(each.total_ms or 0 for each in evidence))} stolen")
+            if victims := sum(each.victims or 0 for each in evidence):
+                counts.append(_count(victims, "victim"))
+            said = f"{', '.join(counts)} in {report.target}"
+    return Block(f"{report.verdict}: {said}", ())
+
+
+def block_of(finding: Finding) -> Block:
+    """Where, by which way, why, at what price, and what to do."""
+    rows = [Row("site", _site(finding))]
+    if finding.entry:
+        rows.append(Row("entry", _entry(finding.entry)))
+    if finding.reach:
+        rows.append(Row("reach", " > ".join(_hop(hop) for hop in finding.reach)))
+    rows.append(Row("cause", _cause(finding)))
+    rows += [Row("price", _price(each)) for each in finding.evidence if each.count]
+    kinds = ", ".join(each.kind for each in finding.evidence)
+    if kinds and kinds != "measured":
+        rows.append(Row("evidence", kinds))
+    rows.append(Row("remedy", finding.remedy.summary, "bold"))
+    rows.append(Row("docs", f"{finding.docs}, fingerprint {finding.fingerprint}", "dim"))
+    return Block(f"{finding.code}  {finding.title}", tuple(rows), finding.severity)
+
+
+def summary_of(report: Report) -> tuple[Row, ...]:
+    """What the report rests on, and what it does not know."""
+    rows = [Row("lag", _lag(report.lag))]
+    if seen := _coverage(report.coverage):
+        rows.append(Row("coverage", seen))
+    if report.startup:
+        rows.append(Row("start-up", _startup(report.startup)))
+    for number, gap in enumerate(report.gaps):
+        rows.append(Row("gaps" if number == 0 else "", gap))
+    return tuple(rows)
+
+
+def _site(finding: Finding) -> str:
+    if finding.site is not None:
+        return _place(finding.site)
+    if finding.cause in (Cause.STARVED, Cause.GIL):
+        return "no line on the loop is to blame"
+    return "was not seen"
+
+
+def _place(site: Site) -> str:
+    calling = f", calling {site.call}" if site.call else ""
+    return f"{site.file}:{site.line} in {site.function}{calling}"
+
+
+def _entry(entry: Entry) -> str:
+    name = "" if entry.function.endswith(f":{entry.name}") else f" {entry.name}"
+    return f"{entry.kind}{name} ({entry.function})"
+
+
+def _hop(hop: Hop) -> str:
+    return f"{hop.file}:{hop.line} in {hop.function}"
+
+
+def _cause(finding: Finding) -> str:
+    """The longest stall's evidence; what its clause does not say already is added."""
+    said = str(finding.cause)
+    for each in finding.evidence:
+        because = each.because or ""
+        said += f": {because}" if because else ""
+        if each.syscall and each.syscall not in because:
+            said += f", in {each.syscall}"
+        if each.peer and each.peer not in because:
+            said += f", on {each.peer}"
+    return said if finding.confidence == "certain" else f"{said} ({finding.confidence})"
+
+
+def _price(evidence: Evidence) -> str:
+    times = [
+        f"{name} {_time(value)}"
+        for name, value in (
+            ("p50", evidence.p50_ms),
+            ("p99", evidence.p99_ms),
+            ("max", evidence.max_ms),
+        )
+        if value is not None
+    ]
+    said = _count(evidence.count or 0, "stall")
+    said += f" ({', '.join(times)})" if times else ""
+    if evidence.total_ms is not None:
+        said += f", {_time(evidence.total_ms)} stolen from the loop"
+    if evidence.victims is not None:
+        said += f", {_count(evidence.victims, 'victim')}"
+    if evidence.request_id is not None:
+        said += f"; the longest for request {evidence.request_id}"
+    return said
+
+
+def _lag(lag: Histogram) -> str:
+    quantiles = (("p50", lag.quantile_ns(0.5)), ("p99", lag.quantile_ns(0.99)))
+    said = [f"{name} {_time(ns / 1e6)}" for name, ns in quantiles if ns is not None]
+    if not said:
+        return "no heartbeat was recorded"
+    return f"{', '.join(said)}, max {_time(lag.max_ns / 1e6)}"
+
+
+_COUNTED = {
+    "processes": "process",
+    "loops": "loop",
+    "requests": "request",
+    "entries": "entry",
+    "calls": "call",
+    "unknown_calls": "unknown call",
+}
+
+
+def _coverage(coverage: dict[str, int]) -> str:
+    said = [_count(coverage[key], word) for key, word in _COUNTED.items() if key in coverage]
+    if "watched_ms" in coverage:
+        said.append(f"{coverage['watched_ms'] / 1e3:.1f} s watched")
+    return ", ".join(said)
+
+
+def _startup(stalls: Sequence[Stall]) -> str:
+    longest = max(stalls, key=lambda stall: stall.held_ns)
+    at = f" at {longest.site.file}:{longest.site.line}" if longest.site else ""
+    return (
+        f"{_count(len(stalls), 'stall')} before the first request, the longest "
+        f"{_time(longest.held_ns / 1e6)}{at}: not counted"
+    )
+
+
+def _count(number: int, word: str) -> str:
+    if number == 1:
+        return f"1 {word}"
+    plural = (
+        f"{word[:-1]}ies"
+        if word.endswith("y")
+        else f"{word}es"
+        if word.endswith("s")
+        else f"{word}s"
+    )
+    return f"{number} {plural}"
+
+
+def _time(ms: float) -> str:
+    if ms < 10:
+        return f"{ms:.1f} ms"
+    return f"{ms:.0f} ms" if ms < 999.5 else f"{ms / 1e3:.2f} s"
+
+
+# --- how it is written ----------------------------------------------------------------------
+
+
+def _lines(block: Block, colour: bool, style: str = "bold") -> list[str]:
+    lines = []
+    if block.head:
+        room = WIDTH - len(block.mark) - 2 if block.mark else WIDTH
+        first, *rest = _wrapped(block.head, room)
+        gap = " " * (WIDTH - len(first) - len(block.mark)) if block.mark else ""
+        lines.append(_paint(first, style, colour) + gap + _paint(block.mark, block.mark, colour))
+        lines += [_paint(line, style, colour) for line in rest]
+    for row in block.rows:
+        lines += _row(row, colour)
+    return lines
+
+
+def _row(row: Row, colour: bool) -> Iterable[str]:
+    texts = _wrapped(row.text, WIDTH - len(_INDENT) - _LABEL_WIDTH)
+    for number, text in enumerate(texts):
+        label = (row.label if number == 0 else "").ljust(_LABEL_WIDTH)
+        yield _INDENT + _paint(label, "dim", colour) + _paint(text, row.style, colour)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width`; a name longer than that is cut, never at its hyphens."""
+    return wrap(_clean(text), width, break_on_hyphens=False) or [""]
+
+
+def _clean(text: str) -> str:
+    """A request id comes from a stranger: what could steer a terminal is not passed on."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _paint(text: str, style: str, colour: bool) -> str:
+    if not colour or not style or not text.strip():
+        return text
+    return f"{_COLOURS[style]}{text}{_COLOURS['']}"

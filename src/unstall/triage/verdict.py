@@ -1,0 +1,37 @@
+"""What bystanders felt during a run, judged from its witness: one word from three numbers."""
+
+from __future__ import annotations
+
+from unstall.clock import NS_PER_MS, NS_PER_S
+from unstall.model.histogram import Histogram
+from unstall.model.report import WitnessVerdict
+
+# A quantile of fewer says more about chance than about the service.
+MIN_WITNESSES = 10
+
+# A cheap route answers in a few milliseconds; 50 ms more is what a person begins to notice in a chain
+# of such calls, and well above what a busy but healthy loop adds.
+ISOLATED_BELOW_NS = 50 * NS_PER_MS
+
+# Probes of load balancers and orchestrators commonly give up after a second: past it, the service
+# counts as down for whoever asks.
+FROZEN_FROM_NS = 1 * NS_PER_S
+
+# One in twenty that never comes back cannot be called slow any more.
+FROZEN_ABOVE_UNANSWERED_PERCENT = 5
+
+
+def witness_verdict(latency: Histogram, due: int, unanswered: int) -> WitnessVerdict:
+    """Pure. `latency` counts from the moment a witness was due, and holds those that were answered."""
+    if due < MIN_WITNESSES:
+        return WitnessVerdict.NOT_ENOUGH_DATA
+    if unanswered * 100 > due * FROZEN_ABOVE_UNANSWERED_PERCENT:
+        return WitnessVerdict.FROZEN
+    p99 = latency.quantile_ns(0.99)
+    if p99 is None:
+        return WitnessVerdict.NOT_ENOUGH_DATA
+    if p99 >= FROZEN_FROM_NS:
+        return WitnessVerdict.FROZEN
+    if p99 < ISOLATED_BELOW_NS and unanswered == 0:
+        return WitnessVerdict.ISOLATED
+    return WitnessVerdict.DEGRADED
