@@ -1,0 +1,141 @@
+"""Takes what the children send: keeps it, records it, says it aloud, and sums it up at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from unstall.explain.report import report_of
+from unstall.explain.stalls import stall_of
+from unstall.model.observation import Stretch
+from unstall.model.recording import Entry, entry_of, line_of
+from unstall.run.inbox import Received
+from unstall.run.live import JsonLive, Live
+from unstall.run.options import Options
+from unstall.run.record import Ledger, RecordFile
+from unstall.run.vigil import Vigil
+
+_IDLE_S = 60.0
+_DEFAULT_THRESHOLD_NS = 100_000_000
+
+
+class Listener:
+    def __init__(
+        self, command: tuple[str, ...], options: Options, root: Path, record: RecordFile | None
+    ) -> None:
+        self._command = command
+        self._options = options
+        self._root = root.resolve()
+        self._record = record
+        self._ledger = Ledger()
+        self._colour = _has_colour()
+        self._live = (
+            JsonLive(self._say) if options.as_json else Live(self._say, colour=self._colour)
+        )
+        self._vigils: dict[int, Vigil] = {}
+        self._mute = False
+
+    def due_s(self) -> float:
+        """Seconds until `look` has something to do."""
+        dues = [due for vigil in self._vigils.values() if (due := vigil.due_ns()) is not None]
+        if not dues:
+            return _IDLE_S
+        return max(0.0, (min(dues) - time.monotonic_ns()) / 1e9)
+
+    def hear(self, received: Received) -> None:
+        """One line of a child. What is no line of ours is counted, never raised."""
+        vigil = self._vigils.get(received.connection)
+        if received.line is None:
+            self._vigils.pop(received.connection, None)
+            return
+        text = received.line.decode(errors="replace")
+        try:
+            if vigil is not None:
+                self._enter(vigil.hear(text, time.monotonic_ns()))
+            elif text.startswith('{"kind":"'):
+                self._enter(entry_of(text), text)
+            elif text:
+                self._greet(received.connection, json.loads(text))
+        except (ValueError, TypeError, KeyError):
+            self._ledger.note("a line of a child could not be read and was skipped")
+
+    def _greet(self, connection: int, data: dict[str, Any]) -> None:
+        if data["kind"] == "deadman":
+            self._vigils[connection] = Vigil(data, self._root)
+        else:
+            self._ledger.note(str(data["text"]))
+
+    def look(self) -> None:
+        """Looks after the processes that beat, once all that was sent is heard."""
+        for vigil in list(self._vigils.values()):
+            self._enter(vigil.check(time.monotonic_ns()))
+
+    def finish(self, left: int) -> None:
+        """The command has ended, and left `left` connections of its processes open."""
+        if left:
+            self._ledger.note("a process went on after the command had ended, and was let go")
+        if self._record is not None:
+            self._record.close()
+        for sentence in self._last_words():
+            self._ledger.note(sentence)
+        if self._options.quiet or not self._options.summary:
+            return
+        if not self._ledger.watched:
+            self._say_unwatched()
+            return
+        report = report_of(self._ledger.recording(), shlex.join(self._command))
+        if self._options.as_json:
+            from unstall.report.json import document_of
+
+            self._say(json.dumps({"kind": "report"} | document_of(report)))
+        else:
+            from unstall.report.text import render
+
+            self._say("\n" + render(report, colour=self._colour))
+
+    def _say_unwatched(self) -> None:
+        notes = [*self._ledger.notes]
+        sentence = "nothing was watched: no Python process of this command ran an event loop"
+        if self._options.as_json:
+            self._say(json.dumps({"kind": "note", "text": sentence, "notes": notes}))
+            return
+        for note in (*notes, sentence):
+            self._say(f"unstall: {note}")
+
+    def _last_words(self) -> list[str]:
+        words = []
+        if self._record is not None and self._record.failed is not None:
+            words.append(self._record.failed)
+        if silent := sum(self._live.left_out().values()):
+            words.append(f"{silent} stalls were not told of live, for there were too many at once")
+        return words
+
+    def _enter(self, entry: Entry | None, line: str | None = None) -> None:
+        if entry is None or not self._ledger.add(entry):
+            return
+        if self._record is not None:
+            self._record.write(line if line is not None else line_of(entry))
+        if isinstance(entry, Stretch) and not self._options.quiet:
+            process = self._ledger.processes.get(entry.process)
+            threshold = process.threshold_ns if process else _DEFAULT_THRESHOLD_NS
+            pid = process.pid if process else int(entry.process.partition("-")[0] or 0)
+            self._live.tell(stall_of(entry, threshold), pid, time.monotonic())
+
+    def _say(self, text: str) -> None:
+        if self._mute:
+            return
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):  # nobody reads it; the command goes on all the same
+            self._mute = True
+
+
+def _has_colour() -> bool:
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and sys.stderr.isatty()
