@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # `typing` is slow to import, and every process under `unstall run` imports this
+TYPE_CHECKING = False  # `typing` is slow, and every process under `unstall run` imports this
 if TYPE_CHECKING:
     from typing import Any
 

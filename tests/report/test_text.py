@@ -46,7 +46,7 @@ def test_a_clean_run_says_so_and_nothing_more() -> None:
 
 
 def test_watching_nothing_is_not_called_clean() -> None:
-    assert verdict_of(NOTHING).head.startswith("not-enough-data: no event loop was watched")
+    assert verdict_of(NOTHING).head.startswith("not-enough-data: no event loop ran in")
     assert "clean" not in render(NOTHING)
 
 

@@ -17,7 +17,6 @@ import pytest
 import starlette.applications
 import uvloop
 
-from unstall.errors import UsageError
 from unstall.model.finding import Cause, Stall
 from unstall.model.observation import Process, Pulse, Stretch
 from unstall.settings import Settings
@@ -88,9 +87,7 @@ def test_a_loop_on_another_thread_is_watched_on_that_thread(run: Callable[..., N
         thread = threading.Thread(target=lambda: run(blocks_once()), name="portal")
         thread.start()
         thread.join()
-    assert [loop.thread for loop in monitor.recording().loops] == ["portal"] * len(
-        monitor.recording().loops
-    )
+    assert [loop.thread for loop in monitor.recording().loops] == ["portal"]
     (stall,) = accusing(stalls)
     assert stall.site is not None
     assert stall.site.function == "blocks_once"
@@ -154,9 +151,19 @@ def test_a_clean_loop_is_silent() -> None:
     assert sum(pulse.lag.count for pulse in monitor.recording().pulses) > 0
 
 
-def test_a_second_monitor_in_one_process_is_refused() -> None:
-    with Monitor(SETTINGS), pytest.raises(UsageError, match="already on"):
-        Monitor(SETTINGS).start()
+def test_a_second_monitor_in_one_process_sees_the_same_and_breaks_nothing() -> None:
+    first, second = Monitor(SETTINGS), Monitor(SETTINGS)
+    with first, second:
+        asyncio.run(blocks_once())
+    for monitor in (first, second):
+        assert len(monitor.recording().stretches) >= 1
+
+
+def test_one_run_of_asyncio_is_one_loop_and_the_next_another() -> None:
+    with Monitor(SETTINGS) as monitor:
+        for _ in range(2):
+            asyncio.run(blocks_once(0))
+    assert [loop.loop for loop in monitor.recording().loops] == [1, 2]
 
 
 def test_start_and_stop_may_be_called_twice() -> None:

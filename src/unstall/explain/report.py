@@ -14,6 +14,8 @@ from unstall.model.recording import Recording
 from unstall.model.report import Report, Verdict
 
 _DEFAULT_THRESHOLD_NS = 100_000_000
+MIN_BEATS = 10
+"""Fewer heartbeats say nothing, unless a request was served: a server whose port is taken has run a loop."""
 
 
 def report_of(recording: Recording, target: str) -> Report:
@@ -27,7 +29,9 @@ def report_of(recording: Recording, target: str) -> Report:
     startup = tuple(stall for stall in stalls if is_startup(stall))
     counted = tuple(stall for stall in stalls if not is_startup(stall))
     findings = findings_of(counted)
-    watched = bool(recording.pulses or recording.stretches)
+    lag = sum((pulse.lag for pulse in recording.pulses), Histogram())
+    served = any(pulse.requests for pulse in recording.pulses)
+    watched = lag.count >= MIN_BEATS or served or bool(recording.stretches)
     clean = Verdict.CLEAN if watched else Verdict.NOT_ENOUGH_DATA
     return Report(
         tool=recording.tool,
@@ -36,7 +40,7 @@ def report_of(recording: Recording, target: str) -> Report:
         findings=findings,
         stalls=counted,
         startup=startup,
-        lag=sum((pulse.lag for pulse in recording.pulses), Histogram()),
+        lag=lag,
         coverage=_coverage(recording),
         gaps=_gaps(recording),
     )

@@ -67,7 +67,8 @@ def verdict_of(report: Report) -> Block:
         case Verdict.CLEAN:
             said = f"no stall was seen in {report.target}"
         case Verdict.NOT_ENOUGH_DATA:
-            said = f"no event loop was watched in {report.target}"
+            seen = "an event loop ran too briefly to judge" if report.lag.count else "no event loop ran"
+            said = f"{seen} in {report.target}"
         case Verdict.FINDINGS:
             evidence = [each for finding in report.findings for each in finding.evidence]
             counts = [_count(len(report.findings), "finding")]

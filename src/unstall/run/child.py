@@ -75,7 +75,8 @@ def start_monitor(path: str) -> Monitor:
     from unstall.watch.deadman import Deadman
     from unstall.watch.monitor import Monitor
 
-    monitor = Monitor(from_environment(), listeners=(Wire(path),), deadman=Deadman(path))
+    deadman = Deadman(path) if os.environ.get("UNSTALL_DEADMAN") != "0" else None
+    monitor = Monitor(from_environment(), listeners=(Wire(path),), deadman=deadman)
     monitor.start()
     flush_before_death(monitor.stop)
     return monitor

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from unstall.errors import UsageError
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Stall
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
@@ -83,7 +82,9 @@ class Monitor:
         self._garbage = Garbage()
         self._watchdog: Watchdog | None = None
         self._attached: dict[int, Subject] = {}
-        self._numbers = 0
+        self._numbers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int]
+        self._numbers = weakref.WeakKeyDictionary()
+        self._loops: set[int] = set()
         self._stalls = 0
         self._begin()
 
@@ -91,6 +92,7 @@ class Monitor:
         """A fresh record, for a new monitor and for a forked child."""
         self._recorder = Recorder(self.settings.keep_stretches, self.settings.keep_pulses)
         self._lost: Counter[str] = Counter()
+        self._told: set[int] = set()
         self._process = Process(
             process=f"{os.getpid()}-{os.urandom(3).hex()}",
             pid=os.getpid(),
@@ -104,14 +106,13 @@ class Monitor:
     # --- switching ----------------------------------------------------------------------------
 
     def start(self) -> Monitor:
-        """Raises UsageError if another monitor is on: two would blame each other's hooks."""
+        """Never raises. A second monitor in the process is one more observer, at its own cost.
+
+        The one started last should be stopped first: what it wrapped is the other's wrapper.
+        """
         with self._lock:
             if self._running:
                 return self
-            if _active:
-                raise UsageError(
-                    "a Monitor is already on in this process: stop it before starting another"
-                )
             _active.add(self)
             self._running = True
             self._garbage.start()
@@ -206,8 +207,10 @@ class Monitor:
                 if not self._running or (known is not None and not known.ended):
                     return
                 watchdog = self._watchdog or self._new_watchdog()
-                self._numbers += 1
-                subject = Subject(self._process.process, self._numbers, loop, self.settings)
+                # `asyncio.run` runs its loop three or four times: it stays the same loop.
+                number = self._numbers.setdefault(loop, len(self._loops) + 1)
+                self._loops.add(number)
+                subject = Subject(self._process.process, number, loop, self.settings)
                 self._attached[id(loop)] = subject
             subject.heartbeat.start()
             watchdog.add(subject)
@@ -274,6 +277,9 @@ class Monitor:
             case Pulse():
                 self._recorder.pulse(entry)
             case Loop():
+                if entry.loop in self._told:
+                    return
+                self._told.add(entry.loop)
                 self._recorder.loop(entry)
         self._tell(entry)
 
