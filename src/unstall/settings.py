@@ -21,10 +21,10 @@ class Settings:
     """A loop kept from its work for longer than this has stalled."""
     root: Path = Path()
     """Paths are reported relative to this folder; code below it is application code."""
-    keep_stretches: int = 500
+    keep_stretches: int = 400
     keep_pulses: int = 900
     """Beyond this, pairs of seconds are merged into one: resolution is lost, nothing else."""
-    keep_looks: int = 32
+    keep_looks: int = 24
     """Distinct looks kept for one stretch."""
 
     @property

@@ -108,11 +108,9 @@ def look(
     )
 
 
-def request(
-    route: str = "GET /orders/{id}", request_id: str = "#1", *, ended: bool = False
-) -> Request:
+def request(route: str = "GET /orders/{id}", request_id: str | None = "#1") -> Request:
     method, _, template = route.partition(" ")
-    return Request(method, template, request_id, ended=ended)
+    return Request(method, template, request_id)
 
 
 def stretch(
@@ -124,7 +122,7 @@ def stretch(
     gc_ms: float = 0,
     queued_ms: float | None = 0,
     holder: Holder | None = None,
-    in_flight: int = 1,
+    in_flight: int = 0,
     at_door: int | None = 0,
     let_in: int = 0,
     served_before: int = 1,

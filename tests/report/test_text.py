@@ -71,6 +71,8 @@ def test_a_summary_of_nothing_has_no_empty_rows() -> None:
 
 def test_nobody_on_the_loop_is_blamed_for_a_starved_process() -> None:
     assert row(block_of(STARVED).rows, "site") == "no line on the loop is to blame"
+    crowded = replace(STARVED, cause=Cause.SATURATED)
+    assert row(block_of(crowded).rows, "site") == "no function stands out"
     unseen = replace(STARVED, cause=Cause.UNKNOWN)
     assert row(block_of(unseen).rows, "site") == "was not seen"
 

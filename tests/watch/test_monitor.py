@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import starlette.applications
 import uvloop
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from unstall.model.finding import Cause, Stall
 from unstall.model.observation import Process, Pulse, Stretch
@@ -31,7 +31,7 @@ def hooks() -> tuple[Any, ...]:
     return (
         asyncio.BaseEventLoop.__dict__["run_forever"],
         uvloop.Loop.__dict__.get("run_forever"),
-        starlette.applications.Starlette.__call__,
+        ServerErrorMiddleware.__call__,
         tuple(gc.callbacks),
         tuple(sys.meta_path),
     )

@@ -1,4 +1,4 @@
-"""The request of a step: from its stack, from its task's context, from its ASGI scope."""
+"""The request of a step, found from its stack, its task and its task's parents when somebody asks."""
 
 from __future__ import annotations
 
@@ -8,128 +8,198 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
-from unstall.watch.scope import REQUESTS, Scope, request_of_frame, request_of_task, route_template
+from unstall.watch.scope import (
+    REQUESTS,
+    Scope,
+    counted,
+    describe,
+    route_template,
+    scope_of_step,
+    scopes_in_flight,
+)
 
 
 def http(**more: Any) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": "/users/7", "headers": [], **more}
 
 
-async def nothing(*_: Any) -> Any: ...
+async def receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def serve(app: Any, scope: dict[str, Any]) -> None:
-    asyncio.run(Scope(app)(scope, nothing, nothing))
+async def send(_: Any) -> None: ...
 
 
-def test_a_request_is_under_way_exactly_while_the_app_runs() -> None:
-    during: list[int] = []
+async def nothing(*_: Any) -> None: ...
 
-    async def app(*_: Any) -> None:
-        during.append(len(REQUESTS.under_way))
 
+def found_here() -> str | None:
+    """The `X-Request-ID` of the request that the caller's step works for."""
+    scope = scope_of_step(sys._getframe(1), asyncio.current_task())
+    return describe(scope).request_id if scope is not None else None
+
+
+def asked_by(endpoint: Any, **middleware: Any) -> list[Any]:
+    """What the endpoint of a real Starlette app notes while it serves a request with id `abc`."""
+    notes: list[Any] = []
+
+    async def serve(_: Any) -> PlainTextResponse:
+        await endpoint(notes)
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/users/{id}", serve)], **middleware)
+    asyncio.run(_served(app, http(headers=[(b"X-Request-ID", b"abc")], query_string=b"")))
+    return notes
+
+
+async def _served(app: Any, scope: dict[str, Any]) -> None:
+    await app(scope, receive, send)
+
+
+def test_a_step_of_an_endpoint_is_its_requests() -> None:
+    async def endpoint(notes: list[Any]) -> None:
+        notes.append(found_here())
+
+    assert asked_by(endpoint) == ["abc"]
+
+
+def test_a_task_that_a_request_waits_for_through_gather_is_its_requests() -> None:
+    async def child(notes: list[Any]) -> None:
+        await asyncio.sleep(0)
+        notes.append(found_here())
+
+    async def endpoint(notes: list[Any]) -> None:
+        await asyncio.gather(child(notes), child(notes))
+
+    assert asked_by(endpoint) == ["abc", "abc"]
+
+
+def test_a_task_that_a_request_awaits_is_its_requests() -> None:
+    async def child(notes: list[Any]) -> None:
+        await asyncio.sleep(0)
+        notes.append(found_here())
+
+    async def endpoint(notes: list[Any]) -> None:
+        await asyncio.create_task(child(notes))
+
+    assert asked_by(endpoint) == ["abc"]
+
+
+@pytest.mark.parametrize("group", [asyncio.TaskGroup, anyio.create_task_group])
+def test_a_task_in_a_group_of_a_request_is_its_requests(group: Any) -> None:
+    async def child(notes: list[Any]) -> None:
+        await asyncio.sleep(0)
+        notes.append(found_here())
+
+    async def endpoint(notes: list[Any]) -> None:
+        async with group() as tasks:
+            if hasattr(tasks, "start_soon"):
+                tasks.start_soon(child, notes)
+            else:
+                tasks.create_task(child(notes))
+
+    assert asked_by(endpoint) == ["abc"]
+
+
+def test_an_endpoint_below_a_base_http_middleware_is_its_requests() -> None:
+    class Passes(BaseHTTPMiddleware):
+        async def dispatch(self, request: Any, call_next: Any) -> Any:
+            return await call_next(request)
+
+    async def endpoint(notes: list[Any]) -> None:
+        notes.append(found_here())
+
+    assert asked_by(endpoint, middleware=[Middleware(Passes)]) == ["abc"]
+
+
+def test_a_task_of_nobody_belongs_to_no_request() -> None:
+    async def alone() -> str | None:
+        return found_here()
+
+    assert asyncio.run(alone()) is None
+
+
+def test_a_task_that_nobody_waits_for_belongs_to_no_request() -> None:
+    kept: list[asyncio.Task[None]] = []
+
+    async def forgotten(notes: list[Any]) -> None:
+        await asyncio.sleep(0)
+        notes.append(found_here())
+
+    async def endpoint(notes: list[Any]) -> None:
+        kept.append(asyncio.create_task(forgotten(notes)))
+        await asyncio.sleep(0.01)
+
+    assert asked_by(endpoint) == [None]
+
+
+def test_a_local_of_the_hosts_own_that_is_called_scope_is_not_read() -> None:
+    async def handler() -> str | None:
+        scope = http(headers=[(b"x-request-id", b"mine")])
+        assert scope
+        return found_here()
+
+    assert asyncio.run(handler()) is None
+
+
+def test_requests_whose_tasks_are_suspended_are_in_flight_and_websockets_are_not() -> None:
+    async def waits(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> list[str]:
+        scopes = [http(path="/a"), http(path="/b"), {"type": "websocket", "path": "/ws"}]
+        tasks = [asyncio.create_task(_served(Scope(waits), scope)) for scope in scopes]
+        await asyncio.sleep(0)
+        paths = [scope["path"] for scope in scopes_in_flight(asyncio.get_running_loop())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return sorted(paths)
+
+    assert asyncio.run(main()) == ["/a", "/b"]
+
+
+def test_a_request_is_counted_once_however_apps_are_nested() -> None:
     begun = REQUESTS.begun
-    serve(app, http())
-    assert during == [1]
-    assert REQUESTS.under_way == {}
-    assert REQUESTS.begun == begun + 1
-
-
-def test_a_request_that_fails_is_no_longer_under_way_and_its_error_passes() -> None:
-    async def app(*_: Any) -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        serve(app, http())
-    assert REQUESTS.under_way == {}
-
-
-def test_an_app_inside_an_app_is_one_request() -> None:
-    begun = REQUESTS.begun
-    serve(Scope(nothing), http())
-    assert REQUESTS.begun == begun + 1
-
-
-def test_an_open_websocket_begins_and_is_no_victim_in_waiting() -> None:
-    during: list[int] = []
-
-    async def app(*_: Any) -> None:
-        during.append(len(REQUESTS.under_way))
-
-    begun = REQUESTS.begun
-    serve(app, {"type": "websocket", "path": "/ws", "headers": []})
-    assert during == [0]
+    asyncio.run(_served(Scope(Scope(nothing)), http()))
     assert REQUESTS.begun == begun + 1
 
 
 def test_lifespan_is_no_request() -> None:
     begun = REQUESTS.begun
-    serve(nothing, {"type": "lifespan"})
+    asyncio.run(_served(Scope(nothing), {"type": "lifespan"}))
     assert REQUESTS.begun == begun
 
 
-def test_the_request_is_found_on_the_stack_of_the_step() -> None:
-    found: list[Any] = []
+def test_the_error_of_an_app_passes() -> None:
+    async def fails(*_: Any) -> None:
+        raise ZeroDivisionError
 
-    async def app(*_: Any) -> None:
-        found.append(request_of_frame(sys._getframe()))
-
-    serve(app, http(headers=[(b"X-Request-ID", b"abc"), (b"x-scenario", b"burst")]))
-    request = found[0].describe()
-    assert (request.method, request.request_id, request.scenario) == ("GET", "abc", "burst")
-    assert request.ended
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(_served(Scope(fails), http()))
 
 
-def test_a_task_that_a_request_started_still_belongs_to_it() -> None:
-    found: list[Any] = []
-
-    async def child() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        found.append((request_of_frame(sys._getframe()), request_of_task(task)))
-
-    async def app(*_: Any) -> None:
-        await asyncio.gather(child(), child())
-
-    serve(app, http(headers=[(b"x-request-id", b"parent")]))
-    assert [on_stack for on_stack, _ in found] == [None, None]
-    assert {served.describe().request_id for _, served in found} == {"parent"}
-
-
-def test_a_task_of_nobody_belongs_to_no_request() -> None:
-    async def alone() -> Any:
-        task = asyncio.current_task()
-        assert task is not None
-        return request_of_task(task)
-
-    assert asyncio.run(alone()) is None
-
-
-def test_a_connection_that_is_used_again_does_not_carry_the_last_request_over() -> None:
-    async def connection() -> Any:
-        await Scope(nothing)(http(), nothing, nothing)
-        task = asyncio.current_task()
-        assert task is not None
-        return request_of_task(task)
-
-    assert asyncio.run(connection()) is None
-
-
-def test_a_served_request_leaves_no_reference_cycle_behind() -> None:
-    serve(nothing, http())
+def test_counting_leaves_nothing_to_collect() -> None:
+    call = counted(nothing)
+    scopes = [http() for _ in range(10)]
     gc.collect()
     gc.disable()
     try:
-        scopes = [http() for _ in range(10)]
-        for each in scopes:
-            served = Scope(nothing)(each, nothing, nothing)
+        for scope in scopes:
+            coroutine: Any = call(None, scope, receive, send)
             with pytest.raises(StopIteration):
-                served.send(None)
-        del scopes, each, served
+                coroutine.send(None)
+        del scopes, scope, coroutine
         assert gc.collect() == 0
     finally:
         gc.enable()
@@ -141,8 +211,12 @@ def test_a_served_request_leaves_no_reference_cycle_behind() -> None:
         ({}, "?"),
         ({"route": SimpleNamespace(path_format="/users/{id}")}, "/users/{id}"),
         ({"route": SimpleNamespace(path="/users/{id}")}, "/users/{id}"),
-        ({"route": SimpleNamespace(path="/{x}"), "root_path": "/mounted"}, "/mounted/{x}"),
-        ({"root_path": "/mounted"}, "/mounted/?"),
+        (
+            {"route": SimpleNamespace(path="/{x}"), "root_path": "/m", "app_root_path": ""},
+            "/m/{x}",
+        ),
+        ({"root_path": "/proxy/m", "app_root_path": "/proxy"}, "/m/?"),
+        ({"route": SimpleNamespace(path="/{x}"), "root_path": "/proxy"}, "/{x}"),
         (
             {
                 "route": SimpleNamespace(path="/users/{id}"),

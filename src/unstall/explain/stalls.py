@@ -19,7 +19,6 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
     look, site = _blame(_looks_to_blame(stretch, diagnosis))
     stack = step_of(look.stack) if look else Stack(())
     request = look.request if look else None
-    culprits = 1 if request is not None and not request.ended else 0
     return Stall(
         process=stretch.process,
         loop=stretch.loop,
@@ -36,7 +35,7 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
         syscall=diagnosis.wait.syscall if diagnosis.wait else None,
         peer=diagnosis.wait.peer if diagnosis.wait else None,
         holder=None if diagnosis.blames_loop else stretch.doubts.holder,
-        waiting_in_flight=max(0, stretch.in_flight - culprits),
+        waiting_in_flight=stretch.in_flight,
         at_door=max(stretch.at_door or 0, stretch.let_in),
         served_before=stretch.served_before,
         ongoing=stretch.ongoing,

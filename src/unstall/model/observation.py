@@ -25,11 +25,9 @@ class Request:
     method: str
     route: str
     """Template, never the raw path: `/users/{id}`; `?` when no route had matched yet."""
-    request_id: str
-    """The `X-Request-ID` it came with, else a number of ours."""
+    request_id: str | None = None
+    """The `X-Request-ID` it came with."""
     scenario: str | None = None
-    ended: bool = False
-    """Its response was finished: the step is a task or background task it left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class Stretch:
     looks: tuple[Look, ...] = ()
     dropped_looks: int = 0
     in_flight: int = 0
-    """Requests under way when the loop stalled, the culprit's included."""
+    """HTTP requests under way when the loop stalled, other than the culprit's."""
     at_door: int | None = None
     """Requests seen waiting in the kernel's queues at the last look; None where the system hides it."""
     let_in: int = 0

@@ -67,7 +67,11 @@ def verdict_of(report: Report) -> Block:
         case Verdict.CLEAN:
             said = f"no stall was seen in {report.target}"
         case Verdict.NOT_ENOUGH_DATA:
-            seen = "an event loop ran too briefly to judge" if report.lag.count else "no event loop ran"
+            seen = (
+                "an event loop ran too briefly to judge"
+                if report.lag.count
+                else "no event loop ran"
+            )
             said = f"{seen} in {report.target}"
         case Verdict.FINDINGS:
             evidence = [each for finding in report.findings for each in finding.evidence]
@@ -115,6 +119,8 @@ def _site(finding: Finding) -> str:
         return _place(finding.site)
     if finding.cause in (Cause.STARVED, Cause.GIL):
         return "no line on the loop is to blame"
+    if finding.cause is Cause.SATURATED:
+        return "no function stands out"
     return "was not seen"
 
 

@@ -155,8 +155,10 @@ class Vigil:
 
     def _is_locked_out(self, before: Sample, after: Sample) -> bool:
         took = after.at_ns - before.at_ns
-        mine = before.threads.get(self._tid), after.threads.get(self._tid)
-        return None not in mine and not was_stopped(took, *mine, self._switch_ns)
+        first, last = before.threads.get(self._tid), after.threads.get(self._tid)
+        if first is None or last is None or 2 * (last.queued_ns - first.queued_ns) > took:
+            return False
+        return not was_stopped(took, last.slices - first.slices, self._switch_ns)
 
     def _conclude(self) -> Stretch | None:
         lines, self._dump = self._dump, []

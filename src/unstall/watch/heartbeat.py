@@ -22,8 +22,14 @@ class Late(NamedTuple):
     ran_ns: int
     cpu_ns: int
     """CPU time of the loop's thread from `last_ns` to `ran_ns`."""
+    queued_ns: int | None
+    """How long that thread queued for a processor meanwhile; None where the system hides it."""
     begun: int
     """Requests begun in this process until `ran_ns`."""
+
+
+def difference(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None else now - before
 
 
 class Heartbeat:
@@ -34,8 +40,9 @@ class Heartbeat:
     """
 
     __slots__ = (
-        "_begun", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns", "loop",
-        "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns", "failed", "lags", "late",
+        "_begun", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns", "_queued_ns",
+        "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns", "failed", "lags", "late", "loop",
+        "queued_ns",
         "ran_ns",
     )  # fmt: skip
 
@@ -45,12 +52,14 @@ class Heartbeat:
         interval_ns: int,
         late_after_ns: int,
         begun: Callable[[], int],
+        queued_ns: Callable[[], int | None],
     ) -> None:
         self.loop = loop
         self._interval_ns = interval_ns
         self._interval_s = interval_ns / 1e9
         self._late_after_ns = late_after_ns
         self._begun = begun
+        self._queued_ns = queued_ns
         self._context = contextvars.Context()
         self._handle: asyncio.Handle | None = None
         self._quiet = self._turn_ns = 0
@@ -63,11 +72,13 @@ class Heartbeat:
         self.ran_ns = time.monotonic_ns()
         self.due_ns = self.ran_ns + interval_ns
         self.cpu_ns = time.thread_time_ns()
+        self.queued_ns = queued_ns()
 
     def start(self) -> None:
         self.ran_ns = time.monotonic_ns()
         self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
+        self.queued_ns = self._queued_ns()
         self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
 
     def stop(self) -> None:
@@ -88,8 +99,11 @@ class Heartbeat:
     def _note(self, now: int) -> None:
         lag = now - self.due_ns
         cpu = time.thread_time_ns()
+        queued = self._queued_ns()
         if lag > self._late_after_ns:
-            self.late.append(Late(self.ran_ns, self.due_ns, now, cpu - self.cpu_ns, self._begun()))
+            begun = self._begun()
+            waited = difference(queued, self.queued_ns)
+            self.late.append(Late(self.ran_ns, self.due_ns, now, cpu - self.cpu_ns, waited, begun))
             self._quiet, self._turn_ns = 0, now
             if self._handle is not None:
                 self.loop.call_soon(self._catch_up, now, context=self._context)
@@ -97,6 +111,7 @@ class Heartbeat:
                 self.caught_up.append((now, self._begun()))
         self.lags.append(lag)
         self.cpu_ns = cpu
+        self.queued_ns = queued
         self.ran_ns = now
         self.due_ns = now + self._interval_ns
         self.beats += 1

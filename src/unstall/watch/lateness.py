@@ -2,8 +2,8 @@
 
 The watchdog asks to be woken at a moment. When it wakes later, either it was awake and waited for the
 interpreter lock (CPython's take_gil wakes every switch interval, 5 ms by default, so the thread was
-scheduled many times), or it was queued for a processor, or it was not scheduled at all (SIGSTOP, a
-suspended machine, a cgroup throttled).
+scheduled many times), or it was not scheduled at all (SIGSTOP, a suspended machine, a cgroup throttled,
+processors that others hold).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections import deque
 from typing import NamedTuple
 
 from unstall.model.observation import Doubts, Holder
-from unstall.watch.linux import Schedule, ThreadProbe, cpu_clock_ns
+from unstall.watch.heartbeat import difference
+from unstall.watch.linux import cpu_clock_ns, switches
 
 LATE_NS = 10_000_000
 """Later than the interpreter's switch interval and the timer's slack together."""
@@ -33,41 +34,39 @@ class Doubt(NamedTuple):
     holder: Holder | None
 
 
-def was_stopped(
-    late_ns: int, before: Schedule | None, after: Schedule | None, switch_ns: int = 5_000_000
-) -> bool:
-    """Whether the watchdog was off the processors altogether for most of its lateness.
+def was_stopped(late_ns: int, woken: int | None, switch_ns: int = 5_000_000) -> bool:
+    """Whether a thread that was late was off the processors, by how often it was `woken` meanwhile.
 
-    `switch_ns` is the interpreter's switch interval: whoever waits for the lock wakes once in each.
+    `switch_ns` is the interpreter's switch interval: whoever waits for the lock wakes once in each. A
+    quarter of that is asked for, as a busy machine is late with waking, too. Uncounted, nobody is excused.
     """
-    if before is None or after is None:
-        return False
-    queued = after.queued_ns - before.queued_ns
-    if queued * 2 > late_ns:
-        return True
-    return after.slices - before.slices < late_ns // (4 * switch_ns)
+    return woken is not None and woken < late_ns // (4 * switch_ns)
 
 
 class Lateness:
-    """The watchdog's own account; used from the watchdog's thread only."""
+    """The watchdog's own account; used from the watchdog's thread only.
 
-    def __init__(self, probe: ThreadProbe) -> None:
-        self._probe = probe
-        self._before = probe.schedule()
+    Nothing that is read on time lets go of the interpreter lock: getting it back from a busy loop would
+    cost the loop a switch each time.
+    """
+
+    def __init__(self) -> None:
+        self._woken = switches()
         self._doubts: deque[Doubt] = deque(maxlen=256)
         self._cpu_of: dict[int, int] = {}
         self._others_ns = 0
 
     def slept(self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int]) -> None:
         """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`."""
-        after = self._probe.schedule()
+        woken = switches()
         late = woke_ns - asked_ns
         others, before = _cpu_of_others(loop_tids), self._others_ns
         if late > LATE_NS:
-            stopped = was_stopped(late, self._before, after, int(sys.getswitchinterval() * 1e9))
+            switch_ns = int(sys.getswitchinterval() * 1e9)
+            stopped = was_stopped(late, difference(woken, self._woken), switch_ns)
             holder = None if stopped else self._holder(late, others - before, loop_tids)
             self._doubts.append(Doubt(asked_ns, woke_ns, stopped, holder))
-        self._before, self._others_ns = after, others
+        self._woken, self._others_ns = woken, others
 
     def remember_threads(self) -> None:
         """CPU clocks of all threads now, to tell later who ran; called about once a second."""

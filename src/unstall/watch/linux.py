@@ -15,10 +15,16 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from unstall.model.observation import Wait
 from unstall.watch.syscalls import POLLS, SELECTS, TAKES_FD, names
 
 _SYSCALL_NAMES = names(os.uname().machine) if sys.platform == "linux" else {}
+_RUSAGE_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
 _POLLFD = struct.Struct("=ihh")
 _MAX_POLLED = 16
 
@@ -48,6 +54,14 @@ def cpu_clock_ns(tid: int) -> int | None:
         return time.clock_gettime_ns((~tid << 3) | 6)
     except (OSError, AttributeError):
         return None
+
+
+def switches() -> int | None:
+    """How often the calling thread has been switched to, voluntarily or not; None where that is uncounted."""
+    if _RUSAGE_THREAD is None:
+        return None
+    usage = resource.getrusage(_RUSAGE_THREAD)
+    return usage.ru_nvcsw + usage.ru_nivcsw
 
 
 class ThreadProbe:

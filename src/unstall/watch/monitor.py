@@ -325,7 +325,6 @@ _active: weakref.WeakSet[Monitor] = weakref.WeakSet()
 
 
 def _in_forked_child() -> None:
-    REQUESTS.under_way.clear()
     for monitor in list(_active):
         monitor._after_fork()
 

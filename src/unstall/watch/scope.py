@@ -1,18 +1,17 @@
-"""Which request a step works for: a plain ASGI middleware, and the register of requests under way.
+"""Which request a step works for, found when a stall asks and at no cost before.
 
-The middleware costs one object and one dictionary entry a request. Everything a reader wants to know
-(route template, request id, scenario) is read from the ASGI scope only when a stall asks for it.
+Every request passes through functions of its framework and server that hold its ASGI scope in a local
+variable. A stalled step has them on its stack; a request in flight has them in its task's chain of awaited
+coroutines. Only those frames of known libraries are read, never the host's own. All that is paid for each
+request is a counter.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import gc
-import itertools
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
-from types import CodeType, FrameType
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from unstall.model.observation import Request
@@ -21,43 +20,117 @@ ASGIScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
+Call = Callable[[Any, ASGIScope, Receive, Send], Awaitable[None]]
 
-_KEY = "unstall.request"
+CARRIERS = frozenset({"starlette", "fastapi", "uvicorn", "hypercorn", "unstall"})
+"""Packages whose functions are known to hold a scope in a local variable of that name."""
 
-
-class Served:
-    """One request while it is served."""
-
-    __slots__ = ("ended", "number", "prefix", "scope")
-
-    def __init__(self, number: int, scope: ASGIScope) -> None:
-        self.number = number
-        self.scope = scope
-        self.prefix = len(scope.get("root_path", ""))
-        self.ended = False
-
-    def describe(self) -> Request:
-        scope = self.scope
-        headers = scope.get("headers", ())
-        return Request(
-            method=str(scope.get("method") or scope.get("type", "?")).upper(),
-            route=route_template(scope, self.prefix),
-            request_id=_header(headers, b"x-request-id") or f"#{self.number}",
-            scenario=_header(headers, b"x-scenario"),
-            ended=self.ended,
-        )
+_COUNTED = "unstall.counted"
+_MOST_TASKS = 2_000
+_DEEPEST = 24
+_GENERATIONS = 4
 
 
-def route_template(scope: ASGIScope, root_prefix: int = 0) -> str:
+class Requests:
+    """How many requests of this process ever began. Loops on several threads may lose one now and then."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+
+REQUESTS = Requests()
+
+
+def counted(call: Call) -> Call:
+    """The `__call__` of an ASGI app, with each request counted once however apps are nested.
+
+    A scope with a router has passed an outer app of Starlette's already; looking is cheaper than marking.
+    """
+
+    def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
+        if "router" not in scope and _COUNTED not in scope and scope["type"] != "lifespan":
+            REQUESTS.begun += 1
+        return call(self, scope, receive, send)
+
+    return __call__
+
+
+class Scope:
+    """Pure ASGI middleware for apps of other frameworks: their requests are counted and named."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        await _counted_app(self, scope, receive, send)
+
+
+def _app(self: Scope, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
+    scope[_COUNTED] = True
+    return self.app(scope, receive, send)
+
+
+_counted_app = counted(_app)
+
+
+# --- what a stall asks ----------------------------------------------------------------------
+
+
+def scope_of_step(innermost: FrameType, task: asyncio.Task[Any] | None) -> ASGIScope | None:
+    """The scope of the request that a running step works for; through its parent for a spawned task."""
+    frame: FrameType | None = innermost
+    while frame is not None:
+        found = _scope_in(frame)
+        if found is not None:
+            return found
+        frame = frame.f_back
+    return _scope_of_parents(task) if task is not None else None
+
+
+def scopes_in_flight(loop: asyncio.AbstractEventLoop) -> list[ASGIScope]:
+    """The scopes of HTTP requests whose tasks are suspended, each once.
+
+    WebSockets are not among them: an open one mostly waits for its client, and would be counted as a
+    victim of every stall.
+    """
+    scopes: dict[int, ASGIScope] = {}
+    for task in list(asyncio.all_tasks(loop))[:_MOST_TASKS]:
+        scope = _scope_of_task(task)
+        if scope is not None and scope.get("type") == "http":
+            scopes[id(scope)] = scope
+    return list(scopes.values())
+
+
+def describe(scope: ASGIScope) -> Request:
+    headers = scope.get("headers", ())
+    return Request(
+        method=str(scope.get("method") or scope.get("type", "?")).upper(),
+        route=route_template(scope),
+        request_id=_header(headers, b"x-request-id"),
+        scenario=_header(headers, b"x-scenario"),
+    )
+
+
+def route_template(scope: ASGIScope) -> str:
     """`/users/{id}` of the route that matched, with the path of the mounts above it; `?` before."""
     nested = scope.get("fastapi")  # FastAPI >= 0.137: routers are a tree, this is the whole path
     context = nested.get("effective_route_context") if isinstance(nested, dict) else None
     route = context or scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    mount = str(scope.get("root_path", ""))[root_prefix:]
+    mount = _mount_of(scope)
     if isinstance(path, str):
         return mount + path
     return mount + "/?" if mount else "?"
+
+
+def _mount_of(scope: ASGIScope) -> str:
+    """The part of the root path that mounts added; what the server was started with is no route."""
+    root, served_under = str(scope.get("root_path", "")), str(scope.get("app_root_path", ""))
+    if "app_root_path" not in scope:  # no mount has matched
+        return ""
+    return root.removeprefix(served_under)
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
@@ -67,103 +140,87 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return None
 
 
-class Requests:
-    """The requests of one process: those under way, and how many ever began.
-
-    WebSockets begin and are named like requests, and are not under way: an open one mostly waits for
-    its client, and would be counted as a victim of every stall.
-    """
-
-    __slots__ = ("_numbers", "begun", "under_way")
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self.begun = 0
-        self.under_way: dict[int, Served] = {}
-
-    def enter(self, scope: ASGIScope) -> Served:
-        number = self.begun = next(self._numbers)
-        served = Served(number, scope)
-        if scope["type"] == "http":
-            self.under_way[number] = served
-        return served
-
-    def leave(self, served: Served) -> None:
-        served.ended = True
-        self.under_way.pop(served.number, None)
+# --- frames and tasks -----------------------------------------------------------------------
 
 
-REQUESTS = Requests()
-"""One per process, as the loops of a process share its interpreter lock and so its stalls."""
-
-_current: contextvars.ContextVar[Served | None] = contextvars.ContextVar(
-    "unstall_request", default=None
-)
-
-
-Call = Callable[[Any, ASGIScope, Receive, Send], Awaitable[None]]
-Registered = Callable[[Any, ASGIScope, Receive, Send], Coroutine[Any, Any, None]]
-
-
-def registered(call: Call) -> Registered:
-    """The `__call__` of an ASGI app, with its requests registered; one coroutine, for it is on every path.
-
-    A scope that is registered already, and any that is no request, passes through.
-    """
-
-    async def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or _KEY in scope:
-            await call(self, scope, receive, send)
-            return
-        unstall_request = REQUESTS.enter(scope)
-        scope[_KEY] = (
-            unstall_request.number
-        )  # not the object, which holds the scope: a cycle costs GC
-        before = _current.get()
-        _current.set(unstall_request)
-        try:
-            await call(self, scope, receive, send)
-        finally:
-            _current.set(before)  # servers reuse one context for every request of a connection
-            REQUESTS.leave(unstall_request)
-
-    return __call__
-
-
-class Scope:
-    """Pure ASGI middleware that marks the request a task works for."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    @registered
-    def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self.app(scope, receive, send)
-
-
-_REGISTERED_CODE: CodeType = registered(Scope.__call__).__code__
-
-
-def request_of_frame(innermost: FrameType) -> Served | None:
-    """The request whose registered call is on this stack."""
-    frame: FrameType | None = innermost
-    while frame is not None:
-        if frame.f_code is _REGISTERED_CODE:
-            served = frame.f_locals.get("unstall_request")
-            return served if isinstance(served, Served) else None
-        frame = frame.f_back
+def _scope_in(frame: FrameType) -> ASGIScope | None:
+    if not _carries(frame.f_code, frame.f_globals):
+        return None
+    scope = frame.f_locals.get("scope")
+    if isinstance(scope, dict) and scope.get("type") in ("http", "websocket"):
+        return scope
     return None
 
 
-def request_of_task(task: asyncio.Task[Any]) -> Served | None:
-    """The request a task was created for, however deep: context variables are inherited."""
-    context = _context_of(task)
-    served = context.get(_current) if context is not None else None
-    return served if isinstance(served, Served) else None
+def _carries(code: CodeType, module_globals: dict[str, Any]) -> bool:
+    name = module_globals.get("__name__")
+    return (
+        "scope" in code.co_varnames and isinstance(name, str) and name.partition(".")[0] in CARRIERS
+    )
 
 
-def _context_of(task: asyncio.Task[Any]) -> contextvars.Context | None:
-    if sys.version_info >= (3, 12):
-        return task.get_context()
-    # 3.11 has no accessor; the collector's view of the task shows its context without running code.
-    return next((c for c in gc.get_referents(task) if type(c) is contextvars.Context), None)
+def _scope_of_task(task: asyncio.Task[Any]) -> ASGIScope | None:
+    """The scope in the chain of coroutines that a suspended task awaits."""
+    coroutine: object = task.get_coro()
+    for _ in range(_DEEPEST):
+        if type(coroutine) is not CoroutineType:
+            return None
+        frame = coroutine.cr_frame
+        found = _scope_in(frame) if frame is not None else None
+        if found is not None:
+            return found
+        coroutine = coroutine.cr_await
+    return None
+
+
+def _scope_of_parents(task: asyncio.Task[Any]) -> ASGIScope | None:
+    """The scope of the task that waits for this one, or for the one that waits for it, and so on."""
+    generation = [task]
+    for _ in range(_GENERATIONS):
+        generation = [parent for child in generation for parent in _parents(child)]
+        for parent in generation:
+            found = _scope_of_task(parent)
+            if found is not None:
+                return found
+    return None
+
+
+def _parents(future: asyncio.Future[Any], depth: int = 0) -> Iterator[asyncio.Task[Any]]:
+    """The tasks that will be woken when a future is done, through gather and task groups.
+
+    Kinds are told by exact type: asking an object of the host for its class may run its code.
+    """
+    for callback, _ in getattr(future, "_callbacks", None) or ():
+        kind = type(callback)
+        if kind is MethodType:
+            yield from _hosts(callback.__self__)
+        elif kind is FunctionType:  # gather's is a closure over its future, anyio's over its group
+            for value in _closed_over(callback):
+                if issubclass(type(value), asyncio.Future) and depth < _GENERATIONS:
+                    yield from _parents(value, depth + 1)  # type: ignore[arg-type]
+                else:
+                    yield from _hosts(value)
+        else:  # what wakes a task is C, and shows its task only to the garbage collector
+            yield from _tasks(gc.get_referents(callback))
+
+
+def _hosts(group: object) -> Iterator[asyncio.Task[Any]]:
+    """The task in which a task group was entered."""
+    module = str(type(group).__module__)
+    if module == "asyncio.taskgroups":
+        yield from _tasks((getattr(group, "_parent_task", None),))
+    elif module.startswith("anyio."):
+        scope = getattr(group, "cancel_scope", None)
+        yield from _tasks((getattr(scope, "_host_task", None),))
+
+
+def _tasks(values: Iterable[object]) -> Iterator[asyncio.Task[Any]]:
+    yield from (value for value in values if issubclass(type(value), asyncio.Task))  # type: ignore[misc]
+
+
+def _closed_over(function: FunctionType) -> Iterator[object]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue

@@ -14,10 +14,10 @@ from unstall.model.observation import Doubts, Look, Loop, Pulse, Stretch
 from unstall.settings import Settings
 from unstall.watch.door import waiting_at_door
 from unstall.watch.garbage import Garbage
-from unstall.watch.heartbeat import Heartbeat, Late
+from unstall.watch.heartbeat import Heartbeat, Late, difference
 from unstall.watch.lateness import Lateness
 from unstall.watch.linux import ThreadProbe
-from unstall.watch.scope import REQUESTS, Served, request_of_frame, request_of_task
+from unstall.watch.scope import REQUESTS, ASGIScope, describe, scope_of_step, scopes_in_flight
 from unstall.watch.stacks import Glimpse, StackReader, current_frame, glimpse_of
 
 _FIRST_PAUSE_NS = 10_000_000
@@ -60,7 +60,7 @@ class _Seen(NamedTuple):
     glimpse: Glimpse
     step: int
     task: str | None
-    served: Served | None
+    scope: ASGIScope | None
     in_flight: int
 
 
@@ -77,14 +77,17 @@ class Subject:
         self.ended = False
         self.probe = ThreadProbe(self.tid)
         self.heartbeat = Heartbeat(
-            loop, settings.interval_ns, settings.threshold_ns, lambda: REQUESTS.begun
+            loop,
+            settings.interval_ns,
+            settings.threshold_ns,
+            lambda: REQUESTS.begun,
+            self._queued_ns,
         )
         self._asyncio_loop = loop
         self._settings = settings
         self._seen: _Seen | None = None
         self._open: _Open | None = None
-        self._unfinished: list[tuple[Late, _Open | None, int | None]] = []
-        self._queued_before = self._queued_ns()
+        self._unfinished: list[tuple[Late, _Open | None]] = []
         self._pulse_from_ns = self.heartbeat.ran_ns
         self._pulse_begun = REQUESTS.begun
 
@@ -114,12 +117,12 @@ class Subject:
         if frame is None:
             return
         task = asyncio.current_task(self._asyncio_loop)
-        served = request_of_frame(frame) or (request_of_task(task) if task is not None else None)
+        scope = scope_of_step(frame, task)
         self._seen = _Seen(
             now, beat.due_ns, beat.beats, glimpse_of(frame),
             id(task) if task is not None else _callback_of(frame),
             getattr(task.get_coro(), "__qualname__", None) if task is not None else None,
-            served, len(REQUESTS.under_way),
+            scope, self._others_in_flight(scope) if self._open is None else 0,
         )  # fmt: skip
 
     def check(
@@ -131,14 +134,13 @@ class Subject:
         if self._seen is not None:
             self._look(self._seen, reader)
         self._close(due)
-        if self._open is None:
-            self._queued_before = self._queued_ns()
         yield from self._finished(now, lateness, garbage)
         ongoing = self._open
         if ongoing is not None and self._should_say(ongoing, now) and beat.beats == beats:
             cpu = self.probe.cpu_ns()
-            late = Late(beat.ran_ns, due, now, (cpu or 0) - beat.cpu_ns, REQUESTS.begun)
-            stretch = self._stretch(late, ongoing, self._queued_since(), lateness, garbage)
+            queued = difference(self._queued_ns(), beat.queued_ns)
+            late = Late(beat.ran_ns, due, now, (cpu or 0) - beat.cpu_ns, queued, REQUESTS.begun)
+            stretch = self._stretch(late, ongoing, lateness, garbage)
             known_cpu = None if cpu is None else stretch.cpu_ns
             yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
 
@@ -170,6 +172,19 @@ class Subject:
     def close(self) -> None:
         self.probe.close()
 
+    def _others_in_flight(self, scope: ASGIScope | None) -> int:
+        """Requests under way besides the one that the step works for."""
+        return sum(1 for other in scopes_in_flight(self._asyncio_loop) if other is not scope)
+
+    def _thread_waits(self, now: int) -> bool:
+        """Whether the loop's thread used hardly any CPU since its last beat.
+
+        Then it does not fight for the interpreter lock, and a system call costs us microseconds. While it
+        computes, every one costs a switch interval, and the first word would come late.
+        """
+        beat, cpu = self.heartbeat, self.probe.cpu_ns()
+        return cpu is not None and (cpu - beat.cpu_ns) * 5 < now - beat.ran_ns
+
     # --- one look -----------------------------------------------------------------------------
 
     def _look(self, seen: _Seen, reader: StackReader) -> None:
@@ -179,14 +194,15 @@ class Subject:
         if self._open is None:
             self._open = _Open(seen.due_ns, seen.in_flight)
         self._open.taken += 1
-        if seen.at_ns - self._open.door_at_ns > _DOOR_PAUSE_NS:
+        due = seen.at_ns - self._open.door_at_ns > _DOOR_PAUSE_NS
+        if due and self._thread_waits(seen.at_ns):
             self._open.at_door, self._open.door_at_ns = waiting_at_door(), seen.at_ns
         look = Look(
             seen.at_ns, seen.at_ns, seen.step, reader.read(seen.glimpse),
             task=seen.task,
             wait=at.wait if at else None,
             running=at.running if at else False,
-            request=seen.served.describe() if seen.served else None,
+            request=describe(seen.scope) if seen.scope is not None else None,
         )  # fmt: skip
         self._keep(self._open, look)
 
@@ -211,7 +227,7 @@ class Subject:
         while self.heartbeat.late:
             beat = self.heartbeat.late.popleft()
             mine = self._open if self._open and self._open.due_ns == beat.due_ns else None
-            self._unfinished.append((beat, mine, self._queued_since()))
+            self._unfinished.append((beat, mine))
         if self._open is not None and self._open.due_ns != due:
             self._open = None
 
@@ -219,14 +235,14 @@ class Subject:
         if not self._unfinished:
             return
         caught_up = dict(list(self.heartbeat.caught_up))
-        waiting: list[tuple[Late, _Open | None, int | None]] = []
-        for beat, ongoing, queued in self._unfinished:
+        waiting: list[tuple[Late, _Open | None]] = []
+        for beat, ongoing in self._unfinished:
             begun = caught_up.get(beat.ran_ns)
             patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not self.ended
             if begun is None and patient:
-                waiting.append((beat, ongoing, queued))
+                waiting.append((beat, ongoing))
                 continue
-            stretch = self._stretch(beat, ongoing, queued, lateness, garbage)
+            stretch = self._stretch(beat, ongoing, lateness, garbage)
             yield replace(stretch, let_in=max(0, (begun or REQUESTS.begun) - beat.begun))
         self._unfinished = waiting
         if not waiting:
@@ -236,7 +252,6 @@ class Subject:
         self,
         beat: Late,
         ongoing: _Open | None,
-        queued_ns: int | None,
         lateness: Lateness,
         garbage: Garbage,
     ) -> Stretch:
@@ -253,7 +268,7 @@ class Subject:
                 gil_ns=doubts.gil_ns,
                 stopped_ns=doubts.stopped_ns,
                 gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns),
-                queued_ns=queued_ns,
+                queued_ns=beat.queued_ns,
                 holder=doubts.holder,
             ),
             looks=tuple(ongoing.looks) if ongoing else (),
@@ -272,11 +287,6 @@ class Subject:
             ongoing.said = due_words
             return True
         return False
-
-    def _queued_since(self) -> int | None:
-        """How long the loop's thread queued for a processor since it was last seen on time."""
-        now, before = self._queued_ns(), self._queued_before
-        return None if now is None or before is None else now - before
 
     def _queued_ns(self) -> int | None:
         schedule = self.probe.schedule()

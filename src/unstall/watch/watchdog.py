@@ -12,7 +12,6 @@ from unstall.model.observation import Loop, Pulse, Stretch
 from unstall.watch.deadman import PAUSE_NS, Deadman
 from unstall.watch.garbage import Garbage
 from unstall.watch.lateness import Lateness
-from unstall.watch.linux import ThreadProbe
 from unstall.watch.scope import REQUESTS
 from unstall.watch.selftest import inactive_hooks
 from unstall.watch.stacks import StackReader
@@ -90,8 +89,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         self._ready(inactive_hooks())
-        probe = ThreadProbe(threading.get_native_id())
-        lateness = Lateness(probe)
+        lateness = Lateness()
         pulse_at = time.monotonic_ns() + PULSE_NS
         while not self._stopping:
             asked = time.monotonic_ns()
@@ -99,7 +97,10 @@ class Watchdog:
             self._bell.acquire(timeout=max(0.0, (asked - time.monotonic_ns()) / 1e9))
             now = time.monotonic_ns()
             for subject in self._subjects:
-                subject.glimpse(now)
+                try:
+                    subject.glimpse(now)
+                except Exception as error:
+                    self._failed(error)
             lateness.slept(asked, now, frozenset(s.tid for s in self._subjects))
             self._turn(now, lateness)
             if self._deadman is not None:
@@ -113,7 +114,6 @@ class Watchdog:
         for subject in self.subjects():
             subject.ended = True
         self._turn(time.monotonic_ns(), lateness)
-        probe.close()
 
     def _pause_ns(self, now: int) -> int:
         pause = min((s.next_check_ns(now) for s in self._subjects), default=_IDLE_NS)

@@ -1,0 +1,159 @@
+"""What the watch remembers: an hour of it at 1,000 requests a second, and a real minute beside a bare server.
+
+The hour is fed to the real recorder as fast as it goes, with more than it may keep, so that the bounds
+are reached and what is dropped must be counted. The minute is real: two FastAPI servers, one watched.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
+
+from benchmarks.support.bars import Bar, table
+from benchmarks.support.harness import Harness, parser
+from benchmarks.support.hour import LOOKS, Held
+from benchmarks.support.machine import two_cores
+from benchmarks.support.paced import Grown
+from benchmarks.support.processes import answer_of, serving
+from benchmarks.support.statistics import median_interval
+from unstall.settings import Settings
+
+GOAL_MIB = 50
+LOOPS = ("asyncio", "uvloop")
+SERVER_CORE, CLIENT_CORE = two_cores()
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Times in seconds."""
+
+    traced: int
+    """Of the hour that is traced, which is slow; the resident memory is always that of all of it."""
+    endless: bool
+    minutes: int
+    loops: tuple[str, ...]
+    warm_up: int
+    minute: int
+
+
+FULL = Effort(3_600, endless=True, minutes=5, loops=LOOPS, warm_up=15, minute=60)
+QUICK = Effort(1_100, endless=False, minutes=1, loops=("uvloop",), warm_up=4, minute=20)
+
+
+def hours(harness: Harness, effort: Effort) -> dict[str, Held]:
+    """By what was measured of which content; two at a time, as they are of one thread each."""
+    jobs = [("traced", "plausible", effort.traced), ("rss", "plausible", 3_600)]
+    if effort.endless:
+        jobs += [("traced", "endless", effort.traced), ("rss", "endless", 3_600)]
+    harness.chance.shuffle(jobs)
+
+    def one(job: tuple[str, str, int]) -> Held:
+        return Held(**answer_of("hour", *job))
+
+    with ThreadPoolExecutor(2) as pool:
+        held = {f"{content} {measure}": pool.submit(one, (measure, content, seconds))
+                for measure, content, seconds in jobs}  # fmt: skip
+        found = {name: future.result() for name, future in sorted(held.items(), reverse=True)}
+    harness.raw["hours"] = {name: asdict(one) for name, one in found.items()}
+    return found
+
+
+def hours_table(found: dict[str, Held]) -> str:
+    rows = [
+        (
+            name,
+            f"{held.held_mib:.1f}",
+            f"{held.peak_mib:.1f}",
+            f"{held.stretches} of {held.fed_stretches}",
+            str(held.looks),
+            str(held.pulses),
+            ", ".join(f"{what} {count}" for what, count in sorted(held.dropped.items())),
+        )
+        for name, held in found.items()
+    ]
+    headings = ("content, measure", "held MiB", "peak MiB", "stalls kept", "looks", "pulses")
+    return table((*headings, "told as dropped"), rows)
+
+
+def minutes(harness: Harness, effort: Effort) -> dict[str, dict[str, list[Grown]]]:
+    """Both servers are loaded at once, so that they live through the same minute."""
+    found = {loop: {tool: list[Grown]() for tool in ("bare", "unstall")} for loop in effort.loops}
+    order = [loop for loop in effort.loops for _ in range(effort.minutes)]
+    harness.chance.shuffle(order)
+    for number, loop in enumerate(order, start=1):
+        tools = ["bare", "unstall"]
+        harness.chance.shuffle(tools)
+        with (
+            serving(tools[0], loop, SERVER_CORE) as first,
+            serving(tools[1], loop, SERVER_CORE) as second,
+        ):
+            grown = answer_of(
+                "paced", 1_000, effort.warm_up, effort.minute,
+                "-" if CLIENT_CORE is None else CLIENT_CORE,
+                *(f"{served.port}:{served.pid}" for served in (first, second)),
+            )  # fmt: skip
+        for tool, one in zip(tools, grown, strict=True):
+            found[loop][tool].append(Grown(**one))
+        harness.progress(f"minute {number} of {len(order)}")
+    harness.raw["minutes"] = {
+        loop: {tool: [asdict(one) for one in grown] for tool, grown in tools.items()}
+        for loop, tools in found.items()
+    }
+    return found
+
+
+def minutes_table(found: dict[str, dict[str, list[Grown]]], seconds: int) -> str:
+    rows = [
+        (
+            loop,
+            tool,
+            median_interval([one.warm_kib / 1024 for one in grown]).text("{:.1f}".format),
+            median_interval([float(one.kib) for one in grown]).text("{:.0f}".format),
+            f"{min(one.answers for one in grown) / seconds:.0f}",
+            str(sum(one.bad for one in grown)),
+            str(max(one.most_waiting for one in grown)),
+        )
+        for loop, tools in found.items()
+        for tool, grown in tools.items()
+    ]
+    headings = ("loop", "server", "RSS MiB when warm", "grown KiB", "answers/s", "failed")
+    return table((*headings, "most waiting"), rows, left=2)
+
+
+def main() -> int:
+    harness = Harness(parser(__doc__).parse_args())
+    effort = QUICK if harness.quick else FULL
+    harness.section("An hour in fast motion: a stall every 2 s, 40 looks each at 90 frames")
+    if effort.traced < 3_600:
+        print(f"quick: only {effort.traced} s of it are traced; rss is of the whole hour")
+    found = hours(harness, effort)
+    print(hours_table(found))
+    print("endless content (code generated without end) is reported, not judged")
+
+    harness.section(f"{effort.minute} real seconds at 1,000 requests/s, after {effort.warm_up} s")
+    print(minutes_table(minutes(harness, effort), effort.minute + effort.warm_up))
+
+    judged = [held for name, held in found.items() if name.startswith("plausible")]
+    worst = max(held.peak_mib for held in judged)
+    told = all(honest(held) for held in found.values())
+    return harness.finish(
+        [
+            Bar("recording_hour_mib", f"{worst:.1f}", f"< {GOAL_MIB}", worst < GOAL_MIB),
+            Bar("drops_are_told", "all" if told else "not all", "of all", told),
+        ]
+    )
+
+
+def honest(held: Held) -> bool:
+    """Whether what is neither kept nor told as dropped is nothing."""
+    too_many = LOOKS - Settings().keep_looks
+    stalls_told = held.dropped.get("stalls") == held.fed_stretches - held.stretches
+    return stalls_told and held.dropped.get("looks") == held.fed_stretches * too_many
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""What watching costs a FastAPI service at saturation, beside aiocop, asyncio debug mode and pyinstrument.
+
+A no-op route under uvicorn (httptools, one worker, pinned to a core) answers a closed-loop client on
+another core. Peers are compared over fresh processes, paired by round; unstall itself is then switched
+on and off inside one process, where one per cent can be told from noise.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
+
+from benchmarks.support.bars import Bar, table
+from benchmarks.support.client import Counted
+from benchmarks.support.harness import Harness, parser
+from benchmarks.support.machine import Others
+from benchmarks.support.saturation import (
+    CLIENT_CORE,
+    LOOPS,
+    SERVER_CORE,
+    Effort,
+    Pair,
+    fresh,
+    switched,
+)
+from benchmarks.support.small import idle, small_table, turns
+from benchmarks.support.statistics import (
+    Interval,
+    added_percent,
+    lost_percent,
+    median_interval,
+)
+from benchmarks.support.tools import PEERS
+
+WATCHED = ("unstall", *PEERS)
+
+FULL = Effort(20, 1.0, 3.0, servers=4, pairs=30, switched=1.0, settle=0.15, idle=5.0, turns=200_000)
+QUICK = Effort(2, 0.2, 0.4, servers=1, pairs=6, switched=0.4, settle=0.1, idle=2.0, turns=20_000)
+
+
+# --- peers, one fresh process each ----------------------------------------------------------------
+
+
+def compared(harness: Harness, effort: Effort) -> dict[str, dict[str, list[Counted]]]:
+    """By loop and tool, one window of each round."""
+    found = {loop: {tool: list[Counted]() for tool in ("bare", *WATCHED)} for loop in LOOPS}
+    others: list[float] = []
+    for number in range(effort.rounds):
+        order = [(loop, tool) for loop in LOOPS for tool in ("bare", *WATCHED)]
+        harness.chance.shuffle(order)
+        for loop, tool in order:
+            meanwhile = Others()
+            found[loop][tool].append(fresh(tool, loop, effort))
+            others.append(meanwhile.cores())
+        harness.progress(f"round {number + 1} of {effort.rounds}")
+    harness.raw["compared"] = {
+        loop: {tool: [asdict(window) for window in windows] for tool, windows in tools.items()}
+        for loop, tools in found.items()
+    }
+    harness.raw["compared_others_cores"] = others
+    print(f"others used {statistics.median(others):.2f} cores (median), {max(others):.2f} (most)")
+    return found
+
+
+def losses(found: dict[str, dict[str, list[Counted]]], loop: str, tool: str) -> Interval:
+    pairs = zip(found[loop][tool], found[loop]["bare"], strict=True)
+    return median_interval([lost_percent(mine.rps, bare.rps) for mine, bare in pairs])
+
+
+def compared_table(found: dict[str, dict[str, list[Counted]]]) -> str:
+    rows = []
+    for loop, tools in found.items():
+        for tool, windows in tools.items():
+            row = [
+                loop,
+                tool,
+                f"{statistics.median(w.rps for w in windows):.0f}",
+                f"{statistics.median(w.cpu_us for w in windows):.1f}",
+                f"{statistics.median(w.busy for w in windows):.2f}",
+            ]
+            if tool == "bare":
+                rows.append([*row, "", ""])
+                continue
+            pairs = zip(windows, tools["bare"], strict=True)
+            cpu = median_interval([added_percent(mine.cpu_us, b.cpu_us) for mine, b in pairs])
+            rows.append([*row, losses(found, loop, tool).text(percent), cpu.text(percent)])
+    headings = ("loop", "watched by", "rps", "CPU us/request", "core busy", "rps lost %")
+    return table((*headings, "CPU added %"), rows, left=2)
+
+
+def percent(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def costs(pairs: list[Pair]) -> tuple[Interval, Interval, Interval]:
+    """Requests per second lost in %, CPU added in %, and in microseconds a request."""
+    return (
+        median_interval([lost_percent(pair.on.rps, pair.off.rps) for pair in pairs]),
+        median_interval([added_percent(pair.on.cpu_us, pair.off.cpu_us) for pair in pairs]),
+        median_interval([pair.on.cpu_us - pair.off.cpu_us for pair in pairs]),
+    )
+
+
+# --- all of it ------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, help=f"of fresh servers (default: {FULL.rounds})")
+    harness = Harness(options.parse_args())
+    effort = QUICK if harness.quick else FULL
+    rounds = harness.options.rounds or effort.rounds
+    effort = replace(effort, rounds=rounds)
+    print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
+
+    harness.section(
+        f"Beside peers: {effort.rounds} rounds of fresh processes, {effort.window} s each"
+    )
+    found = compared(harness, effort)
+    print(compared_table(found))
+
+    harness.section(
+        f"unstall switched in place: {effort.servers} x {effort.pairs} pairs of "
+        f"{effort.switched} s windows"
+    )
+    rows, bars = [], []
+    for loop in LOOPS:
+        meanwhile = Others()
+        lost, cpu, added_us = costs(switched(harness, effort, loop))
+        row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
+        rows.append((loop, *row, f"{meanwhile.cores():.2f}"))
+        figure, holds = f"{lost.text(percent)} %", lost.median < 1.0
+        bars.append(Bar(f"overhead_{loop}_rps_lost", figure, "< 1 %", holds))
+    headings = ("loop", "rps lost %", "CPU added %", "CPU added us/request", "others' cores")
+    print(table(headings, rows))
+
+    harness.section(f"An idle service for {effort.idle} s: % of a core")
+    unused = harness.raw["idle_percent"] = idle(effort)
+    print(small_table(unused))
+
+    harness.section("One turn of a task (sleep(0)): CPU us")
+    print(small_table(turns(harness, effort)))
+
+    bars.append(below_every_peer(found))
+    most = max(unused[loop]["unstall"] for loop in LOOPS)
+    bars.append(Bar("idle_cpu", f"{most:.2f} %", "< 1 %", most < 1.0))
+    return harness.finish(bars)
+
+
+def below_every_peer(found: dict[str, dict[str, list[Counted]]]) -> Bar:
+    """By the medians of the fresh processes, on each loop; told for the loop where it is closest."""
+    closest: list[tuple[float, str, str]] = []
+    for loop in LOOPS:
+        own = losses(found, loop, "unstall").median
+        least, peer = min((losses(found, loop, peer).median, peer) for peer in PEERS)
+        closest.append((least - own, f"{own:.2f} %", f"< {least:.2f} % ({peer}, {loop})"))
+    margin, figure, goal = min(closest)
+    return Bar("below_every_peer", figure, goal, margin > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

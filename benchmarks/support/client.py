@@ -1,0 +1,106 @@
+"""A closed-loop keep-alive generator: 64 connections, each sends again as soon as it has an answer.
+
+    python -m benchmarks.support.client PORT PID CORE     the plan as JSON on standard input
+
+A plan is a list of windows; each may first call a path of the server (`/on`, `/off`), then settles, then
+counts answers and the server's CPU time. Prints one JSON object per window, as a list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import uvloop
+
+from benchmarks.support.http import get, request_for
+from benchmarks.support.machine import cpu_ns, pin
+
+CONNECTIONS = 64
+_REQUEST = request_for("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    seconds: float
+    settle: float
+    call: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One window; `begun` and `answered` are totals at the answer to its call."""
+
+    rps: float
+    cpu_us: float
+    """CPU time of the server for one request."""
+    busy: float
+    """Share of a core that the server used: near 1 at saturation."""
+    bad: int
+    begun: int | None
+    answered: int
+
+
+class Tally:
+    __slots__ = ("answers", "bad")
+
+    def __init__(self) -> None:
+        self.answers = self.bad = 0
+
+
+class Caller(asyncio.Protocol):
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._write = cast(asyncio.Transport, transport).write  # uvloop's is none by inheritance
+        self._write(_REQUEST)
+
+    def data_received(self, data: bytes) -> None:
+        # Head and body may come apart; only the body of the no-op route ends with a brace.
+        if data.startswith(b"HTTP/") and not data.startswith(b"HTTP/1.1 200"):
+            self._tally.bad += 1
+        if data.endswith(b"}"):
+            self._tally.answers += 1
+            self._write(_REQUEST)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._tally.bad += 1
+
+
+async def measure(port: int, pid: int, plan: list[Window]) -> list[Counted]:
+    await get(port, "/")  # returns when the service is up
+    tally = Tally()
+    loop = asyncio.get_running_loop()
+    for _ in range(CONNECTIONS):
+        await loop.create_connection(lambda: Caller(tally), "127.0.0.1", port)
+    counted = []
+    for window in plan:
+        begun = (await get(port, window.call))["begun"] if window.call else None
+        answered = tally.answers
+        await asyncio.sleep(window.settle)
+        answers, cpu, at = tally.answers, cpu_ns(pid), time.monotonic_ns()
+        await asyncio.sleep(window.seconds)
+        answers, cpu, took = tally.answers - answers, cpu_ns(pid) - cpu, time.monotonic_ns() - at
+        per_answer = cpu / max(1, answers) / 1e3
+        counted.append(
+            Counted(answers / took * 1e9, per_answer, cpu / took, tally.bad, begun, answered)
+        )
+    return counted
+
+
+def main(port: int, pid: int, core: int | None) -> None:
+    pin(core)
+    plan = [Window(**window) for window in json.load(sys.stdin)]
+    gc.disable()  # the generator makes no cycles, and must not pause
+    counted = uvloop.run(measure(port, pid, plan))
+    json.dump([asdict(window) for window in counted], sys.stdout)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -1,0 +1,237 @@
+"""Why a stretch was late, as tables of decisions. Each cause has a near miss that is not it.
+
+The threshold is 100 ms; a heartbeat is due 20 ms after the one before.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from unstall.explain.cause import cause_of
+from unstall.model.finding import Cause
+from unstall.model.observation import Holder, Look, Stretch, Wait
+from unstall.model.place import Stack
+from unstall.testing import THRESHOLD_NS, frame, library, look, stack, stdlib, stretch
+
+PEER = Wait("poll", 7, "10.0.0.5:5432")
+PEN = Holder("thread pen", cpu_ns=400_000_000)
+LATE = 500
+
+
+def cause(seen: Stretch) -> Cause:
+    return cause_of(seen, THRESHOLD_NS).cause
+
+
+def waits(wait: Wait | str = PEER, times: int = 40, tip: Stack | None = None) -> Look:
+    return look(tip, until_ms=500, times=times, wait=wait)
+
+
+def computes(times: int = 40) -> Look:
+    return look(until_ms=500, times=times, running=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        # starved: only if the stall would have stayed under the threshold without it
+        pytest.param(stretch(stopped_ms=450), Cause.STARVED, id="stopped"),
+        pytest.param(
+            stretch(waits(), stopped_ms=390), Cause.WAITING,
+            id="stopped, and late by 110 ms without it",
+        ),
+        pytest.param(stretch(waits(), queued_ms=450), Cause.STARVED, id="queued for a processor"),
+        pytest.param(
+            stretch(computes(), queued_ms=390, cpu_ms=110), Cause.CPU,
+            id="queued, and late by 110 ms without it",
+        ),
+        pytest.param(
+            stretch(waits(), late_ms=120, stopped_ms=55), Cause.WAITING,
+            id="stopped for the lesser part",
+        ),
+        pytest.param(stretch(waits(), queued_ms=None), Cause.WAITING, id="queueing is not told"),
+        # gc
+        pytest.param(stretch(computes(), gc_ms=450, cpu_ms=490), Cause.GC, id="collecting"),
+        pytest.param(
+            stretch(computes(), gc_ms=390, cpu_ms=490), Cause.CPU,
+            id="collecting, and late by 110 ms without it",
+        ),
+        pytest.param(stretch(stopped_ms=450, gc_ms=450), Cause.STARVED, id="stopped while collecting"),
+        # gil
+        pytest.param(stretch(gil_ms=450, holder=PEN), Cause.GIL, id="another thread in C"),
+        pytest.param(stretch(computes(1), gil_ms=450, cpu_ms=490), Cause.GIL, id="one call in C"),
+        pytest.param(stretch(look(), gil_ms=450), Cause.GIL, id="C code waits with the lock"),
+        pytest.param(stretch(waits(), gil_ms=240), Cause.WAITING, id="locked out for the lesser part"),
+        pytest.param(
+            stretch(computes(), gil_ms=240, cpu_ms=490, holder=PEN), Cause.CPU,
+            id="another thread ran, and others got the lock",
+        ),
+        # waiting
+        pytest.param(stretch(waits()), Cause.WAITING, id="a wait on a peer"),
+        pytest.param(
+            stretch(look(times=40)), Cause.WAITING, id="no CPU, in no system call that can be read"
+        ),
+        pytest.param(stretch(waits(), cpu_ms=230), Cause.WAITING, id="waited for the greater part"),
+        # cpu
+        pytest.param(stretch(computes(), cpu_ms=490), Cause.CPU, id="computing"),
+        pytest.param(stretch(waits(), cpu_ms=270), Cause.CPU, id="computed for the greater part"),
+        pytest.param(stretch(cpu_ms=490), Cause.CPU, id="computing, unseen"),
+        pytest.param(
+            stretch(computes(), cpu_ms=200, queued_ms=200), Cause.CPU,
+            id="computing as far as it was let",
+        ),
+        # unknown
+        pytest.param(stretch(computes(), cpu_ms=100), Cause.UNKNOWN, id="running without CPU time"),
+        pytest.param(stretch(waits(), cpu_ms=None), Cause.UNKNOWN, id="no CPU time is known"),
+        pytest.param(stretch(), Cause.UNKNOWN, id="nobody looked"),
+    ],
+)  # fmt: skip
+def test_a_stretch_has_one_cause(seen: Stretch, expected: Cause) -> None:
+    assert cause(seen) is expected
+
+
+# --- a lock, or C code that waits for its own threads ---------------------------------------
+
+LOCKS = [
+    pytest.param(stack(frame(call="lock.acquire")), id="acquire, in C"),
+    pytest.param(stack(frame(call="with self._lock")), id="with"),
+    pytest.param(stack(frame(call="jobs.get")), id="a SimpleQueue, in C"),
+    pytest.param(stack(frame(), stdlib("threading:Condition.wait")), id="condition"),
+    pytest.param(stack(frame(), stdlib("queue:Queue.get")), id="queue"),
+    pytest.param(stack(frame(), stdlib("concurrent.futures._base:Future.result")), id="future"),
+    pytest.param(stack(frame(), stdlib("multiprocessing.synchronize:SemLock.__enter__")), id="semaphore"),
+]
+C_CODE = [
+    pytest.param(stack(frame(call="engine.run")), id="a method of C code"),
+    pytest.param(stack(frame(), library("polars:collect", call="frame.collect")), id="a library's"),
+    pytest.param(stack(frame()), id="a line that calls nothing readable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tip", LOCKS)
+def test_a_futex_at_a_python_lock_is_a_lock(tip: Stack) -> None:
+    diagnosis = cause_of(stretch(waits("futex", tip=tip)), THRESHOLD_NS)
+    assert diagnosis.cause is Cause.LOCK
+    assert diagnosis.wait == Wait("futex")
+
+
+@pytest.mark.parametrize("tip", C_CODE)
+def test_a_futex_inside_c_code_is_a_wait(tip: Stack) -> None:
+    assert cause(stretch(waits("futex", tip=tip))) is Cause.WAITING
+
+
+@pytest.mark.parametrize("tip", LOCKS)
+def test_another_system_call_at_the_same_place_is_no_lock(tip: Stack) -> None:
+    assert cause(stretch(waits("poll", tip=tip))) is Cause.WAITING
+
+
+# --- many steps -----------------------------------------------------------------------------
+
+
+def steps(count: int, each_ms: float, **fields: float) -> Stretch:
+    """Steps of equal length in a row, each seen at its begin and near its end."""
+    looks = [
+        look(
+            step=n + 1,
+            from_ms=20 + n * each_ms,
+            until_ms=20 + (n + 0.8) * each_ms,
+            times=4,
+            running=True,
+        )
+        for n in range(count)
+    ]
+    return stretch(*looks, late_ms=count * each_ms, cpu_ms=count * each_ms, **fields)
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param(steps(8, 60), Cause.SATURATED, id="eight of 60 ms"),
+        pytest.param(steps(3, 60), Cause.SATURATED, id="just enough steps"),
+        pytest.param(steps(2, 90), Cause.CPU, id="two are not many"),
+        pytest.param(steps(8, 99.5), Cause.SATURATED, id="each just under the threshold"),
+        pytest.param(steps(8, 100), Cause.CPU, id="each a stall by itself"),
+        pytest.param(steps(8, 500), Cause.CPU, id="a burst of long ones"),
+    ],
+)
+def test_many_small_steps_saturate_a_loop_and_long_ones_stall_it(
+    seen: Stretch, expected: Cause
+) -> None:
+    assert cause(seen) is expected
+
+
+def test_a_burst_of_blocking_requests_is_a_wait_and_not_load() -> None:
+    looks = [
+        look(step=n + 1, from_ms=20 + n * 500, until_ms=500 + n * 500, times=9, wait=PEER)
+        for n in range(8)
+    ]
+    assert cause(stretch(*looks, late_ms=4_000)) is Cause.WAITING
+
+
+def test_a_step_seen_once_between_rare_looks_is_not_called_long() -> None:
+    looks = [look(step=n + 1, from_ms=20 + n * 250, running=True) for n in range(8)]
+    assert cause(stretch(*looks, late_ms=2_000, cpu_ms=1_950)) is Cause.SATURATED
+
+
+def test_an_idle_loop_is_no_step() -> None:
+    looks = [look(step=n % 2, from_ms=20 + n * 30, until_ms=40 + n * 30, times=3, wait=PEER) for n in range(5)]
+    assert cause(stretch(*looks, late_ms=150)) is not Cause.SATURATED
+
+
+def test_a_doubt_comes_before_many_steps() -> None:
+    assert cause(steps(8, 60, stopped_ms=450)) is Cause.STARVED
+
+
+# --- who is blamed, and how it is said ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "blamed"),
+    [
+        pytest.param(stretch(waits(), stopped_ms=450), False, id="stopped"),
+        pytest.param(stretch(waits(), queued_ms=450), False, id="queued"),
+        pytest.param(stretch(waits(), gil_ms=450, holder=PEN), False, id="another thread"),
+        pytest.param(
+            stretch(computes(1), gil_ms=450, cpu_ms=490, holder=PEN), True,
+            id="the loop computed as well",
+        ),
+        pytest.param(stretch(computes(1), gil_ms=450, cpu_ms=490), True, id="one call in C"),
+        pytest.param(stretch(computes(), gc_ms=450, cpu_ms=490), True, id="collecting"),
+        pytest.param(stretch(waits()), True, id="waiting"),
+    ],
+)  # fmt: skip
+def test_the_loop_is_blamed_only_for_what_its_step_did(seen: Stretch, blamed: bool) -> None:
+    assert cause_of(seen, THRESHOLD_NS).blames_loop is blamed
+
+
+def test_the_evidence_names_call_peer_looks_and_cpu() -> None:
+    because = cause_of(stretch(waits(times=30), look(times=10)), THRESHOLD_NS).because
+    for part in ("poll", "10.0.0.5:5432", "30 of 40", "0% CPU"):
+        assert part in because
+
+
+def test_the_thread_that_held_the_lock_is_named() -> None:
+    because = cause_of(stretch(gil_ms=450, holder=PEN), THRESHOLD_NS).because
+    assert because.startswith("thread pen held the interpreter lock")
+
+
+def test_the_wait_seen_most_is_the_one_reported() -> None:
+    some, most = Wait("recvfrom", 7), Wait("poll", 7)
+    seen = stretch(waits(some, times=3), waits(most, times=30), waits(some, times=9))
+    assert cause_of(seen, THRESHOLD_NS).wait == most
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (stretch(cpu_ms=None), "the CPU time of the loop's thread could not be read"),
+        (stretch(cpu_ms=52), "the loop's thread used 10% CPU, unseen"),
+    ],
+)
+def test_an_unknown_cause_says_what_is_missing(seen: Stretch, said: str) -> None:
+    assert cause_of(seen, THRESHOLD_NS).because == said
+
+
+@pytest.mark.parametrize("late_ms", [101, 500, 15_000])
+def test_a_rule_does_not_depend_on_how_long_it_lasted(late_ms: float) -> None:
+    assert cause(stretch(waits(), late_ms=late_ms)) is Cause.WAITING
+    assert cause(stretch(computes(), late_ms=late_ms, cpu_ms=late_ms)) is Cause.CPU
