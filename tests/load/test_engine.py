@@ -244,3 +244,27 @@ def test_without_the_client_library_the_extra_is_named(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(MissingExtra, match=r"unstall\[load\]"):
         asyncio.run(run("http://127.0.0.1:9", [burst(1)]))
+
+
+async def ids_sent(**headers: str) -> list[str]:
+    """The `X-Request-ID` of each of three requests, as a server reads them."""
+    seen: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        seen.append(head.partition("x-request-id: ")[2].partition("\r\n")[0])
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await run(url, [Stream("bursts of two", "GET", "/", (0, 1, 2), headers=headers)])
+    return sorted(seen)
+
+
+def test_each_request_has_an_id_of_its_own_by_which_the_server_can_name_it() -> None:
+    assert asyncio.run(ids_sent()) == ["bursts-of-two-1", "bursts-of-two-2", "bursts-of-two-3"]
+
+
+def test_an_id_that_the_stream_brings_is_kept() -> None:
+    assert asyncio.run(ids_sent(**{"X-Request-ID": "mine"})) == ["mine"] * 3

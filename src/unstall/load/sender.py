@@ -60,6 +60,8 @@ class Sender:
         self._httpx = httpx = client_library()
         self._idle: list[httpx2.AsyncHTTPTransport] = []
         self._limits = httpx.Limits(keepalive_expiry=IDLE_S)
+        self._body = body
+        self._label = "-".join(tally.name.split())
         named = {"User-Agent": "unstall", "X-Scenario": tally.name, **headers}
         try:
             self._request: httpx2.Request = httpx.Request(
@@ -89,7 +91,7 @@ class Sender:
         tally.leave(sent_ns - intended_ns)
         try:
             async with asyncio.timeout(self._timeout_s):
-                response = await connection.handle_async_request(self._request)
+                response = await connection.handle_async_request(self._numbered(tally.sent))
                 await response.aread()
             done_ns = clock.monotonic_ns()
             tally.answer(response.status_code, done_ns - intended_ns, done_ns - sent_ns)
@@ -109,6 +111,18 @@ class Sender:
             else:
                 with suppress(Exception):  # it is counted already, however it closes
                     await connection.aclose()
+
+    def _numbered(self, number: int) -> httpx2.Request:
+        """The request with an `X-Request-ID` of its own, by which the server's side can name it."""
+        plain = self._request
+        if "x-request-id" in plain.headers:
+            return plain
+        identity = f"{self._label}-{number}".encode()
+        headers = [*plain.headers.raw, (b"X-Request-ID", identity)]
+        request: httpx2.Request = self._httpx.Request(
+            plain.method, plain.url, headers=headers, content=self._body
+        )
+        return request
 
     def _connection(self) -> httpx2.AsyncHTTPTransport:
         # Straight to the server: a proxy from the environment would be measured in its place.
