@@ -98,7 +98,9 @@ LOCKS = [
     pytest.param(stack(frame(), stdlib("threading:Condition.wait")), id="condition"),
     pytest.param(stack(frame(), stdlib("queue:Queue.get")), id="queue"),
     pytest.param(stack(frame(), stdlib("concurrent.futures._base:Future.result")), id="future"),
-    pytest.param(stack(frame(), stdlib("multiprocessing.synchronize:SemLock.__enter__")), id="semaphore"),
+    pytest.param(
+        stack(frame(), stdlib("multiprocessing.synchronize:SemLock.__enter__")), id="semaphore"
+    ),
 ]
 C_CODE = [
     pytest.param(stack(frame(call="engine.run")), id="a method of C code"),
@@ -127,7 +129,7 @@ def test_another_system_call_at_the_same_place_is_no_lock(tip: Stack) -> None:
 # --- many steps -----------------------------------------------------------------------------
 
 
-def steps(count: int, each_ms: float, **fields: float) -> Stretch:
+def steps(count: int, each_ms: float, stopped_ms: float = 0) -> Stretch:
     """Steps of equal length in a row, each seen at its begin and near its end."""
     looks = [
         look(
@@ -139,7 +141,7 @@ def steps(count: int, each_ms: float, **fields: float) -> Stretch:
         )
         for n in range(count)
     ]
-    return stretch(*looks, late_ms=count * each_ms, cpu_ms=count * each_ms, **fields)
+    return stretch(*looks, late_ms=count * each_ms, cpu_ms=count * each_ms, stopped_ms=stopped_ms)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,10 @@ def test_a_step_seen_once_between_rare_looks_is_not_called_long() -> None:
 
 
 def test_an_idle_loop_is_no_step() -> None:
-    looks = [look(step=n % 2, from_ms=20 + n * 30, until_ms=40 + n * 30, times=3, wait=PEER) for n in range(5)]
+    looks = [
+        look(step=n % 2, from_ms=20 + n * 30, until_ms=40 + n * 30, times=3, wait=PEER)
+        for n in range(5)
+    ]
     assert cause(stretch(*looks, late_ms=150)) is not Cause.SATURATED
 
 

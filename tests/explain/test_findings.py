@@ -116,11 +116,19 @@ def test_without_stalls_there_is_nothing_to_find() -> None:
 
 
 def test_a_price_is_worked_out_from_every_stall_of_a_finding() -> None:
-    stalls = [stall(held_ms=held, at_door=n, served_before=100 * n) for n, held in enumerate((300, 100, 200), 1)]
+    stalls = [
+        stall(held_ms=held, at_door=n, served_before=100 * n)
+        for n, held in enumerate((300, 100, 200), 1)
+    ]
     (finding,) = findings_of(stalls)
     (price,) = finding.evidence
     assert (price.kind, price.count, price.victims) == ("measured", 3, 6)
-    assert (price.p50_ms, price.p99_ms, price.max_ms, price.total_ms) == (200.0, 300.0, 300.0, 600.0)
+    assert (price.p50_ms, price.p99_ms, price.max_ms, price.total_ms) == (
+        200.0,
+        300.0,
+        300.0,
+        600.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +148,12 @@ def test_percentiles_are_nearest_ranks(held: list[float], p50: float, p99: float
 def test_the_longest_stall_lends_its_line_and_its_evidence() -> None:
     short = stall(held_ms=100, at=site(line=1), because="short", by=request(request_id="a"))
     long = stall(
-        held_ms=900, at=site(line=2), because="long", by=request(request_id="b"), peer=DB, syscall="poll"
+        held_ms=900,
+        at=site(line=2),
+        because="long",
+        by=request(request_id="b"),
+        peer=DB,
+        syscall="poll",
     )
     (finding,) = findings_of([short, long, short])
     assert finding.site is not None

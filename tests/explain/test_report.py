@@ -117,11 +117,16 @@ def test_of_a_stretch_told_while_it_lasted_the_last_word_counts() -> None:
 
 def test_stretches_that_follow_each_other_are_all_kept() -> None:
     first = stretch(late_ms=200)
-    second = replace(first, last_tick_ns=first.until_ns, due_ns=first.until_ns + 1, until_ns=ns_of(900))
+    second = replace(
+        first, last_tick_ns=first.until_ns, due_ns=first.until_ns + 1, until_ns=ns_of(900)
+    )
     assert settled([second, first]) == (first, second)
 
 
 def test_loops_and_processes_do_not_settle_each_other() -> None:
-    lasting, over = stretch(late_ms=200, ongoing=True), replace(stretch(late_ms=300), process="2-def")
+    lasting, over = (
+        stretch(late_ms=200, ongoing=True),
+        replace(stretch(late_ms=300), process="2-def"),
+    )
     other_loop = replace(stretch(late_ms=300), loop=2)
     assert len(settled([lasting, over, other_loop])) == 3

@@ -8,7 +8,17 @@ from tests.explain.request_stacks import CHARGE, CREATE, REQUESTS, in_a_route, o
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Cause, Entry, Hop, Site, Stall
 from unstall.model.observation import Holder, Stretch, Wait
-from unstall.testing import DUE_MS, THRESHOLD_NS, frame, look, ns_of, request, stack, stdlib, stretch
+from unstall.testing import (
+    DUE_MS,
+    THRESHOLD_NS,
+    frame,
+    look,
+    ns_of,
+    request,
+    stack,
+    stdlib,
+    stretch,
+)
 
 PEER = Wait("poll", 7, "10.0.0.5:5432")
 ORDERS = request("POST /orders", "7f3a")
@@ -56,7 +66,8 @@ def test_at_the_door_wait_those_seen_there_or_those_let_in_afterwards(
         pytest.param(stretch(look(), stopped_ms=450), id="stopped"),
         pytest.param(stretch(look(), queued_ms=450), id="queued"),
         pytest.param(
-            stretch(look(), gil_ms=450, holder=Holder("thread pen", ns_of(400))), id="another thread"
+            stretch(look(), gil_ms=450, holder=Holder("thread pen", ns_of(400))),
+            id="another thread",
         ),
         pytest.param(stretch(), id="nobody looked"),
     ],

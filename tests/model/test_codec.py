@@ -21,7 +21,9 @@ from unstall.model.place import Frame, Owner, Stack
 
 
 def _classes(module: ModuleType) -> list[type[Any]]:
-    own = (each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__)
+    own = (
+        each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__
+    )
     return [each for each in own if dataclasses.is_dataclass(each) and isinstance(each, type)]
 
 

@@ -106,9 +106,7 @@ def test_a_line_that_is_not_ours_is_told_and_skipped(path: Path, line: str) -> N
     path.write_text("\n".join(lines) + "\n")
     recording = read(path)
     assert (recording.processes, recording.losses) == ((PROCESS,), (LOSSES,))
-    assert recording.flaws == (
-        f"line 3 of {path} is not part of a recording and was skipped",
-    )
+    assert recording.flaws == (f"line 3 of {path} is not part of a recording and was skipped",)
 
 
 def test_a_blank_line_is_no_flaw(path: Path) -> None:

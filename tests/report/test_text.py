@@ -127,7 +127,13 @@ def test_a_request_id_cannot_steer_the_terminal(hostile: str) -> None:
 
 @pytest.mark.parametrize(
     ("ms", "shown"),
-    [(0.04, "0.0 ms"), (9.94, "9.9 ms"), (310.0, "310 ms"), (999.6, "1.00 s"), (15_012.0, "15.01 s")],
+    [
+        (0.04, "0.0 ms"),
+        (9.94, "9.9 ms"),
+        (310.0, "310 ms"),
+        (999.6, "1.00 s"),
+        (15_012.0, "15.01 s"),
+    ],
 )
 def test_a_time_is_shown_with_three_digits_or_so(ms: float, shown: str) -> None:
     evidence = Evidence("measured", count=1, total_ms=ms)

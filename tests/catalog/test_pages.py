@@ -1,0 +1,49 @@
+"""Every rule and every message has its page, and every page its rule."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from unstall.errors import UnstallError
+from unstall.model.report import Verdict
+from unstall.rules import BY_CODE
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {path.stem: path for path in (DOCS / "rules").glob("US*.md")}
+SECTIONS = ["What", "Why it hurts", "Example", "Use instead", "What the watch shows"]
+
+
+def test_every_rule_has_a_page_and_every_page_a_rule() -> None:
+    assert set(PAGES) == set(BY_CODE)
+
+
+@pytest.mark.parametrize("code", sorted(PAGES))
+def test_a_page_has_its_title_and_its_sections(code: str) -> None:
+    page = PAGES[code].read_text(encoding="utf-8")
+    assert page.startswith(f"# {code}: {BY_CODE[code].title}\n")
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
+    assert len(page.splitlines()) <= 50
+
+
+def test_the_index_names_every_rule_by_its_title() -> None:
+    index = (DOCS / "rules" / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[(US\d{3})\]\(US\d{3}\.md\) \| (.+?) \|", index, re.MULTILINE))
+    assert rows == {code: rule.title for code, rule in BY_CODE.items()}
+
+
+def test_every_error_has_an_entry() -> None:
+    text = (DOCS / "messages.md").read_text(encoding="utf-8")
+    headings = set(re.findall(r"^## (\S+)$", text, re.MULTILINE))
+    assert headings == {cls.slug for cls in _tree(UnstallError)}
+
+
+def _tree(cls: type[UnstallError]) -> set[type[UnstallError]]:
+    return {cls}.union(*map(_tree, cls.__subclasses__()))
+
+
+def test_the_reference_of_the_report_names_every_verdict() -> None:
+    text = (DOCS / "reference" / "report-json.md").read_text(encoding="utf-8")
+    assert [verdict for verdict in Verdict if f"`{verdict}`" not in text] == []
