@@ -60,9 +60,9 @@ RULES: tuple[Rule, ...] = (
          "look at CPU limits, neighbours and stopped or suspended hosts: the code is not at fault",
          Severity.WARNING),
     Rule("US903", "saturated", "many small steps that together kept the event loop",
-         "add workers or do less per request: no single step is at fault", Severity.WARNING),
-    Rule("US904", "gil", "another thread held the interpreter lock",
-         "move that thread's work to a process"),
+         "do less in each step, take off the loop what the looks name, or add workers", Severity.WARNING),
+    Rule("US904", "gil", "other threads held the interpreter lock",
+         "move what those threads compute to a process"),
     Rule("US905", "unknown", "a stall whose cause was not seen",
          "run on Linux with /proc readable, or with a lower threshold", Severity.WARNING),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from unstall.model.place import Stack
 from unstall.testing import THRESHOLD_NS, frame, library, look, stack, stdlib, stretch
 
 PEER = Wait("poll", 7, "10.0.0.5:5432")
+FUTEX = Wait("futex")
 PEN = Holder("thread pen", cpu_ns=400_000_000)
 LATE = 500
 
@@ -240,3 +241,34 @@ def test_an_unknown_cause_says_what_is_missing(seen: Stretch, said: str) -> None
 def test_a_rule_does_not_depend_on_how_long_it_lasted(late_ms: float) -> None:
     assert cause(stretch(waits(), late_ms=late_ms)) is Cause.WAITING
     assert cause(stretch(computes(), late_ms=late_ms, cpu_ms=late_ms)) is Cause.CPU
+
+
+# --- crowded out ----------------------------------------------------------------------------
+
+
+def test_threads_that_compute_beside_a_loop_that_gets_few_turns_are_the_cause() -> None:
+    crowded = stretch(look(wait=FUTEX, times=3), late_ms=300, cpu_ms=50, others_ms=250, gil_ms=20)
+    diagnosis = cause_of(crowded, THRESHOLD_NS)
+    assert diagnosis.cause is Cause.GIL
+    assert not diagnosis.blames_loop
+
+
+@pytest.mark.parametrize(
+    "stalled",
+    [
+        pytest.param(
+            stretch(look(wait=FUTEX, times=9), late_ms=300, cpu_ms=1, others_ms=290),
+            id="the watchdog was on time again and again: the lock was free",
+        ),
+        pytest.param(
+            stretch(look(wait=PEER, times=2), late_ms=300, cpu_ms=1, others_ms=290, gil_ms=20),
+            id="a wait in the kernel while others compute",
+        ),
+        pytest.param(
+            stretch(look(wait=FUTEX, times=3), late_ms=300, cpu_ms=1, others_ms=20, gil_ms=20),
+            id="nobody computed",
+        ),
+    ],
+)
+def test_others_are_not_the_cause_of_a_wait_that_is_the_loops_own(stalled: Stretch) -> None:
+    assert cause_of(stalled, THRESHOLD_NS).cause in (Cause.WAITING, Cause.LOCK)

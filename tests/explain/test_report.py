@@ -65,6 +65,7 @@ def test_coverage_is_the_sum_over_processes() -> None:
         "requests": 10,
         "watched_ms": 3_500,
         "stalls": 1,
+        "victims": 0,
     }
     assert seen.lag == Histogram.of([1, 2, 1, 2])
 

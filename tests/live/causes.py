@@ -77,6 +77,22 @@ async def gil_thread_clean() -> None:
         await asyncio.sleep(0.01)
 
 
+async def gil_crowd() -> None:
+    """The loop is innocent again: it computes for a moment, and four threads compute beside it."""
+    threads = [threading.Thread(target=crunch, args=(0.5,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        crunch(0.05)
+        await asyncio.sleep(0.001)
+
+
+async def gil_crowd_clean() -> None:
+    for _ in range(10):
+        crunch(0.02)
+        await asyncio.sleep(0.001)
+
+
 # --- cpu ----------------------------------------------------------------------------------------
 
 
@@ -187,7 +203,8 @@ async def small_step() -> None:
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
-        waiting, waiting_clean, gil, gil_clean, gil_thread, gil_thread_clean, cpu_c, cpu_c_clean,
+        waiting, waiting_clean, gil, gil_clean, gil_thread, gil_thread_clean, gil_crowd, gil_crowd_clean,
+        cpu_c, cpu_c_clean,
         cpu_python, cpu_python_clean, lock, lock_clean, collecting, collecting_clean,
         starved, starved_clean, saturated, saturated_clean,
     )

@@ -34,6 +34,7 @@ EXPECTED = {
     "waiting": Expected("waiting", "US103", "waiting", "cursor.execute"),
     "gil": Expected("gil", "US206", "gil", "re.match"),
     "gil_thread": Expected("gil", "US904", None),
+    "gil_crowd": Expected("gil", "US904", None),
     "cpu_c": Expected("cpu", "US201", "cpu_c", "hashlib.pbkdf2_hmac"),
     "cpu_python": Expected("cpu", "US200", "crunch"),
     "lock": Expected("lock", "US109", "lock", "with guard"),

@@ -65,7 +65,14 @@ FOUND = Report(
         stall(held_ms=400, way_in=entry("startup", "<module>", "shop.app:<module>")),
     ),
     lag=Histogram.of([ns_of(0.2)] * 99 + [ns_of(2012.4)]),
-    coverage={"processes": 1, "loops": 2, "requests": 412, "watched_ms": 30_000, "stalls": 13},
+    coverage={
+        "processes": 1,
+        "loops": 2,
+        "requests": 412,
+        "watched_ms": 30_000,
+        "stalls": 13,
+        "victims": 37,
+    },
     gaps=(
         "3 looks were seen and not kept",
         "a hook does not work here: /proc/self/task/*/syscall: Permission denied",

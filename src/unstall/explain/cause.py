@@ -18,6 +18,8 @@ from unstall.model.place import Frame, Owner
 
 MOSTLY = 0.5
 """A share of the stall above which it was mostly that."""
+PUNCTUAL_LOOKS = 3
+"""So many looks, and none of them late, are no luck."""
 CALLED_IDLE = 0.1
 """A share of CPU below which a thread was waiting, even on a machine short of processors."""
 SMALL_STEPS = 3
@@ -112,6 +114,31 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     )
 
 
+def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """Threads that compute took turns with the loop at the interpreter lock, and it got too few.
+
+    Waiting for that lock looks like waiting for any other. But then the watchdog has to wait for it, too;
+    one that took several looks on time shows that it was free.
+    """
+    others, late = stretch.doubts.others_ns or 0, stretch.late_ns
+    share = _cpu_share(stretch)
+    if share is None or share >= MOSTLY or others < MOSTLY * late:
+        return None
+    looks = sum(look.times for look in stretch.looks)
+    in_kernel = sum(
+        look.times for look in stretch.looks if look.wait and look.wait.syscall not in FUTEX
+    )
+    was_free = stretch.doubts.gil_ns == 0 and looks >= PUNCTUAL_LOOKS
+    if was_free or 2 * in_kernel > looks:
+        return None
+    return Diagnosis(
+        Cause.GIL,
+        f"other threads computed for {_s(others)} while the loop stood for {_s(late)}, and left it the "
+        f"interpreter lock for {_s(stretch.cpu_ns or 0)}",
+        blames_loop=False,
+    )
+
+
 def many_steps(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """Steps that are short one by one, and together kept the loop."""
     steps = steps_of(stretch)
@@ -165,7 +192,15 @@ def computing(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     )
 
 
-RULES: tuple[Rule, ...] = (starved, collecting, locked_out, many_steps, waiting, computing)
+RULES: tuple[Rule, ...] = (
+    starved,
+    collecting,
+    locked_out,
+    crowded_out,
+    many_steps,
+    waiting,
+    computing,
+)
 
 
 def _what_is_missing(stretch: Stretch) -> str:

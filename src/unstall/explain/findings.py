@@ -50,7 +50,7 @@ def is_startup(stall: Stall) -> bool:
 def code_of(stall: Stall) -> str:
     """The rule a stall breaks: by what was called where that fits the cause, else by the cause."""
     by_cause = _OF_CAUSE[stall.cause]
-    if stall.holder is not None and stall.site is None:
+    if stall.cause is Cause.GIL and stall.site is None:
         return "US904"
     if stall.cause not in (Cause.WAITING, Cause.LOCK, Cause.CPU, Cause.GIL):
         return by_cause

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from unstall.explain.findings import findings_of, is_startup
 from unstall.explain.stalls import stall_of
+from unstall.explain.victims import distinct_victims
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Stretch
 from unstall.model.recording import Recording
@@ -41,7 +42,7 @@ def report_of(recording: Recording, target: str) -> Report:
         stalls=counted,
         startup=startup,
         lag=lag,
-        coverage=_coverage(recording),
+        coverage=_coverage(recording) | {"victims": distinct_victims(counted)},
         gaps=_gaps(recording),
     )
 

@@ -168,7 +168,9 @@ class Finding:
         entry, site = self.entry, self.site
         parts = [self.code, str(self.cause)]
         parts += [entry.kind, entry.name, entry.function] if entry else [""]
-        parts += [site.file, site.function, site.call] if site else [""]
+        parts += [site.file, site.function] if site else [""]
+        if site and self.cause not in (Cause.CPU, Cause.SATURATED):
+            parts.append(site.call)  # code that computes calls now this, now that
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
     @property

@@ -69,6 +69,8 @@ class Doubts:
     """A garbage collection was under way."""
     queued_ns: int | None = None
     """The loop's thread was ready and waited for a processor; None where the system hides it."""
+    others_ns: int | None = None
+    """CPU time of all other threads of the process meanwhile; None where it is not known."""
     holder: Holder | None = None
 
 

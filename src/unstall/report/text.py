@@ -79,7 +79,7 @@ def verdict_of(report: Report) -> Block:
             if stalls := sum(each.count or 0 for each in evidence):
                 counts.append(_count(stalls, "stall"))
                 counts.append(f"{_time(sum(each.total_ms or 0 for each in evidence))} stolen")
-            if victims := sum(each.victims or 0 for each in evidence):
+            if victims := report.coverage.get("victims", 0):
                 counts.append(_count(victims, "victim"))
             said = f"{', '.join(counts)} in {report.target}"
     return Block(f"{report.verdict}: {said}", ())

@@ -24,6 +24,8 @@ class Late(NamedTuple):
     """CPU time of the loop's thread from `last_ns` to `ran_ns`."""
     queued_ns: int | None
     """How long that thread queued for a processor meanwhile; None where the system hides it."""
+    others_ns: int
+    """CPU time of all other threads of the process meanwhile."""
     begun: int
     """Requests begun in this process until `ran_ns`."""
 
@@ -42,7 +44,7 @@ class Heartbeat:
     __slots__ = (
         "_begun", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns", "_queued_ns",
         "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns", "failed", "lags", "late", "loop",
-        "queued_ns",
+        "process_ns", "queued_ns",
         "ran_ns",
     )  # fmt: skip
 
@@ -73,12 +75,14 @@ class Heartbeat:
         self.due_ns = self.ran_ns + interval_ns
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = queued_ns()
+        self.process_ns = time.process_time_ns()
 
     def start(self) -> None:
         self.ran_ns = time.monotonic_ns()
         self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = self._queued_ns()
+        self.process_ns = time.process_time_ns()
         self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
 
     def stop(self) -> None:
@@ -99,11 +103,13 @@ class Heartbeat:
     def _note(self, now: int) -> None:
         lag = now - self.due_ns
         cpu = time.thread_time_ns()
-        queued = self._queued_ns()
+        queued, process = self._queued_ns(), time.process_time_ns()
         if lag > self._late_after_ns:
             begun = self._begun()
+            used = cpu - self.cpu_ns
             waited = difference(queued, self.queued_ns)
-            self.late.append(Late(self.ran_ns, self.due_ns, now, cpu - self.cpu_ns, waited, begun))
+            others = max(0, process - self.process_ns - used)
+            self.late.append(Late(self.ran_ns, self.due_ns, now, used, waited, others, begun))
             self._quiet, self._turn_ns = 0, now
             if self._handle is not None:
                 self.loop.call_soon(self._catch_up, now, context=self._context)
@@ -111,7 +117,7 @@ class Heartbeat:
                 self.caught_up.append((now, self._begun()))
         self.lags.append(lag)
         self.cpu_ns = cpu
-        self.queued_ns = queued
+        self.queued_ns, self.process_ns = queued, process
         self.ran_ns = now
         self.due_ns = now + self._interval_ns
         self.beats += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -139,7 +140,9 @@ class Subject:
         if ongoing is not None and self._should_say(ongoing, now) and beat.beats == beats:
             cpu = self.probe.cpu_ns()
             queued = difference(self._queued_ns(), beat.queued_ns)
-            late = Late(beat.ran_ns, due, now, (cpu or 0) - beat.cpu_ns, queued, REQUESTS.begun)
+            used = (cpu or 0) - beat.cpu_ns
+            others = max(0, time.process_time_ns() - beat.process_ns - used)
+            late = Late(beat.ran_ns, due, now, used, queued, others, REQUESTS.begun)
             stretch = self._stretch(late, ongoing, lateness, garbage)
             known_cpu = None if cpu is None else stretch.cpu_ns
             yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
@@ -269,6 +272,7 @@ class Subject:
                 stopped_ns=doubts.stopped_ns,
                 gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns),
                 queued_ns=beat.queued_ns,
+                others_ns=beat.others_ns,
                 holder=doubts.holder,
             ),
             looks=tuple(ongoing.looks) if ongoing else (),
