@@ -204,14 +204,19 @@ def test_what_the_code_is_not_at_fault_for_is_a_warning() -> None:
     [
         ("startup", 0, True),
         ("lifespan", 0, True),
-        ("startup", 1, False),
-        ("lifespan", 1, False),
+        ("startup", 1, True),  # the lifespan itself is counted like a request
+        ("startup", 2, False),
+        ("lifespan", 2, False),
         ("task", 0, False),
         ("route", 0, False),
     ],
 )
 def test_start_up_is_over_with_the_first_request(kind: str, served: int, starting: bool) -> None:
     assert is_startup(stall(way_in=entry(kind), served_before=served)) is starting
+
+
+def test_an_import_that_the_first_request_waits_for_is_no_start_up() -> None:
+    assert not is_startup(stall(way_in=entry("startup"), served_before=1, by=request()))
 
 
 def test_a_stall_without_a_way_in_is_not_taken_for_start_up() -> None:

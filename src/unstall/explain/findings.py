@@ -39,9 +39,13 @@ _WAIT_CALLS = {
 
 
 def is_startup(stall: Stall) -> bool:
-    """A server that has served nobody yet is starting: importing, connecting, warming up."""
+    """A server that has served nobody yet is starting: importing, connecting, warming up.
+
+    Its lifespan may have been counted like a request.
+    """
     return (
-        stall.served_before == 0
+        stall.served_before <= 1
+        and stall.request is None
         and stall.entry is not None
         and stall.entry.kind in ("startup", "lifespan")
     )

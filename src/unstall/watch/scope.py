@@ -25,7 +25,6 @@ Call = Callable[[Any, ASGIScope, Receive, Send], Awaitable[None]]
 CARRIERS = frozenset({"starlette", "fastapi", "uvicorn", "hypercorn", "unstall"})
 """Packages whose functions are known to hold a scope in a local variable of that name."""
 
-_COUNTED = "unstall.counted"
 _MOST_TASKS = 2_000
 _DEEPEST = 24
 _GENERATIONS = 4
@@ -46,11 +45,12 @@ REQUESTS = Requests()
 def counted(call: Call) -> Call:
     """The `__call__` of an ASGI app, with each request counted once however apps are nested.
 
-    A scope with a router has passed an outer app of Starlette's already; looking is cheaper than marking.
+    A scope with a router has passed an outer app of Starlette's already. The lifespan of an app counts
+    like a request: to tell it apart would cost every request more than the rest of this.
     """
 
     def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-        if "router" not in scope and _COUNTED not in scope and scope["type"] != "lifespan":
+        if "router" not in scope:
             REQUESTS.begun += 1
         return call(self, scope, receive, send)
 
@@ -68,7 +68,6 @@ class Scope:
 
 
 def _app(self: Scope, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-    scope[_COUNTED] = True
     return self.app(scope, receive, send)
 
 

@@ -133,6 +133,7 @@ class Subject:
         beat = self.heartbeat
         beats, due = beat.beats, beat.due_ns
         if self._seen is not None:
+            self._close(self._seen.due_ns)
             self._look(self._seen, reader)
         self._close(due)
         yield from self._finished(now, lateness, garbage)
@@ -226,9 +227,10 @@ class Subject:
     # --- the end of a stretch -----------------------------------------------------------------
 
     def _close(self, due: int) -> None:
-        """Beats came since: what was open belongs to a late beat, or was never a stall."""
-        while self.heartbeat.late:
-            beat = self.heartbeat.late.popleft()
+        """Of beats due before that: what was open belongs to one that was late, or was never a stall."""
+        late = self.heartbeat.late
+        while late and late[0].due_ns < due:
+            beat = late.popleft()
             mine = self._open if self._open and self._open.due_ns == beat.due_ns else None
             self._unfinished.append((beat, mine))
         if self._open is not None and self._open.due_ns != due:
