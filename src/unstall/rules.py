@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
          Severity.WARNING),
     Rule("US903", "saturated", "many small steps that together kept the event loop",
          "do less in each step, take off the loop what the looks name, or add workers", Severity.WARNING),
-    Rule("US904", "gil", "other threads held the interpreter lock",
+    Rule("US904", "gil", "the interpreter lock was held, and not by the loop",
          "move what those threads compute to a process"),
     Rule("US905", "unknown", "a stall whose cause was not seen",
          "run on Linux with /proc readable, or with a lower threshold", Severity.WARNING),

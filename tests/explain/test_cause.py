@@ -217,7 +217,7 @@ def test_the_evidence_names_call_peer_looks_and_cpu() -> None:
 
 def test_the_thread_that_held_the_lock_is_named() -> None:
     because = cause_of(stretch(gil_ms=450, holder=PEN), THRESHOLD_NS).because
-    assert because.startswith("thread pen held the interpreter lock")
+    assert "most likely by thread pen" in because
 
 
 def test_the_wait_seen_most_is_the_one_reported() -> None:

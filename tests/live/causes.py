@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -146,6 +147,17 @@ def hold(guard: threading.Lock, seconds: float) -> None:
     threading.Timer(seconds, guard.release).start()
 
 
+async def future() -> None:
+    """A thread computes, and the loop waits for it: the wait is at fault, not the thread."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(crunch, LONG_S).result()
+
+
+async def future_clean() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        await asyncio.get_running_loop().run_in_executor(pool, crunch, LONG_S)
+
+
 # --- gc -----------------------------------------------------------------------------------------
 
 
@@ -190,6 +202,19 @@ async def saturated() -> None:
     await asyncio.gather(*(small_step() for _ in range(50)))
 
 
+async def callbacks() -> None:
+    """No task among them: bare callbacks, one after the other at the same address."""
+    for _ in range(50):
+        asyncio.get_running_loop().call_soon(crunch, 0.02)
+    await asyncio.sleep(0)
+
+
+async def callbacks_clean() -> None:
+    for n in range(50):
+        asyncio.get_running_loop().call_later(n * 0.03, crunch, 0.02)
+    await asyncio.sleep(1.6)
+
+
 async def saturated_clean() -> None:
     for _ in range(50):
         await small_step()
@@ -205,7 +230,8 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         waiting, waiting_clean, gil, gil_clean, gil_thread, gil_thread_clean, gil_crowd, gil_crowd_clean,
         cpu_c, cpu_c_clean,
-        cpu_python, cpu_python_clean, lock, lock_clean, collecting, collecting_clean,
+        cpu_python, cpu_python_clean, lock, lock_clean, future, future_clean, callbacks, callbacks_clean,
+        collecting, collecting_clean,
         starved, starved_clean, saturated, saturated_clean,
     )
 }  # fmt: skip

@@ -37,7 +37,7 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def deadman(listener: socket.socket) -> Iterator[Deadman]:
-    ours = Deadman(listener.getsockname())
+    ours = Deadman(listener.getsockname(), stacks=True)
     ours.speaks_for(PROCESS, 20_000_000)
     yield ours
     ours.stop()
@@ -109,7 +109,7 @@ def test_stop_puts_the_signal_back(listener: socket.socket, deadman: Deadman) ->
 def test_a_program_that_uses_the_signal_itself_keeps_it(listener: socket.socket) -> None:
     before = signal.signal(signal.SIGURG, lambda *_: None)
     try:
-        deadman = Deadman(listener.getsockname())
+        deadman = Deadman(listener.getsockname(), stacks=True)
         assert deadman.inactive is not None
         assert "SIGURG" in deadman.inactive
         deadman.alive(1, 0, LOOPS)

@@ -111,7 +111,9 @@ def test_a_call_in_c_that_holds_the_interpreter_lock_is_named_before_it_ends(
 ) -> None:
     port = free_port()
     record = tmp_path / "run.jsonl"
-    with running(tmp_path, SERVERS["uvicorn"].argv(port), "--record", str(record)) as service:
+    with running(
+        tmp_path, SERVERS["uvicorn"].argv(port), "--inside-c", "--record", str(record)
+    ) as service:
         service.get(f"http://127.0.0.1:{port}/pid")
         service.get(f"http://127.0.0.1:{port}/match/{MATCH_SIZE}")
         service.until_said(r"^unstall: free after ")

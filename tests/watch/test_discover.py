@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,18 @@ def test_a_package_keeps_its_submodules(modules: Path, hooks: ImportHooks) -> No
     hooks.when("later_package", lambda module: None)
     hooks.start()
     assert importlib.import_module("later_package.inner").value == 8
+
+
+def test_a_module_that_was_only_looked_for_is_still_hooked(
+    modules: Path, hooks: ImportHooks
+) -> None:
+    (modules / "later_probed.py").write_text("value = 3\n")
+    seen: list[int] = []
+    hooks.when("later_probed", lambda module: seen.append(module.value))
+    hooks.start()
+    assert importlib.util.find_spec("later_probed") is not None
+    importlib.import_module("later_probed")
+    assert seen == [3]
 
 
 def test_an_import_that_fails_fails_with_its_own_error(modules: Path, hooks: ImportHooks) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from unstall.model.histogram import Histogram
-from unstall.model.observation import Process, Pulse, Stretch
-from unstall.watch.recorder import Recorder, merge_neighbours
+from unstall.model.observation import Loop, Process, Pulse, Stretch
+from unstall.watch.recorder import KEEP_LOOPS, Recorder, merge_neighbours
 
 PROCESS = Process("1-a", 1, 0.0, 0, ("python",), "3.11", 100_000_000)
 
@@ -41,6 +41,18 @@ def test_past_its_bound_seconds_become_pairs_and_no_number_is_lost() -> None:
     assert sum(each.requests for each in kept) == 1_000
     assert sum(each.lag.count for each in kept) == 200
     assert (kept[0].from_ns, kept[-1].until_ns) == (0, 100)
+
+
+def test_with_very_many_loops_memory_is_bounded_all_the_same() -> None:
+    recorder = Recorder(keep_stretches=2, keep_pulses=8)
+    for number in range(5_000):
+        recorder.loop(Loop("1-a", number, "asyncio", "MainThread"))
+        recorder.pulse(pulse(number, loop=number))
+    seen = recorder.snapshot(PROCESS, "unstall 0")
+    assert len(seen.pulses) <= 8
+    assert sum(each.requests for each in seen.pulses) == 50_000
+    assert len(seen.loops) == KEEP_LOOPS
+    assert recorder.dropped() == {"loops": 5_000 - KEEP_LOOPS}
 
 
 def test_seconds_of_different_loops_are_never_merged() -> None:

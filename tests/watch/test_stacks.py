@@ -117,6 +117,11 @@ def test_every_file_has_one_owner(file: str, owner: Owner) -> None:
     assert Places(ROOT).locate(file)[1] is owner
 
 
+def test_the_standard_library_is_nobodys_application_even_below_the_root() -> None:
+    assert Places(Path("/")).locate(threading.__file__)[1] is Owner.STDLIB
+    assert Places(Path("/")).locate("/srv/app/main.py") == ("srv/app/main.py", Owner.APP)
+
+
 def test_a_very_deep_stack_keeps_its_inner_end_and_says_how_much_was_cut() -> None:
     def deeper(depth: int) -> Stack:
         return deeper(depth - 1) if depth else stack_here()

@@ -49,8 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
-    if args.json and not args.json.resolve().parent.is_dir():
-        raise UsageError(f"--json {args.json} lies in no folder: create {args.json.parent} first")
+    if args.json and (args.json.is_dir() or not args.json.absolute().parent.is_dir()):
+        raise UsageError(
+            f"--json {args.json} is no file that can be written: name one in a folder there is"
+        )
     try:
         from rich.console import Console
     except ImportError:
@@ -85,6 +87,7 @@ def plan_of(args: argparse.Namespace) -> DemoPlan:
     plan = DemoPlan(**(_LITERAL if args.literal else {}) | given, literal=args.literal)
     for name, low, high in (
         ("seconds", 3, 3600), ("rate", 1, 2000), ("hang", 0, 600), ("probability", 0, 1),
+        ("seed", 0, 2**31),
     ):  # fmt: skip
         value = getattr(plan, name)
         if not low <= value <= high:  # NaN is in no range

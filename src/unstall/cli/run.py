@@ -38,6 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("text", "json"), default="text",
         help="of what goes to stderr; json: one object on a line, kind stall, report or note",
     )  # fmt: skip
+    option(
+        "--inside-c", action="store_true",
+        help="name the line even while one call in C holds the interpreter lock; reads stacks without "
+        "that lock, which can crash the program: not for production",
+    )  # fmt: skip
     option("--no-summary", action="store_true", help="no report at the end")
     option("--quiet", action="store_true", help="neither stalls nor report, only the recording")
     option("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run")
@@ -58,5 +63,6 @@ def run(args: argparse.Namespace) -> int:
         as_json=args.format == "json",
         quiet=args.quiet,
         summary=not args.no_summary,
+        inside_c=args.inside_c,
     )
     return watch(command, options)

@@ -20,6 +20,7 @@ MOSTLY = 0.5
 """A share of the stall above which it was mostly that."""
 PUNCTUAL_LOOKS = 3
 """So many looks, and none of them late, are no luck."""
+SURELY = 0.8
 CALLED_IDLE = 0.1
 """A share of CPU below which a thread was waiting, even on a machine short of processors."""
 SMALL_STEPS = 3
@@ -55,7 +56,8 @@ def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
         diagnosis = rule(stretch, threshold_ns)
         if diagnosis is not None:
             return diagnosis
-    return Diagnosis(Cause.UNKNOWN, _what_is_missing(stretch))
+    seen = sum(look.times for look in main_looks(stretch))
+    return Diagnosis(Cause.UNKNOWN, _what_is_missing(stretch), blames_loop=seen >= PUNCTUAL_LOOKS)
 
 
 def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
@@ -98,15 +100,16 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     if holder is not None and not computed:
         return Diagnosis(
             Cause.GIL,
-            f"{holder.thread} held the interpreter lock: no other got it for {span}, and it used "
+            f"the interpreter lock was held for {span}, most likely by {holder.thread}, which used "
             f"{_s(holder.cpu_ns)} of CPU meanwhile",
             blames_loop=False,
         )
     if own is not None and own < CALLED_IDLE * late:
         return Diagnosis(
             Cause.GIL,
-            f"one call in C held the interpreter lock while it waited: no other thread got it for {span}, "
-            f"and the whole process used hardly any CPU, the loop's thread {_s(own)}",
+            f"C code held the interpreter lock for {span} while it waited; in which thread could not be "
+            f"seen, and the loop's used {_s(own)} of CPU",
+            blames_loop=False,
         )
     return Diagnosis(
         Cause.GIL,
@@ -128,8 +131,14 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     in_kernel = sum(
         look.times for look in stretch.looks if look.wait and look.wait.syscall not in FUTEX
     )
+    in_lock = sum(
+        look.times
+        for look in stretch.looks
+        if look.wait and look.wait.syscall in FUTEX and _is_lock(look.stack.frames[-1])
+    )
     was_free = stretch.doubts.gil_ns == 0 and looks >= PUNCTUAL_LOOKS
-    if was_free or 2 * in_kernel > looks:
+    was_lock = looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks
+    if was_free or was_lock or 2 * in_kernel > looks:
         return None
     return Diagnosis(
         Cause.GIL,
@@ -179,6 +188,8 @@ def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         tip = next(look for look in looks if look.wait == wait).stack.frames[-1]
         if _is_lock(tip):
             return Diagnosis(Cause.LOCK, f"the loop's thread was {seen}", wait)
+        if times < PUNCTUAL_LOOKS:
+            return None  # a glimpse of a futex may be of the interpreter lock
     return Diagnosis(Cause.WAITING, f"the loop's thread was {seen}", wait)
 
 

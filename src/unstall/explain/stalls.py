@@ -17,6 +17,8 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
     """Pure; for a stretch that lasts, what can be said so far."""
     diagnosis = cause_of(stretch, threshold_ns)
     look, site = _blame(_looks_to_blame(stretch, diagnosis))
+    if site is not None and diagnosis.cause is Cause.SATURATED:
+        site = replace(site, call="")  # of many steps none is the one that calls
     stack = step_of(look.stack) if look else Stack(())
     request = look.request if look else None
     return Stall(

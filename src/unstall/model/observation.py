@@ -52,7 +52,7 @@ class Holder:
     """A thread, not the loop's, that ran while the watchdog could not."""
 
     thread: str
-    """`thread NAME`, or `a thread that has ended`."""
+    """`thread NAME`, or `a thread that cannot be named`."""
     cpu_ns: int
     stack: Stack | None = None
 
@@ -112,6 +112,7 @@ class Pulse:
 
     process: str
     loop: int
+    """0 for several loops together, where there were too many to keep apart."""
     from_ns: int
     until_ns: int
     lag: Histogram

@@ -116,7 +116,7 @@ def read(path: Path) -> Recording:
             continue
         try:
             entries.append(entry_of(line))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             cut = number == len(lines) and not text.endswith("\n")
             flaws.append(
                 f"line {number} of {path} is cut off, as when the writer was killed; "
@@ -133,7 +133,7 @@ def _tool_of(path: Path, first: str) -> str:
         version = head["version"]
         if head["kind"] != "recording" or not isinstance(version, int):
             raise ValueError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         seen = repr(first[:40]) if first else "nothing"
         raise RecordingError(
             f"{path} is not a recording: it begins with {seen}; give the file that --record wrote"

@@ -75,7 +75,7 @@ def start_monitor(path: str) -> Monitor:
     from unstall.watch.deadman import Deadman
     from unstall.watch.monitor import Monitor
 
-    deadman = Deadman(path) if os.environ.get("UNSTALL_DEADMAN") != "0" else None
+    deadman = Deadman(path, stacks=os.environ.get("UNSTALL_INSIDE_C") == "1")
     monitor = Monitor(from_environment(), listeners=(Wire(path),), deadman=deadman)
     monitor.start()
     flush_before_death(monitor.stop)

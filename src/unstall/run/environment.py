@@ -10,7 +10,11 @@ SITE = Path(__file__).parent / "site"
 
 
 def child_environment(
-    environ: Mapping[str, str], socket: Path, threshold: str | None = None
+    environ: Mapping[str, str],
+    socket: Path,
+    threshold: str | None = None,
+    *,
+    inside_c: bool = False,
 ) -> dict[str, str]:
     """The caller's own, and what makes every Python below it look here first.
 
@@ -22,6 +26,8 @@ def child_environment(
     child["PYTHONPATH"] = f"{SITE}{os.pathsep}{path}" if path else str(SITE)
     child["UNSTALL_SOCKET"] = str(socket)
     child.setdefault("UNSTALL_ROOT", str(Path.cwd()))
+    if inside_c:
+        child["UNSTALL_INSIDE_C"] = "1"
     if threshold is not None:
         child["UNSTALL_THRESHOLD_MS"] = threshold
     return child

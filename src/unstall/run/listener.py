@@ -18,7 +18,7 @@ from unstall.run.inbox import Received
 from unstall.run.live import JsonLive, Live
 from unstall.run.options import Options
 from unstall.run.record import Ledger, RecordFile
-from unstall.run.vigil import Vigil
+from unstall.run.vigil import Vigil, ask
 
 _IDLE_S = 60.0
 _DEFAULT_THRESHOLD_NS = 100_000_000
@@ -66,7 +66,8 @@ class Listener:
 
     def _greet(self, connection: int, data: dict[str, Any]) -> None:
         if data["kind"] == "deadman":
-            self._vigils[connection] = Vigil(data, self._root)
+            asks = ask if self._options.inside_c else None
+            self._vigils[connection] = Vigil(data, self._root, ask=asks)
         else:
             self._ledger.note(str(data["text"]))
 

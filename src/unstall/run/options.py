@@ -15,3 +15,5 @@ class Options:
     quiet: bool = False
     """Nothing but what went wrong with unstall itself."""
     summary: bool = True
+    inside_c: bool = False
+    """Ask a process for its stacks while one call in C holds the interpreter lock."""

@@ -36,7 +36,9 @@ def watch(command: tuple[str, ...], options: Options) -> int:
         from_environment()  # what is wrong there is said here once, not in every process
     record = _record_file(options.record)
     with Inbox() as inbox:
-        environment = child_environment(os.environ, inbox.path, options.threshold)
+        environment = child_environment(
+            os.environ, inbox.path, options.threshold, inside_c=options.inside_c
+        )
         hold_back()
         try:
             process = _start(command, environment)

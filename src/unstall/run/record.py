@@ -9,12 +9,13 @@ from typing import TextIO
 
 from unstall.errors import UsageError
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
+from unstall.model.place import Frame, Stack
 from unstall.model.recording import Entry, Recording, header_line
 from unstall.version import TOOL
-from unstall.watch.recorder import merge_neighbours
+from unstall.watch.recorder import KEEP_LOOPS, fewer
 
-_KEEP_PULSES = 8_192
-_KEEP_STRETCHES = 4_096
+_KEEP_PULSES = 1_800
+_KEEP_STRETCHES = 400
 
 
 class RecordFile:
@@ -75,6 +76,7 @@ class Ledger:
         self._stretches: list[Stretch] = []
         self._lasting: dict[tuple[str, int], Stretch] = {}
         self._pulses: list[Pulse] = []
+        self._frames: dict[Frame, Frame] = {}
         self._losses: dict[str, Losses] = {}
         self._dropped = 0
         self.notes: dict[str, int] = {}
@@ -93,14 +95,15 @@ class Ledger:
                 return not known
             case Loop():
                 known = (entry.process, entry.loop) in self._loops
-                self._loops[entry.process, entry.loop] = entry
+                if len(self._loops) < KEEP_LOOPS:
+                    self._loops[entry.process, entry.loop] = entry
                 return not known
             case Stretch():
                 self._stretch(entry)
             case Pulse():
                 self._pulses.append(entry)
                 if len(self._pulses) > _KEEP_PULSES:
-                    self._pulses = merge_neighbours(self._pulses)
+                    self._pulses = fewer(self._pulses)
             case Losses():
                 before = self._losses.get(entry.process, Losses(entry.process)).dropped
                 counts = {
@@ -135,8 +138,18 @@ class Ledger:
         lasting = self._lasting.get(key)
         if lasting is not None and lasting.due_ns <= stretch.until_ns:
             del self._lasting[key]
-        self._stretches.append(stretch)
+        self._stretches.append(self._shared(stretch))
         if len(self._stretches) > _KEEP_STRETCHES:
             shortest = min(range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns)
             del self._stretches[shortest]
             self._dropped += 1
+
+    def _shared(self, stretch: Stretch) -> Stretch:
+        """With each distinct frame and stack kept once: JSON has made copies of them."""
+        if len(self._frames) > 20_000:
+            self._frames.clear()
+        looks = []
+        for look in stretch.looks:
+            frames = tuple(self._frames.setdefault(frame, frame) for frame in look.stack.frames)
+            looks.append(replace(look, stack=Stack(frames, look.stack.cut)))
+        return replace(stretch, looks=tuple(looks))

@@ -47,7 +47,9 @@ def _forward(pid: int, is_over: Callable[[], bool]) -> None:
 def _wait(signals: Iterable[signal.Signals]) -> tuple[int, bool]:
     if hasattr(signal, "sigwaitinfo"):
         told = signal.sigwaitinfo(signals)
-        return told.si_signo, told.si_code == _SI_KERNEL
+        # The terminal sends these to the whole group; a hang-up only to the session's leader.
+        shared = told.si_signo in (signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
+        return told.si_signo, shared and told.si_code == _SI_KERNEL
     number = signal.sigwait(signals)
     return number, number == signal.SIGINT and _in_foreground()
 

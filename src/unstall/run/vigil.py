@@ -76,7 +76,7 @@ class Vigil:
         root: Path,
         *,
         take: Callable[[int], Sample] = sample,
-        ask: Callable[[int, int], None] = ask,
+        ask: Callable[[int, int], None] | None = ask,
     ) -> None:
         self.process = str(hello["process"])
         self.pid = int(hello["pid"])
@@ -144,6 +144,9 @@ class Vigil:
         after = self._take(self.pid)
         if self._is_locked_out(self._before, after):
             self._after = after
+            if self._ask is None:  # no stack, but a word
+                self._said = 1 + announcements(late)
+                return self._stretch(self._before, after, {})
             try:
                 self._ask(self.pid, self._tid)
                 self._said = 1 + announcements(late)
@@ -158,7 +161,9 @@ class Vigil:
         first, last = before.threads.get(self._tid), after.threads.get(self._tid)
         if first is None or last is None or 2 * (last.queued_ns - first.queued_ns) > took:
             return False
-        return not was_stopped(took, last.slices - first.slices, self._switch_ns)
+        if was_stopped(took, last.slices - first.slices, self._switch_ns):
+            return False
+        return _one_ran(before, after, self._tid)
 
     def _conclude(self) -> Stretch | None:
         lines, self._dump = self._dump, []
@@ -204,6 +209,21 @@ class Vigil:
         if 2 * ns < after.at_ns - before.at_ns:
             return None
         return Holder(name_of(self.pid, tid), ns)
+
+
+def _one_ran(before: Sample, after: Sample, watchdog: int) -> bool:
+    """Whether a single thread ran, as when it holds the interpreter lock.
+
+    Threads that compute in Python take turns: their frames change all the time, and to read them without the
+    lock can crash the process.
+    """
+    ran = sorted(
+        after.threads[tid].run_ns - before.threads[tid].run_ns
+        for tid in after.threads
+        if tid in before.threads and tid != watchdog
+    )
+    took = after.at_ns - before.at_ns
+    return bool(ran) and 2 * ran[-1] > took and 10 * sum(ran[:-1]) < ran[-1]
 
 
 def _loops_in(line: str) -> Sequence[tuple[int, int, int]]:

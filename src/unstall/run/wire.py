@@ -19,6 +19,7 @@ from unstall.watch.deadman import NO_SIGNAL, inode_of, is_same, let_go
 TIMEOUT_S = 0.2
 RETRY_S = 2.0
 UNSENT = "lines"
+_KEEP_BASICS = 100
 
 
 class Wire:
@@ -42,6 +43,7 @@ class Wire:
         line = line_of(entry)
         if isinstance(entry, Process | Loop):
             self._basics.append(line)
+            del self._basics[1:-_KEEP_BASICS]  # the process, and its latest loops
         if not self._send(line):
             self._unsent += 1
         elif isinstance(entry, Losses):

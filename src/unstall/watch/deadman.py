@@ -1,16 +1,17 @@
 """The word that gets out while a call in C holds the interpreter lock, and no Python thread can speak.
 
 The watchdog sends a beat to another process on each turn. When the beats fail although the watchdog's
-thread is awake, that process sends SIGURG to exactly this thread, and the handler that `faulthandler`
-keeps in C writes every thread's stack to the same socket, without the lock.
+thread is awake and one single thread runs, that process knows that the lock is held, and says so.
 
-`faulthandler.dump_traceback_later`, the obvious timer, was measured and left. To put it off it must be
-cancelled, and cancelling joins its thread without letting go of the interpreter lock. 1,500 times, 2 ms
-apart, Python 3.11, two cores, four other processes computing: median 40 to 60 us, p99 18 to 24 ms, worst
-224 ms. A beat there is one `send`: median 11 us, p99 30 us, worst 1.8 ms. The timer also fires whenever
-the whole machine was late, and then reads stacks that are changing, which has crashed interpreters
-(python/cpython#116008); here the other process asks only after it made sure. And the host's own use of
-that timer, of which there is one per process, is left alone.
+With `stacks` it also asks for the line: it sends SIGURG to exactly this thread, and the handler that
+`faulthandler` keeps in C writes every thread's stack to the same socket, without the lock. To read frames
+without the lock is never quite safe: if the call ends in that very moment, the process can crash. So it is
+asked for by name (`unstall run --inside-c`), and only after it was made sure that one thread alone runs.
+
+`faulthandler.dump_traceback_later`, the obvious timer, was tried and left. To move it further off it must
+be cancelled, and cancelling joins its thread with the interpreter lock held: measured at 16 a second,
+60 us as a rule, but 20 ms at p99 and 224 ms at worst while four other processes wanted these two cores.
+A beat is one `send` of 10 us and holds nobody up.
 
 SIGURG, because its default is to be ignored: one that comes too late, after an `exec`, does nothing.
 """
@@ -46,14 +47,15 @@ Thread = tuple[int, int, int]
 class Deadman:
     """Used on the watchdog's thread while that runs. Never raises, never waits."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, stacks: bool = False) -> None:
         self._path = path
         self._socket: _socket.socket | None = None
         self._inode = (0, 0)
         self._told: tuple[Thread, ...] = ()
         self._beat_ns = self._retry_ns = 0
         self._hello: dict[str, str | int] = {}
-        self.inactive = _inactive()
+        self._stacks = stacks
+        self.inactive = _inactive(stacks)
         """Why there can be no word from here, as a sentence; None if there can."""
 
     def speaks_for(self, process: Process, interval_ns: int) -> None:
@@ -88,7 +90,10 @@ class Deadman:
         if ours is None:
             return
         try:
-            faulthandler.unregister(signal.SIGURG)  # first: the number may soon be another file's
+            if self._stacks:
+                faulthandler.unregister(
+                    signal.SIGURG
+                )  # first: the number may soon be another file's
         except (OSError, ValueError):
             pass
         let_go(ours, self._inode)
@@ -104,9 +109,10 @@ class Deadman:
             hello = self._hello | {"tid": threading.get_native_id()}
             connection.send(json.dumps(hello).encode() + b"\n")
             self._inode = inode_of(connection)
-            faulthandler.register(
-                signal.SIGURG, file=connection.fileno(), all_threads=True, chain=False
-            )
+            if self._stacks:
+                faulthandler.register(
+                    signal.SIGURG, file=connection.fileno(), all_threads=True, chain=False
+                )
         except (OSError, ValueError, RuntimeError):
             connection.close()
             return False
@@ -151,13 +157,13 @@ def let_go(connection: _socket.socket, inode: tuple[int, int]) -> None:
         connection.detach()
 
 
-def _inactive() -> str | None:
+def _inactive(stacks: bool) -> str | None:
     """Why there can be no deadman in this process, as a sentence for `Process.inactive`."""
     if sys.platform != "linux":
         reason = f"{sys.platform} cannot signal a single thread"
     elif not getattr(sys, "_is_gil_enabled", lambda: True)():
         reason = "this interpreter has no such lock"
-    elif signal.getsignal(signal.SIGURG) not in (signal.SIG_DFL, signal.SIG_IGN):
+    elif stacks and signal.getsignal(signal.SIGURG) not in (signal.SIG_DFL, signal.SIG_IGN):
         reason = "the program uses SIGURG itself"
     else:
         return None

@@ -60,9 +60,12 @@ class ImportHooks:
         finally:
             self._busy.discard(fullname)
         if spec is not None and spec.loader is not None:
-            hooks = self._hooks.pop(fullname)
-            spec.loader = _Loader(spec.loader, lambda module: self._fire(hooks, module))  # type: ignore[assignment]
+            spec.loader = _Loader(spec.loader, self._loaded)  # type: ignore[assignment]
         return spec
+
+    def _loaded(self, module: ModuleType) -> None:
+        """Only now are the hooks used up: a spec may be asked for and never loaded."""
+        self._fire(self._hooks.pop(module.__name__, []), module)
 
     def _fire(self, hooks: list[Hook], module: ModuleType) -> None:
         for hook in hooks:

@@ -1,8 +1,14 @@
-"""When the garbage collector ran, from `gc.callbacks`."""
+"""When the garbage collector ran.
+
+From `gc.callbacks` where that is safe. On Python 3.11 a callback written in Python lets threads switch in the
+middle of C code that did not expect it: `ast.parse` in two threads then fails in the host. There full
+collections are only counted, and the time that nobody got the interpreter lock is taken for theirs.
+"""
 
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections import deque
 from typing import Any
@@ -16,19 +22,36 @@ class Garbage:
     A collection holds the interpreter lock, so there is one at a time, whichever thread it runs on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = sys.version_info >= (3, 12)) -> None:
+        self._timed = timed
         self._began_ns = 0
         self._spans: deque[tuple[int, int]] = deque(maxlen=256)
+        self._counted: deque[tuple[int, int]] = deque(maxlen=256)
 
     def start(self) -> None:
-        gc.callbacks.append(self._on_gc)
+        if self._timed:
+            gc.callbacks.append(self._on_gc)
 
     def stop(self) -> None:
         if self._on_gc in gc.callbacks:
             gc.callbacks.remove(self._on_gc)
 
-    def within_ns(self, from_ns: int, until_ns: int) -> int:
-        """Time that collections took between two moments; one still going on counts."""
+    def count(self, now: int) -> None:
+        """Called by the watchdog each time it wakes."""
+        if self._timed:
+            return
+        full = gc.get_stats()[-1]["collections"]
+        if not self._counted or self._counted[-1][1] != full:
+            self._counted.append((now, full))
+
+    def within_ns(self, from_ns: int, until_ns: int, locked_ns: int) -> int:
+        """Time that collections took between two moments; one still going on counts.
+
+        `locked_ns` is how long nobody got the interpreter lock meanwhile.
+        """
+        if not self._timed:
+            ran = any(from_ns < at <= until_ns + locked_ns for at, _ in list(self._counted)[1:])
+            return locked_ns if ran else 0
         spans = list(self._spans)
         if self._began_ns:
             spans.append((self._began_ns, until_ns))

@@ -99,7 +99,7 @@ class Lateness:
         ]
         cpu_ns, name = max(ran, default=(0, ""))
         if cpu_ns < others_ns / 2:
-            return Holder("a thread that has ended", others_ns)
+            return Holder("a thread that cannot be named", others_ns)
         return Holder(f"thread {name}", min(cpu_ns, others_ns))
 
 

@@ -24,7 +24,10 @@ class Recorder:
 
     def loop(self, loop: Loop) -> None:
         with self._lock:
-            self._loops.append(loop)
+            if len(self._loops) < KEEP_LOOPS:
+                self._loops.append(loop)
+            else:
+                self._dropped["loops"] += 1
 
     def stretch(self, stretch: Stretch) -> None:
         """Past the bound the shortest stall kept makes room, or the new one is not kept."""
@@ -43,7 +46,7 @@ class Recorder:
         with self._lock:
             self._pulses.append(pulse)
             if len(self._pulses) > self._keep_pulses:
-                self._pulses = merge_neighbours(self._pulses)
+                self._pulses = fewer(self._pulses)
 
     def lost(self, what: str, times: int = 1) -> None:
         with self._lock:
@@ -63,6 +66,17 @@ class Recorder:
                 tuple(self._pulses),
                 (Losses(process.process, dict(self._dropped)),),
             )
+
+
+KEEP_LOOPS = 1_000
+
+
+def fewer(pulses: list[Pulse]) -> list[Pulse]:
+    """At most about half as many: neighbours of one loop merged, and if loops are many, of any."""
+    merged = merge_neighbours(pulses)
+    if len(merged) * 4 > len(pulses) * 3:
+        merged = merge_neighbours([replace(pulse, loop=0) for pulse in pulses])
+    return merged
 
 
 def merge_neighbours(pulses: list[Pulse]) -> list[Pulse]:

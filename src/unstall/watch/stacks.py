@@ -43,6 +43,9 @@ class Places:
             return file, Owner.STDLIB if file.startswith("<frozen") else Owner.LIBRARY
         path = Path(os.path.realpath(file))
         ours = path.is_relative_to(_SELF) and not path.is_relative_to(_SHIPPED_APP)
+        stdlib = any(path.is_relative_to(folder) for folder in self._stdlib)
+        if stdlib and not _is_installed(path):  # before the root, which may be above it, as / is
+            return str(path), Owner.STDLIB
         if path.is_relative_to(self._root):
             inside = path.relative_to(self._root)
             if ours:
@@ -53,8 +56,6 @@ class Places:
             return str(path), Owner.SELF
         if _is_installed(path):
             return str(path), Owner.LIBRARY
-        if any(path.is_relative_to(folder) for folder in self._stdlib):
-            return str(path), Owner.STDLIB
         return str(path), Owner.APP
 
 

@@ -87,6 +87,8 @@ class Subject:
         self._asyncio_loop = loop
         self._settings = settings
         self._seen: _Seen | None = None
+        self._held: FrameType | None = None
+        self._callbacks = 0
         self._open: _Open | None = None
         self._unfinished: list[tuple[Late, _Open | None]] = []
         self._pulse_from_ns = self.heartbeat.ran_ns
@@ -109,6 +111,8 @@ class Subject:
         """
         self._seen = None
         beat = self.heartbeat
+        if now - beat.due_ns <= self._settings.look_after_ns:
+            self._held = None
         if self.ended or now - beat.due_ns <= self._settings.look_after_ns:
             return
         if not self._asyncio_loop.is_running():
@@ -121,7 +125,7 @@ class Subject:
         scope = scope_of_step(frame, task)
         self._seen = _Seen(
             now, beat.due_ns, beat.beats, glimpse_of(frame),
-            id(task) if task is not None else _callback_of(frame),
+            hash((id(task), task.get_name())) if task is not None else self._callback(frame),
             getattr(task.get_coro(), "__qualname__", None) if task is not None else None,
             scope, self._others_in_flight(scope) if self._open is None else 0,
         )  # fmt: skip
@@ -175,6 +179,19 @@ class Subject:
 
     def close(self) -> None:
         self.probe.close()
+
+    def _callback(self, frame: FrameType) -> int:
+        """A number for the bare callback that runs, negative; 0 when the loop is idle.
+
+        Its frame is held from one look to the next: else the next callback's could have its address.
+        """
+        callback = _callback_of(frame)
+        if callback is None:
+            return 0
+        if callback is not self._held:
+            self._held = callback
+            self._callbacks += 1
+        return -self._callbacks
 
     def _others_in_flight(self, scope: ASGIScope | None) -> int:
         """Requests under way besides the one that the step works for."""
@@ -272,7 +289,7 @@ class Subject:
             doubts=Doubts(
                 gil_ns=doubts.gil_ns,
                 stopped_ns=doubts.stopped_ns,
-                gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns),
+                gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns, doubts.gil_ns),
                 queued_ns=beat.queued_ns,
                 others_ns=beat.others_ns,
                 holder=doubts.holder,
@@ -306,14 +323,14 @@ def announcements(late_ns: int) -> int:
     return listed + max(0, int(seconds - ANNOUNCE_AT_S[-1]) // _THEN_EVERY_S)
 
 
-def _callback_of(frame: FrameType) -> int:
-    """A number for the bare callback that runs, by its outermost frame; 0 when the loop is idle."""
+def _callback_of(frame: FrameType) -> FrameType | None:
+    """The outermost frame of the bare callback that runs; None when the loop is idle."""
     callback: FrameType | None = None
     at: FrameType | None = frame
     while at is not None and _module(at) not in _LOOP_MODULES:
         callback, at = at, at.f_back
     idle = callback is None or _module(callback) == "selectors" or at is None
-    return 0 if idle else id(callback)
+    return None if idle else callback
 
 
 def _module(frame: FrameType) -> str:

@@ -58,7 +58,7 @@ class Watchdog:
         """Ends the thread after it has written down what is unfinished."""
         self._stopping = True
         self._ring()
-        if self._thread is not threading.current_thread():
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(1.0)
 
     def add(self, subject: Subject) -> None:
@@ -96,24 +96,28 @@ class Watchdog:
             asked += self._pause_ns(asked)
             self._bell.acquire(timeout=max(0.0, (asked - time.monotonic_ns()) / 1e9))
             now = time.monotonic_ns()
-            for subject in self._subjects:
-                try:
-                    subject.glimpse(now)
-                except Exception as error:
-                    self._failed(error)
-            lateness.slept(asked, now, frozenset(s.tid for s in self._subjects))
-            self._turn(now, lateness)
-            if self._deadman is not None:
-                loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects)
-                self._deadman.alive(now, REQUESTS.begun, loops)
-            if now >= pulse_at:
-                lateness.remember_threads()
-                pulse_at = now + PULSE_NS
-                for subject in self._subjects:
-                    self._write(subject.pulse(now))
+            try:
+                self._round(now, asked, lateness)
+                if now >= pulse_at:
+                    pulse_at = now + PULSE_NS
+                    lateness.remember_threads()
+                    for subject in self._subjects:
+                        self._write(subject.pulse(now))
+            except Exception as error:  # one bad round is counted, and the next may be better
+                self._failed(error)
         for subject in self.subjects():
             subject.ended = True
         self._turn(time.monotonic_ns(), lateness)
+
+    def _round(self, now: int, asked: int, lateness: Lateness) -> None:
+        for subject in self._subjects:
+            subject.glimpse(now)
+        lateness.slept(asked, now, frozenset(s.tid for s in self._subjects))
+        self._garbage.count(now)
+        self._turn(now, lateness)
+        if self._deadman is not None:
+            loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects)
+            self._deadman.alive(now, REQUESTS.begun, loops)
 
     def _pause_ns(self, now: int) -> int:
         pause = min((s.next_check_ns(now) for s in self._subjects), default=_IDLE_NS)
@@ -140,6 +144,10 @@ class Watchdog:
     def _retire(self, subject: Subject, now: int) -> None:
         self._subjects.remove(subject)
         self._failures.pop(subject, None)
-        self._write(subject.pulse(now))
+        pulse = subject.pulse(now)
+        if (
+            pulse.lag.count > 1 or pulse.requests
+        ):  # the one beat that ends a short loop says nothing
+            self._write(pulse)
         subject.close()
         self._retired()
