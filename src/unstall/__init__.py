@@ -1,4 +1,4 @@
-"""Finds, proves, fixes and prevents event-loop blocking in FastAPI, ASGI and asyncio services."""
+"""Finds what blocks the event loops of FastAPI, ASGI and asyncio services, and names it."""
 
 from __future__ import annotations
 

@@ -63,5 +63,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     threshold = environ.get("UNSTALL_THRESHOLD_MS")
     return Settings(
         threshold_ms=threshold_of(threshold, "UNSTALL_THRESHOLD_MS") if threshold else 100.0,
-        root=Path(environ.get("UNSTALL_ROOT") or Path.cwd()).resolve(),
+        root=Path(environ.get("UNSTALL_ROOT") or working_folder()).resolve(),
     )
+
+
+def working_folder() -> Path:
+    """The current folder, or `/` if it has been deleted under us."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")

@@ -133,7 +133,7 @@ def test_a_worker_killed_while_it_is_frozen_is_still_in_the_report(tmp_path: Pat
     port = free_port()
     record = tmp_path / "run.jsonl"
     command = SERVERS["uvicorn"].argv(port)
-    with running(tmp_path, command, "--record", str(record)) as service:
+    with running(tmp_path, command, "--inside-c", "--record", str(record)) as service:
         pid = int(service.get(f"http://127.0.0.1:{port}/pid"))
         with pytest.raises(ConnectionError):
             kill_when_frozen(service, pid, f"http://127.0.0.1:{port}/match/40")

@@ -131,13 +131,16 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     in_kernel = sum(
         look.times for look in stretch.looks if look.wait and look.wait.syscall not in FUTEX
     )
-    in_lock = sum(
-        look.times
+    tips = [
+        (look.stack.frames[-1], look.times)
         for look in stretch.looks
-        if look.wait and look.wait.syscall in FUTEX and _is_lock(look.stack.frames[-1])
-    )
+        if look.wait and look.wait.syscall in FUTEX and look.stack.frames
+    ]
+    in_lock = sum(times for tip, times in tips if _is_lock(tip))
+    in_wait = sum(times for tip, times in tips if tip.module in _LOCK_MODULES)
     was_free = stretch.doubts.gil_ns == 0 and looks >= PUNCTUAL_LOOKS
-    was_lock = looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks
+    # Inside Future.result or Queue.get one look is enough: nobody is there by chance.
+    was_lock = in_wait > SURELY * looks or (looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks)
     if was_free or was_lock or 2 * in_kernel > looks:
         return None
     return Diagnosis(

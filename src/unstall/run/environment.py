@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from unstall.settings import working_folder
+
 SITE = Path(__file__).parent / "site"
 
 
@@ -25,7 +27,7 @@ def child_environment(
     child = dict(environ)
     child["PYTHONPATH"] = f"{SITE}{os.pathsep}{path}" if path else str(SITE)
     child["UNSTALL_SOCKET"] = str(socket)
-    child.setdefault("UNSTALL_ROOT", str(Path.cwd()))
+    child.setdefault("UNSTALL_ROOT", str(working_folder()))
     if inside_c:
         child["UNSTALL_INSIDE_C"] = "1"
     if threshold is not None:
