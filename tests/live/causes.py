@@ -81,11 +81,17 @@ async def gil_thread_clean() -> None:
 async def gil_crowd() -> None:
     """The loop is innocent again: it computes for a moment, and four threads compute beside it."""
     threads = [threading.Thread(target=crunch, args=(0.5,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    await asyncio.to_thread(
+        start, threads
+    )  # to start one waits for it, and that would be a stall, too
     while any(thread.is_alive() for thread in threads):
         crunch(0.05)
         await asyncio.sleep(0.001)
+
+
+def start(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
 
 
 async def gil_crowd_clean() -> None:
