@@ -39,7 +39,7 @@ _MAX_REACH = 12
 
 
 LOOP_MODULES = frozenset(
-    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "unstall.watch.discover"}
+    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "uvloop", "unstall.watch.discover"}
 )
 """Frames between whoever started a loop and the step that it runs."""
 

@@ -90,10 +90,6 @@ class VariantResult:
     report: Report
 
     @property
-    def ok(self) -> int:
-        return sum(n for status, n in self.traffic.statuses.items() if status.startswith("2"))
-
-    @property
     def refused(self) -> int:
         return self.traffic.statuses.get("503", 0)
 

@@ -250,10 +250,10 @@ def _row(row: Row, colour: bool) -> Iterable[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width`; a name longer than that is cut, never at its hyphens."""
-    return wrap(_clean(text), width, break_on_hyphens=False) or [""]
+    return wrap(clean(text), width, break_on_hyphens=False) or [""]
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """A request id comes from a stranger: what could steer a terminal is not passed on."""
     return "".join(char if char.isprintable() else "?" for char in text)
 

@@ -9,6 +9,7 @@ from typing import Any
 from unstall.explain.findings import is_startup
 from unstall.model.codec import dump
 from unstall.model.finding import Cause, Stall
+from unstall.report.text import clean
 from unstall.watch.subject import announcements
 
 Say = Callable[[str], None]
@@ -111,7 +112,7 @@ def line_of(stall: Stall, pid: int, *, announced: bool = False, colour: bool = F
         parts.append(f"{stall.victims} request{plural} waiting" if stall.ongoing
                      else f"{stall.victims} victim{plural}")  # fmt: skip
     parts.append(f"pid {pid}")
-    parts = [_clean(part) for part in parts if part]
+    parts = [clean(part) for part in parts if part]
     if colour:
         parts[0] = f"{paint}{parts[0]}{_PLAIN}"
         parts = [f"{_BOLD}{part}{_PLAIN}" if part == place else part for part in parts]
@@ -134,8 +135,3 @@ def _cause(stall: Stall) -> str:
     if stall.holder is not None:
         return f"{stall.holder.thread} held the interpreter lock"
     return _CAUSES[stall.cause]
-
-
-def _clean(text: str) -> str:
-    """What could steer a terminal is not passed on."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NamedTuple
 
+from unstall.explain.blame import LOOP_MODULES
 from unstall.model.histogram import HistogramBuilder
 from unstall.model.observation import Doubts, Look, Loop, Pulse, Stretch
 from unstall.settings import Settings
@@ -31,11 +32,6 @@ _MAX_MISSED = 5_000
 
 ANNOUNCE_AT_S = (1, 2, 5, 10, 20, 30)
 _THEN_EVERY_S = 30
-
-_LOOP_MODULES = frozenset(
-    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "uvloop", "unstall.watch.discover"}
-)
-"""Frames between whoever started a loop and a callback it runs."""
 
 
 @dataclass(slots=True)
@@ -327,7 +323,7 @@ def _callback_of(frame: FrameType) -> FrameType | None:
     """The outermost frame of the bare callback that runs; None when the loop is idle."""
     callback: FrameType | None = None
     at: FrameType | None = frame
-    while at is not None and _module(at) not in _LOOP_MODULES:
+    while at is not None and _module(at) not in LOOP_MODULES:
         callback, at = at, at.f_back
     idle = callback is None or _module(callback) == "selectors" or at is None
     return None if idle else callback
