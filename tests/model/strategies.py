@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from unstall.model.histogram import Histogram
+from unstall.model.place import Frame
 
 TEXTS = st.text(max_size=8)
 COUNTS = st.integers(0, 2**53 - 1)
@@ -30,7 +31,8 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:
     if origin in (Union, types.UnionType):
         return st.one_of(*(_values(arg) for arg in args))
     if origin is tuple and args[-1] is Ellipsis:
-        return st.lists(_values(args[0]), max_size=2).map(tuple)
+        least = 1 if args[0] is Frame else 0  # a stack is never empty
+        return st.lists(_values(args[0]), min_size=least, max_size=2).map(tuple)
     if origin is dict:
         return st.dictionaries(TEXTS, _values(args[1]), max_size=2)
     if dataclasses.is_dataclass(hint):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.model.strategies import values_of
+from tests.support.lines import line_of
 from unstall.errors import NewerRecording, RecordingError
 from unstall.model.histogram import Histogram
-from unstall.model.observation import Loop, Losses, Process, Pulse
-from unstall.model.recording import KINDS, Recording, entry_of, header_line, line_of, read
+from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
+from unstall.model.place import Frame, Owner, Stack
+from unstall.model.recording import KINDS, LineReader, LineWriter, Recording, header_line, read
 from unstall.testing import look, stretch
 
 PROCESS = Process("1-abc", 1, 1_700_000_000.5, 0, ("uvicorn", "shop:app"), "3.11.9", 100_000_000)
@@ -59,10 +62,56 @@ def _lines(recording: Recording) -> Counter[str]:
     return Counter(map(line_of, recording.entries()))
 
 
-def test_an_entry_is_one_line(path: Path) -> None:
+def test_an_entry_is_one_line_after_those_of_its_frames() -> None:
+    writer, reader = LineWriter(), LineReader()
     for entry in ENTRIES:
-        assert "\n" not in line_of(entry)
-        assert entry_of(line_of(entry)) == entry
+        *frames, own = writer.lines(entry)
+        assert all(reader.entry(line) is None for line in frames)
+        assert reader.entry(own) == entry
+
+
+def test_a_frame_is_written_once_and_read_as_one_object() -> None:
+    writer, reader = LineWriter(), LineReader()
+    first = writer.lines(STRETCH)
+    again = writer.lines(replace(STRETCH, in_flight=4))
+    assert (len(first), len(again)) == (1 + len(STRETCH.looks[0].stack.frames), 1)
+    one, other = [reader.entry(line) for line in (*first, *again)][len(first) - 1 :]
+    assert isinstance(one, Stretch)
+    assert isinstance(other, Stretch)
+    assert one.looks[0].stack.frames is other.looks[0].stack.frames
+
+
+def test_a_stack_shares_the_lines_of_its_outer_frames() -> None:
+    outer, left, right = (Frame("a.py", n, "f", "a", Owner.APP) for n in (1, 2, 3))
+    writer = LineWriter()
+    writer.lines(stretch(replace(look(), stack=Stack((outer, left)))))
+    lines = writer.lines(stretch(replace(look(), stack=Stack((outer, right)))))
+    assert json.loads(lines[0])["of"] == 1
+    assert len(lines) == 2
+
+
+def test_a_writer_that_begins_anew_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unstall.model.recording._MOST_FRAMES", 2)
+    writer, reader = LineWriter(), LineReader()
+    for line in range(1, 20):
+        frames = tuple(Frame("a.py", line + n, "f", "a", Owner.APP) for n in range(3))
+        entry = stretch(replace(look(), stack=Stack(frames)))
+        assert [reader.entry(text) for text in writer.lines(entry)][-1] == entry
+
+
+def test_a_stretch_whose_frames_were_lost_is_skipped(path: Path) -> None:
+    FULL.save(path)
+    kept = [line for line in path.read_text().splitlines() if '"kind":"frame"' not in line]
+    path.write_text("\n".join(kept) + "\n")
+    recording = read(path)
+    assert recording.stretches == ()
+    assert recording.flaws == (f"line 4 of {path} is not part of a recording and was skipped",)
+
+
+def test_of_many_bad_lines_a_few_are_told(path: Path) -> None:
+    path.write_text(header_line("unstall 0.1.0") + "\n" + "oh\n" * 100)
+    flaws = read(path).flaws
+    assert (len(flaws), flaws[-1][:14]) == (21, "80 more lines ")
 
 
 def test_flaws_of_both_halves_are_kept() -> None:
@@ -74,11 +123,12 @@ def test_flaws_of_both_halves_are_kept() -> None:
 def test_a_last_line_that_was_cut_is_told_and_the_rest_is_read(path: Path) -> None:
     FULL.save(path)
     path.write_text(path.read_text()[:-20])
+    last = len(path.read_text().splitlines())
     recording = read(path)
     assert recording.processes == (PROCESS,)
     assert recording.losses == ()
     assert recording.flaws == (
-        f"line 6 of {path} is cut off, as when the writer was killed; what comes before it was read",
+        f"line {last} of {path} is cut off, as when the writer was killed; what comes before it was read",
     )
 
 
@@ -99,6 +149,12 @@ def test_a_last_line_without_its_newline_is_whole(path: Path) -> None:
         '{"pid": 1}',
         '{"kind": "losses", "process": "1", "dropped": [1]}',
         '{"kind": "stretch", "process": "1"}',
+        '{"kind": "frame", "number": 1}',
+        '{"kind": "frame", "number": 2, "of": 17, "file": "a", "line": 1, "function": "f"}',
+        line_of(STRETCH).replace('"frame":', '"frame":17'),
+        line_of(replace(STRETCH, looks=())).replace(str(STRETCH.until_ns), "9" * 400),
+        line_of(PROCESS).replace("1700000000.5", "Infinity"),
+        line_of(PULSE).replace("[[1,1]", "[[99999999999999,1]"),
     ],
 )
 def test_a_line_that_is_not_ours_is_told_and_skipped(path: Path, line: str) -> None:

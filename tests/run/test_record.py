@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support.lines import line_of
 from unstall.errors import UsageError
 from unstall.explain.report import report_of, settled
 from unstall.model.observation import Loop, Losses, Process, Stretch
-from unstall.model.recording import header_line, line_of, read
+from unstall.model.recording import header_line, read
 from unstall.run.record import Ledger, RecordFile
 
 PROCESS = Process("1-a", 1, 0.0, 0, ("python",), "3.11.7", 100)
@@ -22,7 +24,7 @@ def stretch(due: int, until: int, *, ongoing: bool = False, loop: int = 1) -> St
 
 def test_a_recording_begins_with_its_header_and_is_read_back(tmp_path: Path) -> None:
     record = RecordFile(tmp_path / "run.jsonl")
-    record.write(line_of(PROCESS))
+    record.write(PROCESS)
     record.close()
     assert read(record.path).processes == (PROCESS,)
     assert not record.replaced
@@ -52,8 +54,8 @@ def test_a_full_disk_ends_the_file_and_not_the_run() -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     record = RecordFile(full)
-    record.write("x" * 100_000)
-    record.write("more")
+    record.write(replace(PROCESS, command=("x" * 100_000,)))
+    record.write(LOOP)
     record.close()
     assert record.failed is not None
     assert "ends early" in record.failed

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.lines import line_of
 from unstall.model.observation import Loop, Losses, Process
-from unstall.model.recording import line_of
 from unstall.run import wire
 from unstall.run.wire import TIMEOUT_S, Wire
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+_TOO_LARGE = 1 << 63
+
 
 def dump(value: Any) -> Any:
     """What `json.dumps` accepts, from a value of `model`."""
@@ -100,6 +102,8 @@ def _scalar_reader(cls: type) -> Callable[[Any], Any]:
     def read(data: Any) -> Any:
         if not isinstance(data, accepted) or (isinstance(data, bool) and cls is not bool):
             raise TypeError(f"expected {cls.__name__}, found {type(data).__name__}")
+        if isinstance(data, int | float) and not abs(data) < _TOO_LARGE:
+            raise ValueError(f"{data} is no number of ours")
         return data
 
     return read

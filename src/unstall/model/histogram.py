@@ -30,6 +30,9 @@ def upper_edge(bucket: int) -> int:
     return (((bucket & (_SUB - 1)) | _SUB) + 1 << shift) - 1
 
 
+_LAST_BUCKET = bucket_of(_MAX_NS)
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """A frozen distribution of durations in ns: sparse `(bucket, count)` pairs in bucket order."""
@@ -39,6 +42,10 @@ class Histogram:
     sum_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.buckets and not 0 <= self.buckets[0][0] <= self.buckets[-1][0] <= _LAST_BUCKET:
+            raise ValueError("a bucket beyond the longest duration")
 
     @classmethod
     def of(cls, durations_ns: Iterable[int]) -> Histogram:
@@ -75,9 +82,6 @@ class Histogram:
             if seen >= rank:
                 return max(self.min_ns, min(upper_edge(bucket), self.max_ns))
         return self.max_ns
-
-    def mean_ns(self) -> float | None:
-        return self.sum_ns / self.count if self.count else None
 
 
 class HistogramBuilder:

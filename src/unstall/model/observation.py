@@ -54,7 +54,6 @@ class Holder:
     thread: str
     """`thread NAME`, or `a thread that cannot be named`."""
     cpu_ns: int
-    stack: Stack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """A second or more of one loop's life in numbers."""
+    """Some seconds of one loop's life in numbers."""
 
     process: str
     loop: int

@@ -13,7 +13,7 @@ from typing import Any
 from unstall.explain.report import report_of
 from unstall.explain.stalls import stall_of
 from unstall.model.observation import Stretch
-from unstall.model.recording import Entry, entry_of, line_of
+from unstall.model.recording import Entry, LineReader
 from unstall.run.inbox import Received
 from unstall.run.live import JsonLive, Live
 from unstall.run.options import Options
@@ -38,6 +38,7 @@ class Listener:
             JsonLive(self._say) if options.as_json else Live(self._say, colour=self._colour)
         )
         self._vigils: dict[int, Vigil] = {}
+        self._readers: dict[int, LineReader] = {}
         self._mute = False
 
     def due_s(self) -> float:
@@ -52,13 +53,15 @@ class Listener:
         vigil = self._vigils.get(received.connection)
         if received.line is None:
             self._vigils.pop(received.connection, None)
+            self._readers.pop(received.connection, None)
             return
         text = received.line.decode(errors="replace")
         try:
             if vigil is not None:
                 self._enter(vigil.hear(text, time.monotonic_ns()))
             elif text.startswith('{"kind":"'):
-                self._enter(entry_of(text), text)
+                reader = self._readers.setdefault(received.connection, LineReader())
+                self._enter(reader.entry(text))
             elif text:
                 self._greet(received.connection, json.loads(text))
         except (ValueError, TypeError, KeyError):
@@ -116,11 +119,11 @@ class Listener:
             words.append(f"{silent} stalls were not told of live, for there were too many at once")
         return words
 
-    def _enter(self, entry: Entry | None, line: str | None = None) -> None:
+    def _enter(self, entry: Entry | None) -> None:
         if entry is None or not self._ledger.add(entry):
             return
         if self._record is not None:
-            self._record.write(line if line is not None else line_of(entry))
+            self._record.write(entry)
         if isinstance(entry, Stretch) and not self._options.quiet:
             process = self._ledger.processes.get(entry.process)
             threshold = process.threshold_ns if process else _DEFAULT_THRESHOLD_NS

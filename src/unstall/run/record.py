@@ -9,8 +9,7 @@ from typing import TextIO
 
 from unstall.errors import UsageError
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
-from unstall.model.place import Frame, Stack
-from unstall.model.recording import Entry, Recording, header_line
+from unstall.model.recording import Entry, LineWriter, Recording, header_line
 from unstall.version import TOOL
 from unstall.watch.recorder import KEEP_LOOPS, fewer
 
@@ -30,13 +29,17 @@ class RecordFile:
             self._file: TextIO = path.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
             raise UsageError(f"--record {path} cannot be written: {error.strerror}") from None
-        self.write(header_line(TOOL))
+        self._writer = LineWriter()
+        self._write(header_line(TOOL))
 
-    def write(self, line: str) -> None:
+    def write(self, entry: Entry) -> None:
+        self._write(*self._writer.lines(entry))
+
+    def _write(self, *lines: str) -> None:
         if self.failed is not None:
             return
         try:
-            self._file.write(line + "\n")
+            self._file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
             self.failed = f"the recording {self.path} ends early: {error.strerror}"
 
@@ -76,7 +79,6 @@ class Ledger:
         self._stretches: list[Stretch] = []
         self._lasting: dict[tuple[str, int], Stretch] = {}
         self._pulses: list[Pulse] = []
-        self._frames: dict[Frame, Frame] = {}
         self._losses: dict[str, Losses] = {}
         self._dropped = 0
         self.notes: dict[str, int] = {}
@@ -138,18 +140,8 @@ class Ledger:
         lasting = self._lasting.get(key)
         if lasting is not None and lasting.due_ns <= stretch.until_ns:
             del self._lasting[key]
-        self._stretches.append(self._shared(stretch))
+        self._stretches.append(stretch)
         if len(self._stretches) > _KEEP_STRETCHES:
             shortest = min(range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns)
             del self._stretches[shortest]
             self._dropped += 1
-
-    def _shared(self, stretch: Stretch) -> Stretch:
-        """With each distinct frame and stack kept once: JSON has made copies of them."""
-        if len(self._frames) > 20_000:
-            self._frames.clear()
-        looks = []
-        for look in stretch.looks:
-            frames = tuple(self._frames.setdefault(frame, frame) for frame in look.stack.frames)
-            looks.append(replace(look, stack=Stack(frames, look.stack.cut)))
-        return replace(stretch, looks=tuple(looks))

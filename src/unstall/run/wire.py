@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 
 from unstall.model.observation import Loop, Losses, Process
-from unstall.model.recording import Entry, line_of
+from unstall.model.recording import Entry, LineWriter
 from unstall.watch.deadman import NO_SIGNAL, inode_of, is_same, let_go
 
 TIMEOUT_S = 0.2
@@ -30,7 +30,8 @@ class Wire:
         self._pid = os.getpid()
         self._socket: _socket.socket | None = None
         self._inode = (0, 0)
-        self._basics: list[str] = []
+        self._writer = LineWriter()
+        self._basics: list[Entry] = []
         self._unsent = 0
         self._retry_at = 0.0
 
@@ -40,11 +41,10 @@ class Wire:
             self._pid, self._basics, self._unsent, self._retry_at = os.getpid(), [], 0, 0.0
         if isinstance(entry, Losses) and self._unsent:
             entry = replace(entry, dropped=entry.dropped | {UNSENT: self._unsent})
-        line = line_of(entry)
         if isinstance(entry, Process | Loop):
-            self._basics.append(line)
+            self._basics.append(entry)
             del self._basics[1:-_KEEP_BASICS]  # the process, and its latest loops
-        if not self._send(line):
+        if not self._send(entry):
             self._unsent += 1
         elif isinstance(entry, Losses):
             self._unsent = 0
@@ -54,10 +54,10 @@ class Wire:
         if ours is not None:
             let_go(ours, self._inode)
 
-    def _send(self, line: str) -> bool:
+    def _send(self, entry: Entry) -> bool:
         try:
             if self._socket is not None and is_same(self._socket, self._inode):
-                self._socket.sendall(line.encode() + b"\n", NO_SIGNAL)
+                self._socket.sendall(self._encoded(entry), NO_SIGNAL)
                 return True
             if time.monotonic() < self._retry_at:
                 return False
@@ -65,14 +65,18 @@ class Wire:
             self._socket = connected(self._path)
             self._inode = inode_of(self._socket)
             # The reader knows nothing of this process, or lost it with the last connection.
-            lines = self._basics if line in self._basics else [*self._basics, line]
-            self._socket.sendall("".join(f"{each}\n" for each in lines).encode(), NO_SIGNAL)
+            self._writer = LineWriter()
+            entries = self._basics if entry in self._basics else [*self._basics, entry]
+            self._socket.sendall(b"".join(map(self._encoded, entries)), NO_SIGNAL)
             return True
         except (OSError, ValueError):
             # A line may have gone out in part: only a new connection begins with a whole one.
             self._hang_up()
             self._retry_at = time.monotonic() + RETRY_S
             return False
+
+    def _encoded(self, entry: Entry) -> bytes:
+        return "".join(f"{line}\n" for line in self._writer.lines(entry)).encode()
 
 
 def connected(path: str) -> _socket.socket:

@@ -37,7 +37,7 @@ class Garbage:
             gc.callbacks.remove(self._on_gc)
 
     def count(self, now: int) -> None:
-        """Called by the watchdog each time it wakes."""
+        """Called with each beat of a loop, and by the watchdog each time it wakes."""
         if self._timed:
             return
         full = gc.get_stats()[-1]["collections"]

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from unstall.settings import Settings
+
 _CATCH_UP_LIMIT_NS = 2_000_000_000
 _QUIET_TURN_NS = 500_000
 _QUIET_TURNS = 4  # accept, read, parse and start of a request each take a turn of the loop
@@ -42,26 +44,29 @@ class Heartbeat:
     """
 
     __slots__ = (
-        "_begun", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns", "_queued_ns",
-        "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns", "failed", "lags", "late", "loop",
-        "process_ns", "queued_ns",
-        "ran_ns",
+        "_begun", "_collected", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns",
+        "_look_after_ns", "_queued_ns", "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns",
+        "failed", "lags", "late", "loop", "others_ns", "postpone", "process_ns", "queued_ns", "ran_ns",
     )  # fmt: skip
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        interval_ns: int,
-        late_after_ns: int,
+        settings: Settings,
         begun: Callable[[], int],
         queued_ns: Callable[[], int | None],
+        collected: Callable[[int], None],
     ) -> None:
         self.loop = loop
-        self._interval_ns = interval_ns
-        self._interval_s = interval_ns / 1e9
-        self._late_after_ns = late_after_ns
+        self._interval_ns = settings.interval_ns
+        self._interval_s = settings.interval_ns / 1e9
+        self._late_after_ns = settings.threshold_ns
+        self._look_after_ns = settings.look_after_ns
         self._begun = begun
         self._queued_ns = queued_ns
+        self._collected = collected
+        self.postpone: Callable[[int], None] | None = None
+        """Is told, by each punctual beat, when the watchdog should look if no other comes."""
         self._context = contextvars.Context()
         self._handle: asyncio.Handle | None = None
         self._quiet = self._turn_ns = 0
@@ -72,10 +77,12 @@ class Heartbeat:
         self.beats = 0
         self.failed: BaseException | None = None
         self.ran_ns = time.monotonic_ns()
-        self.due_ns = self.ran_ns + interval_ns
+        self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = queued_ns()
         self.process_ns = time.process_time_ns()
+        self.others_ns = self.process_ns - self.cpu_ns
+        """CPU time of all other threads of the process until the last punctual beat."""
 
     def start(self) -> None:
         self.ran_ns = time.monotonic_ns()
@@ -83,6 +90,7 @@ class Heartbeat:
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = self._queued_ns()
         self.process_ns = time.process_time_ns()
+        self.others_ns = self.process_ns - self.cpu_ns
         self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
 
     def stop(self) -> None:
@@ -121,6 +129,11 @@ class Heartbeat:
         self.ran_ns = now
         self.due_ns = now + self._interval_ns
         self.beats += 1
+        self._collected(now)
+        if lag <= self._look_after_ns:  # else the alarm has gone off, and must be heard
+            self.others_ns = process - cpu
+            if self.postpone is not None:
+                self.postpone(self.due_ns + self._look_after_ns)
 
     def _catch_up(self, late_ns: int) -> None:
         """Takes a turn of the loop, again and again, until a few turns in a row had nothing to do."""

@@ -20,6 +20,7 @@ from unstall.watch.linux import cpu_clock_ns, switches
 
 LATE_NS = 10_000_000
 """Later than the interpreter's switch interval and the timer's slack together."""
+_MOST_THREADS = 256
 _MIN_HOLDER_SHARE = 0.1
 """Of the lateness, as CPU: who holds the lock runs, if only for its share of a busy machine."""
 
@@ -56,11 +57,17 @@ class Lateness:
         self._cpu_of: dict[int, int] = {}
         self._others_ns = 0
 
-    def slept(self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int]) -> None:
-        """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`."""
+    def slept(
+        self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int], others_ns: int = 0
+    ) -> None:
+        """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`.
+
+        `others_ns` is what all threads that run no loop had used of the CPU shortly before `asked_ns`,
+        where somebody knows that better than from the wake before this.
+        """
         woken = switches()
         late = woke_ns - asked_ns
-        others, before = _cpu_of_others(loop_tids), self._others_ns
+        others, before = _cpu_of_others(loop_tids), max(self._others_ns, others_ns)
         if late > LATE_NS:
             switch_ns = int(sys.getswitchinterval() * 1e9)
             stopped = was_stopped(late, difference(woken, self._woken), switch_ns)
@@ -69,7 +76,7 @@ class Lateness:
         self._woken, self._others_ns = woken, others
 
     def remember_threads(self) -> None:
-        """CPU clocks of all threads now, to tell later who ran; called about once a second."""
+        """CPU clocks of all threads now, to tell later who ran; called about once a second, never by two."""
         self._cpu_of = {tid: cpu for tid, _, cpu in _clocks()}
 
     def doubts(self, from_ns: int, until_ns: int) -> Doubts:
@@ -111,7 +118,7 @@ def _cpu_of_others(loop_tids: frozenset[int]) -> int:
 def _clocks() -> list[tuple[int, str, int]]:
     clocks = []
     # The private table, because threading.enumerate() takes a lock that a stuck thread may hold.
-    for thread in list(threading._active.values()):  # type: ignore[attr-defined]
+    for thread in list(threading._active.values())[:_MOST_THREADS]:  # type: ignore[attr-defined]
         tid = thread.native_id
         if tid is None:
             continue

@@ -210,7 +210,9 @@ class Monitor:
                 # `asyncio.run` runs its loop three or four times: it stays the same loop.
                 number = self._numbers.setdefault(loop, len(self._loops) + 1)
                 self._loops.add(number)
-                subject = Subject(self._process.process, number, loop, self.settings)
+                subject = Subject(
+                    self._process.process, number, loop, self.settings, self._garbage.count
+                )
                 self._attached[id(loop)] = subject
             subject.heartbeat.start()
             watchdog.add(subject)
@@ -314,7 +316,9 @@ class Monitor:
         loop that the child starts is.
         """
         self._lock = threading.RLock()
-        self._watchdog = None
+        if self._watchdog is not None:
+            self._watchdog.forget()
+            self._watchdog = None
         if self._deadman is not None:
             self._deadman.stop()
         self._attached.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NamedTuple
@@ -65,7 +65,12 @@ class Subject:
     """Attached and detached on the loop's thread; everything else is called by the watchdog."""
 
     def __init__(
-        self, process: str, number: int, loop: asyncio.AbstractEventLoop, settings: Settings
+        self,
+        process: str,
+        number: int,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        collected: Callable[[int], None],
     ) -> None:
         thread = threading.current_thread()
         self.ident = threading.get_ident()
@@ -74,11 +79,7 @@ class Subject:
         self.ended = False
         self.probe = ThreadProbe(self.tid)
         self.heartbeat = Heartbeat(
-            loop,
-            settings.interval_ns,
-            settings.threshold_ns,
-            lambda: REQUESTS.begun,
-            self._queued_ns,
+            loop, settings, lambda: REQUESTS.begun, self._queued_ns, collected
         )
         self._asyncio_loop = loop
         self._settings = settings
@@ -90,15 +91,20 @@ class Subject:
         self._pulse_from_ns = self.heartbeat.ran_ns
         self._pulse_begun = REQUESTS.begun
 
+    @property
+    def calm(self) -> bool:
+        """Nothing is under way, so there is nothing to look at before a beat fails to come."""
+        return self._open is None and not self._unfinished
+
     def next_check_ns(self, now: int) -> int:
-        """Nanoseconds from now until a look may be due."""
+        """The moment when a look may be due."""
         if self._open is not None:
             pause = _FIRST_PAUSE_NS << min(self._open.taken // 16, 5)
-            return min(pause, _LONGEST_PAUSE_NS)
+            return now + min(pause, _LONGEST_PAUSE_NS)
         if self._unfinished:
-            return _FIRST_PAUSE_NS
-        ahead = self.heartbeat.due_ns + self._settings.look_after_ns - now
-        return max(ahead, self._settings.interval_ns // 4)
+            return now + _FIRST_PAUSE_NS
+        ahead = self.heartbeat.due_ns + self._settings.look_after_ns
+        return max(ahead, now + self._settings.interval_ns // 4)
 
     def glimpse(self, now: int) -> None:
         """Takes in what a late loop is doing, before anything lets go of the interpreter lock.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
 from unstall.model.observation import Loop, Pulse, Stretch
+from unstall.watch.alarm import Alarm
 from unstall.watch.deadman import PAUSE_NS, Deadman
 from unstall.watch.garbage import Garbage
 from unstall.watch.lateness import Lateness
@@ -17,8 +17,9 @@ from unstall.watch.selftest import inactive_hooks
 from unstall.watch.stacks import StackReader
 from unstall.watch.subject import Subject
 
-PULSE_NS = 1_000_000_000
-_IDLE_NS = 3_600_000_000_000
+PULSE_NS = 5_000_000_000
+_REMEMBER_NS = 1_000_000_000
+_NEVER_NS = 1 << 62
 _MAX_FAILURES = 3
 
 
@@ -46,9 +47,9 @@ class Watchdog:
         self._subjects: list[Subject] = []
         self._failures: dict[Subject, int] = {}
         self._stopping = False
-        # A bare lock, because what threading builds on it may be patched by the host.
-        self._bell = _thread.allocate_lock()
-        self._bell.acquire()
+        self._alarm = Alarm()
+        self._lateness = Lateness()
+        self._remembered_ns = 0
         self._thread = threading.Thread(target=self._run, name="unstall-watchdog", daemon=True)
 
     def start(self) -> None:
@@ -57,79 +58,115 @@ class Watchdog:
     def stop(self) -> None:
         """Ends the thread after it has written down what is unfinished."""
         self._stopping = True
-        self._ring()
+        self._alarm.ring()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(1.0)
 
     def add(self, subject: Subject) -> None:
         """Called on the subject's own thread."""
         self._arrivals.append(subject)
-        self._ring()
+        self._alarm.ring()
 
     def remove(self, subject: Subject) -> None:
         """The loop has stopped; its last stretch and numbers are written soon after."""
         subject.ended = True
-        self._ring()
+        self._alarm.ring()
 
     def subjects(self) -> list[Subject]:
         return [*self._subjects, *self._arrivals]
 
-    def _ring(self) -> None:
-        if self._bell.locked():
-            try:
-                self._bell.release()
-            except RuntimeError:  # two rang at once
-                return
+    def forget(self) -> None:
+        """In a forked child, where the thread is not: what it held open is closed."""
+        for subject in self.subjects():
+            subject.heartbeat.postpone = None
+            subject.close()
+        self._alarm.close()
 
     def _run(self) -> None:
         try:
             self._watch()
         except Exception as error:
             self._failed(error)
+        finally:
+            self._follow(None)
+            self._alarm.close()
 
     def _watch(self) -> None:
         self._ready(inactive_hooks())
-        lateness = Lateness()
         pulse_at = time.monotonic_ns() + PULSE_NS
         while not self._stopping:
-            asked = time.monotonic_ns()
-            asked += self._pause_ns(asked)
-            self._bell.acquire(timeout=max(0.0, (asked - time.monotonic_ns()) / 1e9))
+            now = time.monotonic_ns()
+            asked = self._alarm.wait(
+                self._look_at_ns(now), pulse_at if self._subjects else _NEVER_NS
+            )
             now = time.monotonic_ns()
             try:
-                self._round(now, asked, lateness)
+                self._round(now, asked)
                 if now >= pulse_at:
                     pulse_at = now + PULSE_NS
-                    lateness.remember_threads()
                     for subject in self._subjects:
                         self._write(subject.pulse(now))
             except Exception as error:  # one bad round is counted, and the next may be better
                 self._failed(error)
         for subject in self.subjects():
             subject.ended = True
-        self._turn(time.monotonic_ns(), lateness)
+        self._turn(time.monotonic_ns())
 
-    def _round(self, now: int, asked: int, lateness: Lateness) -> None:
+    def _round(self, now: int, asked: int) -> None:
         for subject in self._subjects:
             subject.glimpse(now)
-        lateness.slept(asked, now, frozenset(s.tid for s in self._subjects))
+        loops = frozenset(subject.tid for subject in self._subjects)
+        self._lateness.slept(asked, now, loops, self._others_ns())
         self._garbage.count(now)
-        self._turn(now, lateness)
+        self._turn(now)
+        self._alive(now)
+        if all(subject.heartbeat.postpone is None for subject in self._subjects):
+            self._remember_threads(now)
+
+    def _remember_threads(self, now: int) -> None:
+        if now - self._remembered_ns >= _REMEMBER_NS:
+            self._remembered_ns = now
+            self._lateness.remember_threads()
+
+    def _look_at_ns(self, now: int) -> int:
+        """When to look next, and whose beats may postpone that: a single loop's while it is calm."""
+        only = self._subjects[0] if len(self._subjects) == 1 else None
+        self._follow(only if only is not None and only.calm else None)
+        at = min((s.next_check_ns(now) for s in self._subjects), default=_NEVER_NS)
+        beats_itself = only is None or only.heartbeat.postpone is None
+        return min(at, now + PAUSE_NS) if self._deadman is not None and beats_itself else at
+
+    def _follow(self, subject: Subject | None) -> None:
+        for other in self._subjects:
+            if other is not subject:
+                other.heartbeat.postpone = None
+        if subject is not None and self._alarm.follows:
+            subject.heartbeat.postpone = self._postpone
+
+    def _postpone(self, at_ns: int) -> None:
+        """Called by the punctual beats of a loop, on its thread."""
+        self._alarm.postpone(at_ns)
+        now = time.monotonic_ns()
+        self._remember_threads(now)
+        if self._deadman is not None:
+            self._deadman.punctual(now, REQUESTS.begun)
+
+    def _others_ns(self) -> int:
+        """CPU time of all threads but a single loop's, until its last punctual beat; 0 for more loops."""
+        return self._subjects[0].heartbeat.others_ns if len(self._subjects) == 1 else 0
+
+    def _alive(self, now: int) -> None:
         if self._deadman is not None:
             loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects)
             self._deadman.alive(now, REQUESTS.begun, loops)
 
-    def _pause_ns(self, now: int) -> int:
-        pause = min((s.next_check_ns(now) for s in self._subjects), default=_IDLE_NS)
-        return min(pause, PAUSE_NS) if self._deadman is not None and self._subjects else pause
-
-    def _turn(self, now: int, lateness: Lateness) -> None:
+    def _turn(self, now: int) -> None:
         while self._arrivals:
             self._subjects.append(self._arrivals.popleft())
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
             try:
-                for stretch in subject.check(now, self._reader, lateness, self._garbage):
+                for stretch in subject.check(now, self._reader, self._lateness, self._garbage):
                     self._write(stretch)
                 if subject.heartbeat.failed is not None:
                     raise subject.heartbeat.failed

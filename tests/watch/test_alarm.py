@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from unstall.watch.alarm import Alarm
+
+S = 1_000_000_000
+
+
+@pytest.fixture(params=[True, False], ids=["kernel", "lock"])
+def alarm(request: pytest.FixtureRequest) -> Iterator[Alarm]:
+    if request.param and sys.platform != "linux":
+        pytest.skip("timerfd is Linux")
+    alarm = Alarm(kernel=request.param)
+    yield alarm
+    alarm.close()
+
+
+def waited(alarm: Alarm, at_s: float, until_s: float) -> float:
+    now = time.monotonic_ns()
+    alarm.wait(now + int(at_s * S), now + int(until_s * S))
+    return (time.monotonic_ns() - now) / S
+
+
+def test_it_ends_at_the_moment_asked_for(alarm: Alarm) -> None:
+    assert waited(alarm, 0.03, 60) >= 0.03
+
+
+def test_it_ends_at_the_latest_moment_although_the_other_is_further_off(alarm: Alarm) -> None:
+    assert waited(alarm, 60, 0.03) >= 0.03
+
+
+def test_a_moment_in_the_past_ends_it_at_once(alarm: Alarm) -> None:
+    assert waited(alarm, -1, 60) < 30
+
+
+def test_ringing_ends_it(alarm: Alarm) -> None:
+    threading.Timer(0.05, alarm.ring).start()
+    assert waited(alarm, 60, 60) < 30
+
+
+def test_ringing_before_it_ends_the_next_and_only_the_next(alarm: Alarm) -> None:
+    alarm.ring()
+    assert waited(alarm, 60, 60) < 30
+    assert waited(alarm, 0.03, 60) >= 0.03
+
+
+def test_a_postponed_alarm_is_later() -> None:
+    alarm = Alarm()
+    start = time.monotonic_ns()
+
+    def postpone() -> None:
+        alarm.postpone(start + S // 5)
+
+    threading.Timer(0.02, postpone).start()
+    if alarm.follows:
+        assert alarm.wait(start + S // 10, start + 60 * S) == start + S // 5
+        assert time.monotonic_ns() - start >= S // 5
+    alarm.close()
+
+
+def test_postponing_does_not_undo_a_ring() -> None:
+    alarm = Alarm()
+    alarm.ring()
+    alarm.postpone(time.monotonic_ns() + 60 * S)
+    assert waited(alarm, 60, 60) < 30
+    alarm.close()
+
+
+def test_nothing_is_postponed_beyond_the_latest_moment() -> None:
+    alarm = Alarm()
+    start = time.monotonic_ns()
+    threading.Timer(0.01, alarm.postpone, (start + 60 * S,)).start()
+    alarm.wait(start + S // 5, start + S // 10)
+    assert time.monotonic_ns() - start < 30 * S
+    alarm.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux")
+def test_a_descriptor_that_the_host_closed_and_took_over_is_left_alone() -> None:
+    alarm = Alarm()
+    file = alarm._file
+    reader, writer = os.pipe()
+    os.dup2(reader, file)
+    os.write(writer, b"theirs")
+    alarm.postpone(time.monotonic_ns() + S)
+    assert not alarm.follows
+    assert waited(alarm, 0.02, 60) >= 0.02
+    alarm.close()
+    assert os.read(file, 6) == b"theirs"
+    for descriptor in (reader, writer, file):
+        os.close(descriptor)
+
+
+def test_who_was_rung_for_is_not_late(alarm: Alarm) -> None:
+    start = time.monotonic_ns()
+    alarm.ring()
+    assert alarm.wait(start - S, start + S) >= start
+
+
+def test_closed_it_still_waits(alarm: Alarm) -> None:
+    alarm.close()
+    assert not alarm.follows
+    assert waited(alarm, 0.03, 60) >= 0.03
