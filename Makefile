@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 VERSIONS ?= 3.11 3.12 3.13
+FASTAPIS ?= 0.115 0.137
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -19,11 +20,11 @@ SOUND := $(shell grep -qs "$(abspath $(VENV))[\"']\{0,1\}$$" $(BIN)/activate \
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # tests and benchmarks measure time
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all lint format types contracts suite bench lock build clean venv
+.PHONY: help install demo test test-all test-fastapis .fastapi-suite lint format types contracts suite bench lock build clean venv
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(VENV)/.dev ## make .venv with everything that work on unstall needs
 
@@ -32,7 +33,7 @@ demo: $(VENV)/.demo ## freeze a small service with one blocking call, and see wh
 
 test: lint types contracts suite ## everything that must hold before a commit
 
-test-all: ## the suite on every Python of VERSIONS found here, each in its own .venv-3.X
+test-all: test-fastapis ## the suite on every Python of VERSIONS found here, and a part of it on older FastAPIs
 	@ran=; for version in $(VERSIONS); do \
 		python=; \
 		for candidate in python$$version $$(ls -d ~/.pyenv/versions/$$version.*/bin/python 2>/dev/null); do \
@@ -45,6 +46,19 @@ test-all: ## the suite on every Python of VERSIONS found here, each in its own .
 	done; \
 	if [ -z "$$ran" ]; then echo "none of Python $(VERSIONS) was found"; exit 1; fi; \
 	echo "==> passed on Python$$ran"
+
+# Files of tests that say so run on each FastAPI of FASTAPIS, each in its own .venv-fastapi-X.
+test-fastapis: ## the tests of how requests are taken apart, on each FastAPI of FASTAPIS
+	@for fastapi in $(FASTAPIS); do \
+		echo "==> FastAPI $$fastapi"; \
+		$(MAKE) --no-print-directory .fastapi-suite \
+			VENV=.venv-fastapi-$$fastapi FASTAPI=$$fastapi PYTHON="$(OLDEST)" || exit 1; \
+	done
+
+OLDEST = $(firstword $(wildcard ~/.pyenv/versions/3.11.*/bin/python) $(shell command -v python3.11) $(PYTHON))
+
+.fastapi-suite: $(VENV)/.fastapi-$(FASTAPI)
+	$(PY) -m pytest -m frameworks -W ignore::DeprecationWarning $(shell grep -rl 'mark\.frameworks' tests --include='*.py') $(ARGS)
 
 lint: $(VENV)/.dev ## style and format
 	$(BIN)/ruff check $(SOURCES)
@@ -78,6 +92,8 @@ lock: $(if $(SOUND),,venv) ## resolve requirements/*.txt anew after a change in 
 	$(if $(UV),,$(PY) -m pip install -qq uv)
 	$(LOCK) --all-extras --group dev -o requirements/dev.txt
 	$(LOCK) --no-annotate --extra demo --group build -c requirements/dev.txt -o requirements/demo.txt
+	for fastapi in $(FASTAPIS); do $(LOCK) --no-annotate --group frameworks \
+		-c <(echo "fastapi==$$fastapi.*") -o requirements/fastapi-$$fastapi.txt || exit 1; done
 
 build: $(VENV)/.dev ## sdist, and from it the wheel, in dist/
 	rm -rf dist
@@ -101,7 +117,7 @@ venv:
 	@echo '==> making $(VENV)'
 	@$(if $(UV),uv venv -q --seed --clear --python $(PYTHON),$(PYTHON) -m venv --clear) $(VENV)
 
-$(VENV)/.dev $(VENV)/.demo: $(VENV)/.%: requirements/%.txt pyproject.toml $(if $(SOUND),,venv)
+$(VENV)/.dev $(VENV)/.demo $(VENV)/.fastapi-$(FASTAPI): $(VENV)/.%: requirements/%.txt pyproject.toml $(if $(SOUND),,venv)
 	@echo '==> installing $< into $(VENV)'
 	@$(PIP) -r $<
 	@$(PIP) --no-deps --no-build-isolation -e .

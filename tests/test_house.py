@@ -20,6 +20,10 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 PINNED = re.compile(r"([a-z0-9-]+)(\[[a-z0-9,-]+\])?==[\w.+!]+( ; [^/@]+)?")
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|raise NotImplemented" r"Error)\b")
+A_HOME = re.compile(r"(?<![\w.~)}-])/(?:home|root|Users|work)/\w")
+A_REGISTRY = re.compile(
+    r"py" r"pi\.org|python" r"hosted|index" r"-url|arti" r"factory|jf" r"rog", re.IGNORECASE
+)
 MACHINE_PATH = re.compile(r"(?<![\w.~)}])/(?:home|opt|root|srv|tmp|Users|work)/")
 
 
@@ -55,6 +59,20 @@ def test_the_makefile_names_no_address_and_no_machine() -> None:
     assert not MACHINE_PATH.search(text)
 
 
+def test_no_file_names_somebodys_folder_or_a_registry() -> None:
+    told = {path: path.read_text(errors="replace") for path in _kept()}
+    assert len(told) > 100
+    assert [str(path) for path, text in told.items() if A_HOME.search(text)] == []
+    assert [str(path) for path, text in told.items() if A_REGISTRY.search(text)] == []
+
+
+def test_somebodys_folder_is_known_when_it_is_seen() -> None:
+    for text in ("cd %shome/eve/app", "'%sroot/x'", "--out=%sUsers/eve", "%swork/main/x"):
+        assert A_HOME.search(text.replace("%s", "/"))
+    for text in ("~/home/x", "src/work/x", "GET /homes/1", "/home", "a/root/b"):
+        assert not A_HOME.search(text)
+
+
 def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", text, re.MULTILINE)) - {"venv"}
@@ -76,6 +94,15 @@ def _name(requirement: str) -> str:
 def _pins(lock: str) -> set[str]:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text()
     return set(re.findall(r"^[a-z0-9-]+==[^ \n]+", text, re.MULTILINE))
+
+
+def _kept() -> Iterator[Path]:
+    """Every file that is or would be committed."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    yield from (ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file())
 
 
 def _sources() -> Iterator[Path]:

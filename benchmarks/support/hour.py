@@ -29,6 +29,7 @@ from benchmarks.support.machine import rss_kib
 from unstall.model.histogram import HistogramBuilder
 from unstall.model.observation import Doubts, Look, Loop, Pulse, Request, Stretch, Wait
 from unstall.settings import Settings
+from unstall.watch.ground import Ground
 from unstall.watch.recorder import Recorder
 from unstall.watch.scope import Scope
 from unstall.watch.stacks import Glimpse, Places, StackReader, glimpse_of
@@ -74,7 +75,7 @@ def written(folder: Path, count: int) -> list[Step]:
 
 
 def now() -> Glimpse:
-    return glimpse_of(sys._getframe())
+    return glimpse_of(list(Ground().frames(sys._getframe())))
 
 
 class Hour:

@@ -6,21 +6,54 @@ TYPE_CHECKING = False  # `typing` is slow, and every process under `unstall run`
 if TYPE_CHECKING:
     from typing import Any
 
+    from unstall.errors import LaneDeadline, LaneFull, LaneTimeout
+    from unstall.integrations.asgi import instrument
+    from unstall.integrations.pools import gate
+    from unstall.lanes.lane import Lane
+    from unstall.lanes.offload import offload
     from unstall.model.finding import Cause, Finding, Stall
     from unstall.settings import Settings
     from unstall.watch.monitor import Monitor, Statistics
     from unstall.watch.scope import Scope
+    from unstall.watch.section import section
+    from unstall.watch.threads import name_limiter
 
-__all__ = ["Cause", "Finding", "Monitor", "Scope", "Settings", "Stall", "Statistics"]
+__all__ = [
+    "Cause",
+    "Finding",
+    "Lane",
+    "LaneDeadline",
+    "LaneFull",
+    "LaneTimeout",
+    "Monitor",
+    "Scope",
+    "Settings",
+    "Stall",
+    "Statistics",
+    "gate",
+    "instrument",
+    "name_limiter",
+    "offload",
+    "section",
+]
 
 _HOMES = {
     "Cause": "unstall.model.finding",
     "Finding": "unstall.model.finding",
+    "Lane": "unstall.lanes.lane",
+    "LaneDeadline": "unstall.errors",
+    "LaneFull": "unstall.errors",
+    "LaneTimeout": "unstall.errors",
     "Monitor": "unstall.watch.monitor",
     "Scope": "unstall.watch.scope",
     "Settings": "unstall.settings",
     "Stall": "unstall.model.finding",
     "Statistics": "unstall.watch.monitor",
+    "gate": "unstall.integrations.pools",
+    "instrument": "unstall.integrations.asgi",
+    "name_limiter": "unstall.watch.threads",
+    "offload": "unstall.lanes.offload",
+    "section": "unstall.watch.section",
 }
 
 

@@ -21,6 +21,14 @@ class Settings:
     """A loop kept from its work for longer than this has stalled."""
     root: Path = Path()
     """Paths are reported relative to this folder; code below it is application code."""
+    measure: bool = True
+    """Whether requests are taken apart: how long each piece held the loop and waited."""
+    slow_ms: float = 1_000.0
+    """A request that took longer is told of with its whole path."""
+    latent: bool = False
+    """Whether calls on the loop that wait for somebody are told of before that somebody is slow."""
+    server_timing: bool = False
+    """Whether measured requests are answered with a `Server-Timing` header."""
     keep_stretches: int = 400
     keep_pulses: int = 900
     """Beyond this, pairs of seconds are merged into one: resolution is lost, nothing else."""
@@ -30,6 +38,10 @@ class Settings:
     @property
     def threshold_ns(self) -> int:
         return int(self.threshold_ms * NS_PER_MS)
+
+    @property
+    def slow_ns(self) -> int:
+        return int(self.slow_ms * NS_PER_MS)
 
     @property
     def interval_ns(self) -> int:
@@ -58,11 +70,28 @@ def threshold_of(text: str, name: str) -> float:
     return value
 
 
+def switch_of(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """From `1`, `0`, `true`, `false`, `yes`, `no`, `on`, `off`; raises UsageError."""
+    text = environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise UsageError(f"{name} is {text!r}, which is neither on nor off: give 1 or 0")
+
+
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from `UNSTALL_THRESHOLD_MS` and `UNSTALL_ROOT`; raises UsageError."""
+    """Settings from the environment's `UNSTALL_…`; raises UsageError."""
     threshold = environ.get("UNSTALL_THRESHOLD_MS")
+    slow = environ.get("UNSTALL_SLOW_MS")
     return Settings(
         threshold_ms=threshold_of(threshold, "UNSTALL_THRESHOLD_MS") if threshold else 100.0,
+        measure=switch_of(environ, "UNSTALL_MEASURE", default=True),
+        slow_ms=threshold_of(slow, "UNSTALL_SLOW_MS") if slow else 1_000.0,
+        latent=switch_of(environ, "UNSTALL_LATENT", default=False),
+        server_timing=switch_of(environ, "UNSTALL_SERVER_TIMING", default=False),
         root=Path(environ.get("UNSTALL_ROOT") or working_folder()).resolve(),
     )
 

@@ -119,14 +119,19 @@ def stretch(
     cpu_ms: float | None = 1,
     gil_ms: float = 0,
     stopped_ms: float = 0,
+    suspended_ms: float = 0,
+    throttled_ms: float | None = None,
+    crowded_ms: float = 0,
     gc_ms: float = 0,
     queued_ms: float | None = 0,
     others_ms: float = 0,
     holder: Holder | None = None,
     in_flight: int = 0,
+    in_flight_cut: bool = False,
     at_door: int | None = 0,
     let_in: int = 0,
     served_before: int = 1,
+    settled: bool = False,
     ongoing: bool = False,
 ) -> Stretch:
     """A heartbeat that came `late_ms` late, in a process that has served one request."""
@@ -142,6 +147,9 @@ def stretch(
         doubts=Doubts(
             gil_ns=ns_of(gil_ms),
             stopped_ns=ns_of(stopped_ms),
+            suspended_ns=ns_of(suspended_ms),
+            throttled_ns=None if throttled_ms is None else ns_of(throttled_ms),
+            crowded_ns=ns_of(crowded_ms),
             gc_ns=ns_of(gc_ms),
             queued_ns=None if queued_ms is None else ns_of(queued_ms),
             others_ns=ns_of(others_ms),
@@ -149,9 +157,11 @@ def stretch(
         ),
         looks=looks,
         in_flight=in_flight,
+        in_flight_cut=in_flight_cut,
         at_door=at_door,
         let_in=let_in,
         served_before=served_before,
+        settled=settled,
     )
 
 
@@ -186,7 +196,9 @@ def stall(
     by: Request | None = None,
     waiting_in_flight: int = 0,
     at_door: int = 0,
+    at_least: bool = False,
     served_before: int = 1,
+    settled: bool = False,
 ) -> Stall:
     """An explained stall; by itself a wait of half a second in `requests.get` for `POST /orders`."""
     return Stall(
@@ -206,5 +218,7 @@ def stall(
         holder=holder,
         waiting_in_flight=waiting_in_flight,
         at_door=at_door,
+        at_least=at_least,
         served_before=served_before,
+        settled=settled,
     )

@@ -17,6 +17,7 @@ from unstall.rules import BY_CODE, RULES
         ("requests", "US102"),
         ("time.sleep", "US101"),
         ("psycopg2.extensions.connection.commit", "US103"),
+        ("psycopg_pool.pool.ConnectionPool.getconn", "US103"),
         ("mysql.connector.connect", "US103"),
         ("os.fsync", "US106"),
         ("os.system", "US107"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import unstall
 from unstall.errors import UnstallError
 from unstall.model.report import Verdict
 from unstall.rules import BY_CODE
@@ -32,6 +33,14 @@ def test_the_index_names_every_rule_by_its_title() -> None:
     index = (DOCS / "rules" / "README.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| \[(US\d{3})\]\(US\d{3}\.md\) \| (.+?) \|", index, re.MULTILINE))
     assert rows == {code: rule.title for code, rule in BY_CODE.items()}
+
+
+def test_a_remedy_and_a_page_name_nothing_that_is_not_there_yet() -> None:
+    absent = re.compile(r"\b(?:lanes?|offload(?:ed|ing)?)\b", re.IGNORECASE)
+    texts = {f"{rule.code}'s remedy": rule.remedy for rule in BY_CODE.values()}
+    texts |= {code: page.read_text(encoding="utf-8") for code, page in PAGES.items()}
+    if not (Path(unstall.__file__).parent / "lanes").is_dir():
+        assert [code for code, text in texts.items() if absent.search(text)] == []
 
 
 def test_every_error_has_an_entry() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from unstall import cli
-from unstall.cli import COMMANDS, main
+from unstall.cli import commands, main
+from unstall.cli.commands import COMMANDS
 from unstall.errors import NotEnoughData, TargetError, UnstallError, UsageError
 from unstall.version import VERSION
 
@@ -32,7 +32,7 @@ def test_help_lists_every_command(flag: list[str], capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command = cli._command(name)
+    command = commands._command(name)
     assert name == command.NAME
     assert main([name, "--help"]) == 0
     assert said(capsys)[0].startswith(f"usage: unstall {name}")
@@ -85,11 +85,49 @@ def test_an_interrupt_is_130_and_silent(
     assert said(capsys) == ("", "")
 
 
-def test_a_reader_that_leaves_is_no_news(tmp_path: Path) -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m unstall --help | true", shell=True, capture_output=True, check=True
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("unstall --help | true", 0),
+        ("unstall --help >&-", 0),
+        ("unstall --version >&-", 0),
+        ("unstall --version >/dev/full 2>&-", 2),
+        ("unstall rnu 2>&-", 2),
+        ("unstall rnu 2>/dev/full", 2),
+        ("unstall rnu <&- >&- 2>&-", 2),
+    ],
+)
+def test_a_stream_that_takes_nothing_changes_no_code_and_shows_no_traceback(
+    command: str, code: int
+) -> None:
+    done = in_a_shell(f"set -o pipefail; {command}")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_what_standard_output_does_not_take_is_said() -> None:
+    done = in_a_shell("unstall --version >/dev/full")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "unstall: standard output did not take all of it (No space left on"
     )
-    assert done.stderr == b""
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_stream_that_is_closed_stays_closed_for_the_command() -> None:
+    code = (
+        "import os, sys; sys.stderr.write(repr([os.path.exists(f'/dev/fd/{n}') for n in (0, 1)]))"
+    )
+    done = in_a_shell(f"unstall run --quiet -- '{sys.executable}' -c \"{code}\" <&- >&-")
+    assert (done.returncode, done.stderr) == (0, "[False, False]")
+
+
+def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """As typed; `unstall` is this one."""
+    script = f'unstall() {{ "{sys.executable}" -m unstall "$@"; }}; {line}'
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["bash", "-c", script], env=buffered, capture_output=True, text=True, check=False
+    )
 
 
 def test_run_starts_without_what_other_commands_need() -> None:
@@ -106,5 +144,5 @@ def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
         raise error
 
     command = SimpleNamespace(NAME="run", HELP="", configure=lambda parser: None, run=run)
-    monkeypatch.setattr(cli, "_command", lambda name: command)
+    monkeypatch.setattr(commands, "_command", lambda name: command)
     return main(["run"])

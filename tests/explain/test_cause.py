@@ -5,13 +5,15 @@ The threshold is 100 ms; a heartbeat is due 20 ms after the one before.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from unstall.explain.cause import cause_of
 from unstall.model.finding import Cause
 from unstall.model.observation import Holder, Look, Stretch, Wait
 from unstall.model.place import Stack
-from unstall.testing import THRESHOLD_NS, frame, library, look, stack, stdlib, stretch
+from unstall.testing import THRESHOLD_NS, frame, library, look, ns_of, stack, stdlib, stretch
 
 PEER = Wait("poll", 7, "10.0.0.5:5432")
 FUTEX = Wait("futex")
@@ -50,6 +52,35 @@ def computes(times: int = 40) -> Look:
             id="stopped for the lesser part",
         ),
         pytest.param(stretch(waits(), queued_ms=None), Cause.WAITING, id="queueing is not told"),
+        pytest.param(
+            stretch(computes(), queued_ms=None, throttled_ms=450, cpu_ms=50), Cause.STARVED,
+            id="throttled, where queueing is not told",
+        ),
+        pytest.param(
+            stretch(computes(), queued_ms=None, throttled_ms=None, cpu_ms=50), Cause.UNKNOWN,
+            id="the same without a limit that is known",
+        ),
+        pytest.param(
+            stretch(computes(), queued_ms=0, throttled_ms=450, cpu_ms=50, ongoing=True), Cause.STARVED,
+            id="throttled, and not yet counted as queued",
+        ),
+        pytest.param(
+            stretch(computes(), queued_ms=None, throttled_ms=900, cpu_ms=490), Cause.CPU,
+            id="throttled at another time than when it computed",
+        ),
+        pytest.param(
+            stretch(waits(), queued_ms=None, throttled_ms=900), Cause.WAITING,
+            id="throttled, but seen to wait",
+        ),
+        pytest.param(
+            stretch(computes(), queued_ms=0, throttled_ms=900, cpu_ms=490), Cause.CPU,
+            id="other threads were throttled, and the loop's own was not",
+        ),
+        pytest.param(stretch(suspended_ms=3.6e6), Cause.STARVED, id="the machine slept"),
+        pytest.param(
+            stretch(waits(), suspended_ms=3.6e6), Cause.WAITING,
+            id="the machine slept, and a step was late without it",
+        ),
         # gc
         pytest.param(stretch(computes(), gc_ms=450, cpu_ms=490), Cause.GC, id="collecting"),
         pytest.param(
@@ -175,6 +206,12 @@ def test_a_step_seen_once_between_rare_looks_is_not_called_long() -> None:
     assert cause(stretch(*looks, late_ms=2_000, cpu_ms=1_950)) is Cause.SATURATED
 
 
+def test_small_steps_stay_many_when_there_was_no_room_for_all_of_them() -> None:
+    """As it was seen: twelve of thirty steps fill the room, and none of them lasted for the rest."""
+    seen = replace(steps(12, 33), until_ns=ns_of(1_020), cpu_ns=ns_of(990), dropped_looks=36)
+    assert cause(seen) is Cause.SATURATED
+
+
 def test_an_idle_loop_is_no_step() -> None:
     looks = [
         look(step=n % 2, from_ms=20 + n * 30, until_ms=40 + n * 30, times=3, wait=PEER)
@@ -243,6 +280,20 @@ def test_a_rule_does_not_depend_on_how_long_it_lasted(late_ms: float) -> None:
     assert cause(stretch(computes(), late_ms=late_ms, cpu_ms=late_ms)) is Cause.CPU
 
 
+def test_a_cpu_limit_is_named_where_it_explains_what_was_measured() -> None:
+    for seen in (
+        stretch(stopped_ms=450, throttled_ms=900),
+        stretch(queued_ms=450, throttled_ms=400),
+        stretch(queued_ms=None, throttled_ms=450),
+    ):
+        assert "its CPU limit throttled the process" in cause_of(seen, THRESHOLD_NS).because
+
+
+def test_a_cpu_limit_that_hardly_bit_is_not_named() -> None:
+    for seen in (stretch(stopped_ms=450, throttled_ms=10), stretch(queued_ms=450)):
+        assert "limit" not in cause_of(seen, THRESHOLD_NS).because
+
+
 # --- crowded out ----------------------------------------------------------------------------
 
 
@@ -251,6 +302,38 @@ def test_threads_that_compute_beside_a_loop_that_gets_few_turns_are_the_cause() 
     diagnosis = cause_of(crowded, THRESHOLD_NS)
     assert diagnosis.cause is Cause.GIL
     assert not diagnosis.blames_loop
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(stretch(late_ms=300, cpu_ms=1, others_ms=60, crowded_ms=290), id="no look"),
+        pytest.param(
+            stretch(look(running=True), late_ms=300, cpu_ms=40, others_ms=70, crowded_ms=250),
+            id="a look at a thread that is ready to run",
+        ),
+        pytest.param(
+            stretch(look(running=True), late_ms=400, cpu_ms=50, gil_ms=210, others_ms=250),
+            id="the watchdog was locked out as well",
+        ),
+    ],
+)
+def test_a_crowd_is_also_told_by_the_watchdogs_own_waits(seen: Stretch) -> None:
+    diagnosis = cause_of(seen, THRESHOLD_NS)
+    assert diagnosis.cause is Cause.GIL
+    assert not diagnosis.blames_loop
+
+
+def test_the_threads_of_a_crowd_are_named() -> None:
+    crowd = Holder("threads a and b and 6 more", cpu_ns=250_000_000)
+    seen = stretch(late_ms=300, cpu_ms=1, others_ms=260, crowded_ms=290, holder=crowd)
+    assert "threads a and b and 6 more computed" in cause_of(seen, THRESHOLD_NS).because
+
+
+def test_a_wait_for_a_thread_that_computes_is_that_wait() -> None:
+    result = look(stack(frame(), stdlib("concurrent.futures._base:Future.result")), wait=FUTEX, times=9)
+    seen = stretch(result, late_ms=300, cpu_ms=1, others_ms=290, crowded_ms=280)
+    assert cause(seen) is Cause.LOCK
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ DB = "10.0.0.5:5432"
         pytest.param(
             stall(at=site("cur.execute"), native=True, peer=DB), "US103", id="driver in C"
         ),
+        pytest.param(
+            stall(at=site("self.socket.recv"), native=True, peer=DB), "US108", id="a bare socket"
+        ),
         pytest.param(stall(at=site("cur.execute"), native=True), "US100", id="no peer"),
         pytest.param(stall(at=site("cur.execute"), peer=DB), "US100", id="not in C"),
         pytest.param(stall(at=site("execute"), native=True, peer=DB), "US100", id="no method"),
@@ -131,6 +134,21 @@ def test_a_price_is_worked_out_from_every_stall_of_a_finding() -> None:
     )
 
 
+def test_what_victims_lost_is_at_most_their_number_times_each_stall() -> None:
+    stalls = [
+        stall(held_ms=300, waiting_in_flight=2, at_door=1),
+        stall(held_ms=100, at_door=4, served_before=50),
+    ]
+    (finding,) = findings_of(stalls)
+    assert finding.evidence[0].stolen_ms == 3 * 300.0 + 4 * 100.0
+    assert not finding.evidence[0].victims_at_least
+
+
+def test_victims_that_were_too_many_to_count_are_said_to_be_more() -> None:
+    (finding,) = findings_of([stall(waiting_in_flight=2_000, at_least=True), stall()])
+    assert finding.evidence[0].victims_at_least
+
+
 @pytest.mark.parametrize(
     ("held", "p50", "p99"),
     [
@@ -204,15 +222,19 @@ def test_what_the_code_is_not_at_fault_for_is_a_warning() -> None:
     [
         ("startup", 0, True),
         ("lifespan", 0, True),
-        ("startup", 1, True),  # the lifespan itself is counted like a request
-        ("startup", 2, False),
-        ("lifespan", 2, False),
+        ("startup", 1, False),
+        ("lifespan", 1, False),
         ("task", 0, False),
         ("route", 0, False),
     ],
 )
 def test_start_up_is_over_with_the_first_request(kind: str, served: int, starting: bool) -> None:
     assert is_startup(stall(way_in=entry(kind), served_before=served)) is starting
+
+
+@pytest.mark.parametrize("kind", ["startup", "lifespan"])
+def test_start_up_is_over_without_a_request_once_the_loop_has_settled(kind: str) -> None:
+    assert not is_startup(stall(way_in=entry(kind), served_before=0, settled=True))
 
 
 def test_an_import_that_the_first_request_waits_for_is_no_start_up() -> None:

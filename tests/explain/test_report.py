@@ -12,7 +12,7 @@ from unstall.model.histogram import Histogram
 from unstall.model.observation import Loop, Losses, Process, Pulse
 from unstall.model.recording import Entry, Recording
 from unstall.model.report import Report, Verdict
-from unstall.testing import frame, look, ns_of, stretch
+from unstall.testing import frame, look, ns_of, stack, stdlib, stretch
 
 PROCESS = Process("1-abc", 1, 0.0, 0, ("uvicorn",), "3.11.9", ns_of(100))
 LOOP = Loop("1-abc", 1, "uvloop.Loop", "MainThread")
@@ -131,3 +131,35 @@ def test_loops_and_processes_do_not_settle_each_other() -> None:
     )
     other_loop = replace(stretch(late_ms=300), loop=2)
     assert len(settled([lasting, over, other_loop])) == 3
+
+
+# --- what is not a clean bill ---------------------------------------------------------------
+
+
+def test_a_watch_that_failed_itself_gives_no_clean_bill() -> None:
+    losses = Losses("1-abc", {"internal ZeroDivisionError": 2, "looks": 1})
+    seen = report(PROCESS, LOOP, PULSE, losses)
+    assert seen.verdict is Verdict.NOT_ENOUGH_DATA
+    (said,) = [gap for gap in seen.gaps if "ZeroDivisionError" in gap]
+    assert "failed 2 times" in said
+    assert "1 looks were seen and not kept" in seen.gaps
+
+
+def test_a_watch_that_lost_something_else_may_give_one() -> None:
+    losses = Losses("1-abc", {"looks": 1})
+    assert report(PROCESS, LOOP, PULSE, losses).verdict is Verdict.CLEAN
+
+
+def test_a_watch_that_failed_still_says_what_it_saw() -> None:
+    losses = Losses("1-abc", {"internal KeyError": 1})
+    assert report(PROCESS, LOOP, PULSE, STALL, losses).verdict is Verdict.FINDINGS
+
+
+def test_a_loop_at_a_prompt_is_counted_apart() -> None:
+    prompt = look(stack(frame(), stdlib("pdb:Pdb.interaction")), until_ms=500, times=40)
+    seen = report(PROCESS, LOOP, PULSE, stretch(prompt), ENDED)
+    assert seen.verdict is Verdict.CLEAN
+    assert (seen.stalls, seen.startup, seen.coverage["stalls"]) == ((), (), 0)
+    assert seen.gaps == (
+        "a loop stood at a debugger's prompt once, for 0.50 s in all: not counted",
+    )

@@ -57,6 +57,16 @@ def test_at_the_door_wait_those_seen_there_or_those_let_in_afterwards(
     assert explained(stretch(at_door=at_door, let_in=let_in)).at_door == victims
 
 
+def test_requests_in_flight_that_were_too_many_to_count_are_at_least_so_many() -> None:
+    assert explained(stretch(in_flight=900, in_flight_cut=True)).at_least
+    assert not explained(stretch(in_flight=900)).at_least
+
+
+def test_what_was_stolen_is_at_most_the_victims_times_the_stall() -> None:
+    stall = explained(stretch(late_ms=500, in_flight=3, at_door=1))
+    assert stall.stolen_ns == 4 * ns_of(500)
+
+
 # --- whom to blame --------------------------------------------------------------------------
 
 

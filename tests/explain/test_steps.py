@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from unstall.explain.steps import IDLE, main_looks, most_seen, steps_of, weight_of
 from unstall.model.finding import Step
 from unstall.testing import look, ns_of, stretch
@@ -17,6 +19,13 @@ def test_a_step_lasts_until_the_next_was_seen_and_the_last_to_the_end() -> None:
         Step(ns_of(220), ns_of(520), 9, "second"),
     )
     assert [step.seen_ns for step in steps_of(seen)] == [ns_of(200), ns_of(300)]
+
+
+def test_where_looks_were_dropped_the_last_step_lasts_until_it_was_last_seen() -> None:
+    first = look(step=1, from_ms=70, until_ms=90, times=2)
+    last = look(step=2, from_ms=100, until_ms=130, times=2)
+    (_, step) = steps_of(replace(stretch(first, last), dropped_looks=5))
+    assert (step.from_ns, step.until_ns) == (ns_of(100), ns_of(130))
 
 
 def test_looks_at_several_lines_of_one_step_are_one_step() -> None:

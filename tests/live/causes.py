@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import io
 import json
 import os
+import pdb
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -201,6 +204,35 @@ async def stopped_for(seconds: float) -> None:
         await asyncio.sleep(0.01)
 
 
+# --- a debugger ---------------------------------------------------------------------------------
+
+
+async def debugger() -> None:
+    """One is attached and lets the program run: that excuses nothing."""
+    with debugged("break start\ncontinue\n", after_s=0.0):
+        time.sleep(LONG_S)  # the line to blame
+
+
+async def debugger_clean() -> None:
+    """It stands at the prompt until somebody types."""
+    with debugged("continue\n", after_s=0.6):
+        pass
+
+
+@contextmanager
+def debugged(commands: str, after_s: float) -> Iterator[None]:
+    reader, writer = os.pipe()
+    types = threading.Timer(after_s, os.write, (writer, commands.encode()))
+    types.start()
+    with os.fdopen(reader) as stdin:
+        debugger = pdb.Pdb(stdin=stdin, stdout=io.StringIO(), nosigint=True, readrc=False)
+        debugger.set_trace(sys._getframe(2))
+        yield
+        sys.settrace(None)
+    types.join()
+    os.close(writer)
+
+
 # --- saturated ----------------------------------------------------------------------------------
 
 
@@ -216,8 +248,9 @@ async def callbacks() -> None:
 
 
 async def callbacks_clean() -> None:
-    for n in range(50):
-        asyncio.get_running_loop().call_later(n * 0.03, crunch, 0.02)
+    """A third of the loop's time, so that a busy machine does not make it the other."""
+    for n in range(25):
+        asyncio.get_running_loop().call_later(n * 0.06, crunch, 0.02)
     await asyncio.sleep(1.6)
 
 
@@ -238,7 +271,7 @@ SCENARIOS: dict[str, Scenario] = {
         cpu_c, cpu_c_clean,
         cpu_python, cpu_python_clean, lock, lock_clean, future, future_clean, callbacks, callbacks_clean,
         collecting, collecting_clean,
-        starved, starved_clean, saturated, saturated_clean,
+        starved, starved_clean, debugger, debugger_clean, saturated, saturated_clean,
     )
 }  # fmt: skip
 

@@ -42,6 +42,7 @@ EXPECTED = {
     "callbacks": Expected("saturated", "US903", "crunch"),
     "collecting": Expected("gc", "US901", "collecting", "gc.collect"),
     "starved": Expected("starved", "US902", None),
+    "debugger": Expected("waiting", "US101", "debugger", "time.sleep"),
     "saturated": Expected("saturated", "US903", "crunch"),
 }
 

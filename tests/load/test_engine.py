@@ -31,7 +31,7 @@ def test_every_answer_is_counted_by_its_status() -> None:
         async with serving(mostly) as seen:
             load = (await run(seen.url, [burst(20)]))["load"]
         assert (load.due, load.sent, load.dropped) == (20, 20, 0)
-        assert load.by_class == {"2xx": 15, "5xx": 5}
+        assert load.statuses == {"200": 15, "500": 5}
         assert load.latency.count == load.service.count == load.lateness.count == 20
 
     asyncio.run(play())

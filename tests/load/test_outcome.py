@@ -34,9 +34,8 @@ def test_every_request_is_counted_once() -> None:
     assert stream.service.count == stream.answered == 3
 
 
-def test_answers_are_known_by_status_and_by_class() -> None:
+def test_answers_are_known_by_status() -> None:
     assert a_stream().statuses == {"200": 1, "201": 1, "503": 1}
-    assert a_stream().by_class == {"2xx": 2, "5xx": 1}
 
 
 def test_merging_is_the_same_as_one_generator_that_saw_it_all() -> None:

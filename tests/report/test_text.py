@@ -60,7 +60,7 @@ def test_the_summary_says_what_the_report_rests_on() -> None:
     assert row(rows, "lag") == "p50 0.2 ms, p99 0.2 ms, max 2.01 s"
     assert row(rows, "coverage") == "1 process, 2 loops, 412 requests, 30.0 s watched"
     assert row(rows, "start-up") == (
-        "2 stalls before the first request, the longest 900 ms at shop/billing.py:31: not counted"
+        "2 stalls at start-up, the longest 900 ms at shop/billing.py:31: not counted"
     )
     assert [each.text for each in rows[-2:]] == list(FOUND.gaps)
 
@@ -138,3 +138,18 @@ def test_a_request_id_cannot_steer_the_terminal(hostile: str) -> None:
 def test_a_time_is_shown_with_three_digits_or_so(ms: float, shown: str) -> None:
     evidence = Evidence("measured", count=1, total_ms=ms)
     assert f"1 stall, {shown} stolen" in culprit(replace(CHARGE, evidence=(evidence,)))
+
+
+def test_what_victims_lost_and_that_there_may_be_more_of_them_is_said() -> None:
+    price = Evidence("measured", count=1, victims=37, victims_at_least=True, stolen_ms=18_500.0)
+    rows = block_of(replace(CHARGE, evidence=(price,))).rows
+    assert "at least 37 victims, who lost up to 18.50 s together" in row(rows, "price")
+
+
+def test_without_victims_nobody_lost_anything() -> None:
+    price = Evidence("measured", count=1, victims=0, stolen_ms=0.0)
+    assert "lost" not in row(block_of(replace(CHARGE, evidence=(price,))).rows, "price")
+
+
+def test_a_watch_that_failed_is_not_said_to_have_been_too_brief() -> None:
+    assert "the watch itself failed" in verdict_of(replace(NOTHING, failures=2)).head

@@ -87,8 +87,8 @@ def test_a_parent_that_is_gone_changes_nothing(tmp_path: Path) -> None:
 def test_a_process_that_dies_of_a_signal_it_raises_says_its_last_words_first() -> None:
     code = (
         "import signal, sys\n"
-        "from unstall.run.farewell import flush_before_death\n"
-        "flush_before_death(lambda: print('flushed', flush=True))\n"
+        "from unstall.run.farewell import Farewell\n"
+        "Farewell(lambda: print('flushed', flush=True)).start()\n"
         "signal.signal(signal.SIGINT, lambda *_: print('handled', flush=True))\n"
         "signal.raise_signal(signal.SIGINT)\n"
         "signal.raise_signal(signal.SIGTERM)\n"

@@ -118,6 +118,30 @@ def test_a_program_that_uses_the_signal_itself_keeps_it(listener: socket.socket)
         signal.signal(signal.SIGURG, before)
 
 
+@pytest.mark.parametrize("with_a_beat_between", [True, False])
+def test_a_handler_that_came_after_ours_outlives_us(
+    listener: socket.socket, deadman: Deadman, with_a_beat_between: bool
+) -> None:
+    deadman.alive(1, 0, LOOPS)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGURG, lambda number, _: heard.append(number))
+    try:
+        if with_a_beat_between:
+            deadman.alive(1 + BEAT_NS, 0, LOOPS)
+            assert "SIGURG" in str(deadman.inactive)
+            connection, _ = listener.accept()
+            connection.settimeout(5)
+            while connection.recv(1 << 16):  # hung up: nobody asks the program's handler
+                pass
+            connection.close()
+        deadman.stop()
+        signal.raise_signal(signal.SIGURG)
+        assert heard == [signal.SIGURG]
+    finally:
+        signal.signal(signal.SIGURG, before)
+        is_armed()  # what `faulthandler` kept for itself goes, too
+
+
 def test_a_parent_that_is_gone_disarms(listener: socket.socket, deadman: Deadman) -> None:
     deadman.alive(1, 0, LOOPS)
     connection, _ = listener.accept()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from unstall.clock import NS_PER_MS
 from unstall.model.finding import Cause, Entry, Site, Stall
-from unstall.run.live import Live, line_of
+from unstall.run.live import JsonLive, Live, line_of
 
 ROUTE = Entry("route", "GET /users/{id}", "app.users:get_user")
 SITE = Site("app/users.py", 31, "get_user", "requests.get")
@@ -113,3 +113,11 @@ def test_colour_is_only_added() -> None:
     painted = line_of(stall(100, ongoing=True), 1, colour=True)
     assert "\033[" in painted
     assert re.sub(r"\033\[[0-9;]*m", "", painted) == line_of(stall(100, ongoing=True), 1)
+
+
+def test_a_loop_at_a_debuggers_prompt_is_no_news() -> None:
+    said: list[str] = []
+    for live in (Live(said.append), JsonLive(said.append)):
+        for ongoing in (True, False):
+            live.tell(stall(5_000, ongoing=ongoing, cause=Cause.PAUSED, site=None), 4711, 5.0)
+    assert said == []

@@ -175,3 +175,24 @@ def test_a_descriptor_that_became_another_file_is_neither_written_to_nor_closed(
     assert [line["kind"] for line in received(parent.accept())] == ["process", "loop"]
     os.close(number)
     send._hang_up()
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "SO_PEERCRED"), reason="this system does not say who listens"
+)
+def test_nothing_is_sent_to_a_stranger_who_took_the_place(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_listening_user", lambda _: os.getuid() + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 2)
+    with pytest.raises(PermissionError):
+        wire.connected(str(parent.path))
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    wire.connected(str(parent.path)).close()
+
+
+def test_who_listens_is_known(parent: Parent) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(parent.path))
+        said = wire._listening_user(connection)
+    assert said == (os.geteuid() if hasattr(socket, "SO_PEERCRED") else None)

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import multiprocessing
 import os
+import pdb
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.routing import Router
+from starlette.testclient import TestClient
 
+from unstall.explain.report import report_of
 from unstall.model.finding import Cause, Stall
 from unstall.model.observation import Process, Pulse, Stretch
 from unstall.settings import Settings
 from unstall.watch.monitor import Monitor
+from unstall.watch.scope import REQUESTS
 
 SETTINGS = Settings(threshold_ms=60, root=Path.cwd())
 LONG_S = 0.25
@@ -32,6 +41,7 @@ def hooks() -> tuple[Any, ...]:
         asyncio.BaseEventLoop.__dict__["run_forever"],
         uvloop.Loop.__dict__.get("run_forever"),
         ServerErrorMiddleware.__call__,
+        Router.lifespan,
         tuple(gc.callbacks),
         tuple(sys.meta_path),
     )
@@ -260,3 +270,68 @@ def test_thousands_of_short_loops_leave_no_open_files_behind() -> None:
             asyncio.run(nothing())
         time.sleep(0.2)
         assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before + 4
+
+
+# --- what is no stall, and what is one after all --------------------------------------------
+
+
+class Types(io.StringIO):
+    """A user at a prompt who thinks for a while."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        time.sleep(LONG_S)
+        return "continue\n"
+
+
+def test_a_debuggers_prompt_is_counted_apart_and_nobody_is_called() -> None:
+    stalls: list[Stall] = []
+
+    async def main() -> None:
+        await asyncio.sleep(0.1)
+        pdb.Pdb(stdin=Types(), stdout=io.StringIO(), nosigint=True, readrc=False).set_trace()
+        sys.settrace(None)
+        await asyncio.sleep(0.1)
+
+    with Monitor(SETTINGS, on_stall=stalls.append) as monitor:
+        asyncio.run(main())
+    assert accusing(stalls) == []
+    statistics = monitor.statistics()
+    assert statistics.paused == 1
+    assert statistics.stalls == len(stalls)
+    assert len(monitor.recording().stretches) == statistics.stalls + 1
+
+
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
+def test_a_stall_in_a_loops_last_step_is_not_lost(run: Callable[..., None]) -> None:
+    async def main() -> None:
+        await asyncio.sleep(0)
+        time.sleep(0.12)
+
+    with Monitor(SETTINGS) as monitor:
+        for _ in range(10):
+            run(main())
+    assert len(monitor.recording().stretches) >= 10
+
+
+@pytest.mark.parametrize("blocks_at", ["start", "end"])
+def test_start_up_is_over_when_the_lifespan_has_completed_its_own(blocks_at: str) -> None:
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        if blocks_at == "start":
+            time.sleep(LONG_S)
+        yield
+        if blocks_at == "end":
+            time.sleep(LONG_S)
+
+    with Monitor(SETTINGS) as monitor, TestClient(Starlette(lifespan=lifespan)):
+        time.sleep(0.1)
+    begun = REQUESTS.begun
+    recording = monitor.recording()
+    # As if this process had served nobody before.
+    stretches = [
+        replace(stretch, served_before=stretch.served_before - begun)
+        for stretch in recording.stretches
+    ]
+    report = report_of(replace(recording, stretches=tuple(stretches)), "app")
+    counted = [stall for stall in report.stalls if stall.cause is not Cause.STARVED]
+    assert (len(report.startup), len(counted)) == ((1, 0) if blocks_at == "start" else (0, 1))

@@ -13,6 +13,7 @@ import pytest
 
 from unstall.model.place import Owner, Stack
 from unstall.watch import stacks
+from unstall.watch.ground import Ground
 from unstall.watch.stacks import Places, StackReader, glimpse_of
 
 HERE = Path(__file__).resolve()
@@ -21,7 +22,7 @@ ROOT = HERE.parents[2]
 
 def read(frame: FrameType | None) -> Stack:
     assert frame is not None
-    return StackReader(Places(ROOT)).read(glimpse_of(frame))
+    return StackReader(Places(ROOT)).read(glimpse_of(list(Ground().frames(frame))))
 
 
 def stack_here() -> Stack:
@@ -134,6 +135,6 @@ def test_a_very_deep_stack_keeps_its_inner_end_and_says_how_much_was_cut() -> No
 
 def test_equal_stacks_are_one_object() -> None:
     reader = StackReader(Places(ROOT))
-    glimpses = [glimpse_of(sys._getframe()) for _ in range(2)]
+    glimpses = [glimpse_of([sys._getframe()]) for _ in range(2)]
     first, second = (reader.read(glimpse) for glimpse in glimpses)
     assert first is second

@@ -15,6 +15,7 @@ from unstall.model.codec import dump
 from unstall.model.finding import Finding
 from unstall.model.histogram import Histogram
 from unstall.prove.demo import Audience, DemoPlan, Variant, VariantResult, demonstrate
+from unstall.report.terminal import write
 from unstall.report.text import culprit
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             results = asyncio.run(_uninterrupted(plan, stage))
     except asyncio.CancelledError:
         return TERMINATED
-    print(summary(plan, results))
+    write(summary(plan, results))
     if args.json:
         _write(args.json, plan, results)
     return 0

@@ -43,6 +43,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="name the line even while one call in C holds the interpreter lock; reads stacks without "
         "that lock, which can crash the program: not for production",
     )  # fmt: skip
+    option(
+        "--latent", action="store_true",
+        help="tell also of calls on the loop that are fast now and hang it when their server hangs",
+    )  # fmt: skip
+    option(
+        "--metrics", metavar="[HOST:]PORT",
+        help="serve the metrics of all processes of the command for Prometheus, and a live page",
+    )  # fmt: skip
     option("--no-summary", action="store_true", help="no report at the end")
     option("--quiet", action="store_true", help="neither stalls nor report, only the recording")
     option("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run")
@@ -64,5 +72,7 @@ def run(args: argparse.Namespace) -> int:
         quiet=args.quiet,
         summary=not args.no_summary,
         inside_c=args.inside_c,
+        metrics=args.metrics,
+        latent=args.latent,
     )
     return watch(command, options)

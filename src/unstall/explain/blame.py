@@ -95,6 +95,8 @@ def entry_of(stack: Stack, request: Request | None, task: str | None) -> Entry |
     kind, start = _entered(stack, at)
     first = stack.frames[start]
     function = f"{first.module}:{first.function}"
+    if request is not None and request.spawned:
+        return Entry(kind or "task", f"started by {request.method} {request.route}", function)
     if request is not None and kind not in ("startup", "lifespan"):
         return Entry(kind or "task", f"{request.method} {request.route}", function)
     return Entry(kind or ("task" if task else "callback"), first.function, function)

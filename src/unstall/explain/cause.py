@@ -26,6 +26,7 @@ CALLED_IDLE = 0.1
 SMALL_STEPS = 3
 """Fewer steps than this are not many small ones."""
 
+_LIMIT = "its CPU limit throttled the process"
 FUTEX = frozenset({"futex", "futex_waitv"})
 _LOCK_MODULES = frozenset(
     {
@@ -62,20 +63,35 @@ def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
 
 def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """The whole process was off the processors, seen by the watchdog on itself."""
-    stopped, late = stretch.doubts.stopped_ns, stretch.late_ns
-    if stopped > MOSTLY * late and late - stopped < threshold_ns:
-        return Diagnosis(
-            Cause.STARVED,
-            f"the process did not run at all for {_s(stopped)} of {_s(late)}: stopped or throttled",
-            blames_loop=False,
+    doubts, late = stretch.doubts, stretch.late_ns
+    # An upper bound; and while the thread ran it was not throttled.
+    throttled = max(0, min(doubts.throttled_ns or 0, late - (stretch.cpu_ns or 0)))
+
+    def was(off_ns: int) -> bool:
+        return off_ns > MOSTLY * late and late - off_ns < threshold_ns
+
+    def because(said: str) -> Diagnosis:
+        return Diagnosis(Cause.STARVED, said, blames_loop=False)
+
+    if doubts.suspended_ns and _seen_in_one_step(stretch) < threshold_ns:
+        return because(f"the machine was asleep for {seconds(doubts.suspended_ns)} meanwhile")
+    if was(doubts.stopped_ns):
+        why = "stopped, or out of processors"
+        return because(
+            f"the process did not run at all for {seconds(doubts.stopped_ns)} of {seconds(late)}: "
+            + (_LIMIT if throttled > MOSTLY * doubts.stopped_ns else why)
         )
-    queued = stretch.doubts.queued_ns or 0
-    if queued > MOSTLY * late and late - queued < threshold_ns:
-        return Diagnosis(
-            Cause.STARVED,
-            f"the loop's thread was ready and queued for a processor for {_s(queued)} of {_s(late)}",
-            blames_loop=False,
+    queued = doubts.queued_ns or 0
+    if was(queued):
+        limit = f": {_LIMIT}" if throttled > MOSTLY * queued else ""
+        return because(
+            "the loop's thread was ready and queued for a processor for "
+            f"{seconds(queued)} of {seconds(late)}{limit}"
         )
+    # How long the thread queued is nowhere counted, or only once it runs again: the group's count must do.
+    # A thread that was seen to wait in the kernel is not excused by it.
+    if (doubts.queued_ns is None or stretch.ongoing) and was(throttled) and not _waited(stretch):
+        return because(f"for up to {seconds(throttled)} of {seconds(late)} {_LIMIT}")
     return None
 
 
@@ -83,7 +99,7 @@ def collecting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """The garbage collector ran for most of it."""
     gc, late = stretch.doubts.gc_ns, stretch.late_ns
     if gc > MOSTLY * late and late - gc < threshold_ns:
-        return Diagnosis(Cause.GC, f"a garbage collection took {_s(gc)} of {_s(late)}")
+        return Diagnosis(Cause.GC, f"a garbage collection took {seconds(gc)} of {seconds(late)}")
     return None
 
 
@@ -92,7 +108,7 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     gil, late = stretch.doubts.gil_ns, stretch.late_ns
     if gil <= MOSTLY * late:
         return None
-    span = f"{_s(min(gil, late))} of {_s(late)}"
+    span = f"{seconds(min(gil, late))} of {seconds(late)}"
     holder, own = stretch.doubts.holder, stretch.cpu_ns
     computed = (
         _cpu_share(stretch) or 0.0
@@ -101,16 +117,18 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         return Diagnosis(
             Cause.GIL,
             f"the interpreter lock was held for {span}, most likely by {holder.thread}, which used "
-            f"{_s(holder.cpu_ns)} of CPU meanwhile",
+            f"{seconds(holder.cpu_ns)} of CPU meanwhile",
             blames_loop=False,
         )
     if own is not None and own < CALLED_IDLE * late:
         return Diagnosis(
             Cause.GIL,
             f"C code held the interpreter lock for {span} while it waited; in which thread could not be "
-            f"seen, and the loop's used {_s(own)} of CPU",
+            f"seen, and the loop's used {seconds(own)} of CPU",
             blames_loop=False,
         )
+    if not computed and (stretch.doubts.others_ns or 0) >= MOSTLY * late:
+        return None  # a crowd
     return Diagnosis(
         Cause.GIL,
         f"one call in C held the interpreter lock: no other thread got it for {span}",
@@ -123,9 +141,10 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     Waiting for that lock looks like waiting for any other. But then the watchdog has to wait for it, too;
     one that took several looks on time shows that it was free.
     """
-    others, late = stretch.doubts.others_ns or 0, stretch.late_ns
+    doubts, late = stretch.doubts, stretch.late_ns
+    others, locked_ns = doubts.others_ns or 0, doubts.gil_ns + doubts.crowded_ns
     share = _cpu_share(stretch)
-    if share is None or share >= MOSTLY or others < MOSTLY * late:
+    if share is None or share >= MOSTLY or max(others, locked_ns) < MOSTLY * late:
         return None
     looks = sum(look.times for look in stretch.looks)
     in_kernel = sum(
@@ -138,15 +157,15 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     ]
     in_lock = sum(times for tip, times in tips if _is_lock(tip))
     in_wait = sum(times for tip, times in tips if tip.module in _LOCK_MODULES)
-    was_free = stretch.doubts.gil_ns == 0 and looks >= PUNCTUAL_LOOKS
+    was_free = locked_ns == 0 and looks >= PUNCTUAL_LOOKS
     # Inside Future.result or Queue.get one look is enough: nobody is there by chance.
     was_lock = in_wait > SURELY * looks or (looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks)
     if was_free or was_lock or 2 * in_kernel > looks:
         return None
     return Diagnosis(
         Cause.GIL,
-        f"other threads computed for {_s(others)} while the loop stood for {_s(late)}, and left it the "
-        f"interpreter lock for {_s(stretch.cpu_ns or 0)}",
+        f"{_the_others(stretch)} computed for {seconds(others)} while the loop stood for {seconds(late)}, "
+        f"and left it the interpreter lock for {seconds(stretch.cpu_ns or 0)}",
         blames_loop=False,
     )
 
@@ -158,10 +177,10 @@ def many_steps(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     longest = max((step.seen_ns for step in steps if step.looks > 1), default=0)
     queued = stretch.doubts.queued_ns or 0  # what a step may have spent waiting for a processor
     if len(steps) >= SMALL_STEPS and longest < threshold_ns + queued:
-        each = f"the longest seen for {_s(longest)}" if longest else "none seen twice"
+        each = f"the longest seen for {seconds(longest)}" if longest else "none seen twice"
         return Diagnosis(
             Cause.SATURATED,
-            f"at least {len(steps)} steps in a row, {each}, kept the loop for {_s(stretch.late_ns)}",
+            f"at least {len(steps)} steps in a row, {each}, kept the loop for {seconds(stretch.late_ns)}",
         )
     return None
 
@@ -202,7 +221,8 @@ def computing(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     if share is None or share < MOSTLY:
         return None
     return Diagnosis(
-        Cause.CPU, f"the loop's thread used {_s(stretch.cpu_ns or 0)} of CPU, {min(share, 1):.0%}"
+        Cause.CPU,
+        f"the loop's thread used {seconds(stretch.cpu_ns or 0)} of CPU, {min(share, 1):.0%}",
     )
 
 
@@ -234,6 +254,25 @@ def _cpu_share(stretch: Stretch) -> float | None:
     return stretch.cpu_ns / max(had, 1)
 
 
+def _the_others(stretch: Stretch) -> str:
+    holder = stretch.doubts.holder
+    crowd = holder is not None and holder.thread.startswith("threads ")
+    return holder.thread if holder is not None and crowd else "other threads"
+
+
+def _seen_in_one_step(stretch: Stretch) -> int:
+    """From the first to the last look at the step that was seen longest, ns."""
+    looks = main_looks(stretch)
+    return looks[-1].last_ns - looks[0].first_ns if looks else 0
+
+
+def _waited(stretch: Stretch) -> bool:
+    """Whether most looks at the main step saw it in a system call."""
+    looks = main_looks(stretch)
+    waits = sum(look.times for look in looks if look.wait is not None)
+    return 2 * waits > sum(look.times for look in looks)
+
+
 def _is_lock(tip: Frame) -> bool:
     """Whether the innermost frame waits for a Python lock, rather than for C code's own condition."""
     if tip.module in _LOCK_MODULES or tip.call.startswith("with "):
@@ -243,5 +282,6 @@ def _is_lock(tip: Frame) -> bool:
     return tip.owner is Owner.STDLIB
 
 
-def _s(ns: int) -> str:
+def seconds(ns: int) -> str:
+    """As evidence has it: `0.48 s`, `9.5 ms`."""
     return f"{ns / 1e9:.2f} s" if ns >= 10_000_000 else f"{ns / 1e6:.1f} ms"

@@ -27,6 +27,7 @@ _OF_CAUSE = {
     Cause.STARVED: "US902",
     Cause.SATURATED: "US903",
     Cause.UNKNOWN: "US905",
+    Cause.PAUSED: "US902",  # never a finding
 }
 _WAIT_CALLS = {
     "wait4": "US107",
@@ -41,10 +42,11 @@ _WAIT_CALLS = {
 def is_startup(stall: Stall) -> bool:
     """A server that has served nobody yet is starting: importing, connecting, warming up.
 
-    Its lifespan may have been counted like a request.
+    Unless its lifespan's start-up is complete, or it is no server and has come to rest.
     """
     return (
-        stall.served_before <= 1
+        not stall.settled
+        and stall.served_before == 0
         and stall.request is None
         and stall.entry is not None
         and stall.entry.kind in ("startup", "lifespan")
@@ -91,6 +93,8 @@ def findings_of(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
     """Findings with the dearest first: by time stolen, then by victims."""
     groups: dict[str, tuple[Finding, list[Stall]]] = {}
     for stall in stalls:
+        if stall.cause is Cause.PAUSED:
+            continue
         finding = _finding(stall)
         groups.setdefault(finding.fingerprint, (finding, []))[1].append(stall)
     priced = [_priced(finding, members) for finding, members in groups.values()]
@@ -128,6 +132,8 @@ def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
         syscall=worst.syscall,
         peer=worst.peer,
         victims=distinct_victims(stalls),
+        victims_at_least=any(stall.at_least for stall in stalls),
+        stolen_ms=_ms(sum(stall.stolen_ns for stall in stalls)),
         request_id=worst.request.request_id if worst.request else None,
     )
     return Finding(

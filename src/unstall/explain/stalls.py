@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from unstall.explain.blame import entry_of, is_native, reach_of, site_of, step_of
-from unstall.explain.cause import MOSTLY, Diagnosis, cause_of
+from unstall.explain.cause import MOSTLY, Diagnosis, cause_of, seconds
+from unstall.explain.paused import without_pauses
 from unstall.explain.steps import IDLE, main_looks, most_seen, steps_of, weight_of
 from unstall.model.finding import Cause, Site, Stall
 from unstall.model.observation import Look, Stretch
@@ -15,13 +16,25 @@ from unstall.model.place import Stack
 
 def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
     """Pure; for a stretch that lasts, what can be said so far."""
+    return judged(stretch, threshold_ns)[0]
+
+
+def judged(stretch: Stretch, threshold_ns: int) -> tuple[Stall, Look | None]:
+    """The stall, and the look at the step that is to blame; none if no step is.
+
+    Its cause is `paused`, and it is no stall, if without a debugger's prompt it would not have been one.
+    """
+    running = without_pauses(stretch)
+    if running is not stretch and running.late_ns < threshold_ns:
+        return _paused(stretch), None
+    stretch = running
     diagnosis = cause_of(stretch, threshold_ns)
     look, site = _blame(_looks_to_blame(stretch, diagnosis))
     if site is not None and diagnosis.cause is Cause.SATURATED:
         site = replace(site, call="")  # of many steps none is the one that calls
     stack = step_of(look.stack) if look else Stack(())
     request = look.request if look else None
-    return Stall(
+    stall = Stall(
         process=stretch.process,
         loop=stretch.loop,
         from_ns=stretch.due_ns,
@@ -39,7 +52,24 @@ def stall_of(stretch: Stretch, threshold_ns: int) -> Stall:
         holder=None if diagnosis.blames_loop else stretch.doubts.holder,
         waiting_in_flight=stretch.in_flight,
         at_door=max(stretch.at_door or 0, stretch.let_in),
+        at_least=stretch.in_flight_cut,
         served_before=stretch.served_before,
+        settled=stretch.settled,
+        ongoing=stretch.ongoing,
+    )
+    return stall, look
+
+
+def _paused(stretch: Stretch) -> Stall:
+    return Stall(
+        process=stretch.process,
+        loop=stretch.loop,
+        from_ns=stretch.due_ns,
+        until_ns=stretch.until_ns,
+        cause=Cause.PAUSED,
+        because=f"the loop stood at a debugger's prompt for {seconds(stretch.late_ns)}",
+        served_before=stretch.served_before,
+        settled=stretch.settled,
         ongoing=stretch.ongoing,
     )
 

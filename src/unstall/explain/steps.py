@@ -13,7 +13,10 @@ IDLE = 0
 
 
 def steps_of(stretch: Stretch) -> tuple[Step, ...]:
-    """The steps seen, in order; a step lasts until the next one was seen, the last to the end."""
+    """The steps seen, in order; a step lasts until the next one was seen, the last to the end.
+
+    Where looks were dropped, others may have followed the last one: it lasts until it was last seen.
+    """
     groups = [
         (step, list(looks))
         for step, looks in groupby(stretch.looks, key=lambda look: look.step)
@@ -21,7 +24,8 @@ def steps_of(stretch: Stretch) -> tuple[Step, ...]:
     ]
     if not groups:
         return ()
-    ends = [looks[0].first_ns for _, looks in groups[1:]] + [stretch.until_ns]
+    last_ns = groups[-1][1][-1].last_ns if stretch.dropped_looks else stretch.until_ns
+    ends = [looks[0].first_ns for _, looks in groups[1:]] + [last_ns]
     # Before the first look nobody saw, but a late first step began when the heartbeat was kept from
     # running, unless others were seen in between.
     begins = [stretch.due_ns, *ends[:-1]]

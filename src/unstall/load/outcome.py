@@ -70,14 +70,6 @@ class StreamOutcome:
         return sum(self.errors.values())
 
     @property
-    def by_class(self) -> dict[str, int]:
-        """Answers by status class: `2xx`, `4xx` and so on."""
-        classes: Counter[str] = Counter()
-        for status, count in self.statuses.items():
-            classes[f"{status[0]}xx"] += count
-        return dict(sorted(classes.items()))
-
-    @property
     def trustworthy(self) -> bool:
         """Whether the requests left when they were meant to: p99 lateness within 25 ms."""
         return _punctual(self.lateness)

@@ -21,6 +21,8 @@ class Cause(enum.StrEnum):
     SATURATED = "saturated"
     UNKNOWN = "unknown"
     """Not enough was seen to say."""
+    PAUSED = "paused"
+    """It stood at a debugger's prompt: no stall, and counted apart."""
 
 
 class Severity(enum.StrEnum):
@@ -106,8 +108,12 @@ class Stall:
     """Victims that were under way when the loop stalled."""
     at_door: int = 0
     """Victims that waited to be let in: seen in the kernel's queues, or let in while it caught up."""
+    at_least: bool = False
+    """There were more victims under way than could be counted."""
     served_before: int = 0
     """Requests that had begun before it in its process: 0 while the server starts."""
+    settled: bool = False
+    """Start-up was over before it, by what else than a request shows it."""
     ongoing: bool = False
 
     @property
@@ -117,6 +123,14 @@ class Stall:
     @property
     def victims(self) -> int:
         return self.waiting_in_flight + self.at_door
+
+    @property
+    def stolen_ns(self) -> int:
+        """From the victims that were counted, at most: as if each had waited from its beginning to its end.
+
+        Who came in its midst lost less, and so did who would have waited for something else anyway.
+        """
+        return self.victims * self.held_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,10 @@ class Evidence:
     peer: str | None = None
     victims: int | None = None
     """Requests that waited, each counted once however many of the stalls it waited through."""
+    victims_at_least: bool = False
+    """There were more than could be counted."""
+    stolen_ms: float | None = None
+    """From those victims, at most: as if each had waited through the whole of each of its stalls."""
     request_id: str | None = None
     """Of the longest stall."""
 
@@ -176,3 +194,11 @@ class Finding:
     @property
     def docs(self) -> str:
         return f"rules/{self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding that a process made itself while it happened, as it stands in a recording."""
+
+    process: str
+    finding: Finding

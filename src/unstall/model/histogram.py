@@ -8,7 +8,7 @@ Two histograms of the same data in any split add up to the same histogram.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SUB_BITS = 6
 _SUB = 1 << _SUB_BITS
@@ -55,8 +55,9 @@ class Histogram:
         return builder.freeze()
 
     def __add__(self, other: Histogram) -> Histogram:
-        if not self.count or not other.count:
-            return self if self.count else other
+        if not self.count or not other.count:  # an empty one may hold time of what is not over yet
+            some = self if self.count else other
+            return replace(some, sum_ns=self.sum_ns + other.sum_ns)
         counts = dict(self.buckets)
         for bucket, n in other.buckets:
             counts[bucket] = counts.get(bucket, 0) + n

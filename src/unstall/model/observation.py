@@ -28,6 +28,8 @@ class Request:
     request_id: str | None = None
     """The `X-Request-ID` it came with."""
     scenario: str | None = None
+    spawned: bool = False
+    """It started the task of the step and does not wait for it: the request itself may be over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,17 @@ class Doubts:
 
     gil_ns: int = 0
     """The watchdog was awake and could not get the interpreter lock."""
+    crowded_ns: int = 0
+    """The watchdog was at work, and had to wait for that lock time after time, because others computed."""
     stopped_ns: int = 0
     """The watchdog was not scheduled at all: the process was stopped or throttled."""
+    suspended_ns: int = 0
+    """The whole machine slept, and the monotonic clock stood still meanwhile."""
+    throttled_ns: int | None = None
+    """Time that a CPU limit kept the cgroup off its processors, summed over them, so an upper bound.
+
+    From up to a second before the stretch; None without a limit, or where the system hides it.
+    """
     gc_ns: int = 0
     """A garbage collection was under way."""
     queued_ns: int | None = None
@@ -93,12 +104,16 @@ class Stretch:
     dropped_looks: int = 0
     in_flight: int = 0
     """HTTP requests under way when the loop stalled, other than the culprit's."""
+    in_flight_cut: bool = False
+    """They were too many to look at all of their tasks: there were at least so many."""
     at_door: int | None = None
     """Requests seen waiting in the kernel's queues at the last look; None where the system hides it."""
     let_in: int = 0
     """Requests that got in only while the loop caught up afterwards."""
     served_before: int = 0
     """Requests this process had begun before the stretch: 0 during start-up."""
+    settled: bool = False
+    """Start-up was over before the stretch, by what else than a request shows it."""
 
     @property
     def late_ns(self) -> int:

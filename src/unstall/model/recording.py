@@ -13,16 +13,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from unstall.errors import NewerRecording, RecordingError
+from unstall.model.anatomy import Held, SlowRequest, Threads
 from unstall.model.codec import dump, load
+from unstall.model.finding import Told
+from unstall.model.latent import LatentCall
 from unstall.model.observation import Look, Loop, Losses, Process, Pulse, Stretch
 from unstall.model.place import Frame, Stack
 
 VERSION = 1
 
-Entry = Process | Loop | Stretch | Pulse | Losses
+Entry = Process | Loop | Stretch | Pulse | Losses | Held | SlowRequest | Threads | LatentCall | Told
 
 KINDS: Mapping[str, type[Entry]] = {
     "process": Process,
@@ -30,7 +33,13 @@ KINDS: Mapping[str, type[Entry]] = {
     "stretch": Stretch,
     "pulse": Pulse,
     "losses": Losses,
+    "held": Held,
+    "slow": SlowRequest,
+    "threads": Threads,
+    "latent": LatentCall,
+    "finding": Told,
 }
+Seen = TypeVar("Seen", Look, LatentCall)
 _NOWHERE = Stack(())
 _MOST_FLAWS = 20
 _LONGEST_HEADER = 1 << 16
@@ -64,6 +73,10 @@ class LineWriter:
                 for look in entry.looks
             ]
             data |= dump(replace(entry, looks=())) | ({"looks": looks} if looks else {})
+        elif isinstance(entry, LatentCall):
+            data |= dump(replace(entry, stack=_NOWHERE)) | {
+                "stack": self._stack(entry.stack, lines)
+            }
         else:
             data |= dump(entry)
         lines.append(_json(data))
@@ -112,14 +125,19 @@ class LineReader:
         elif kind == "stretch":
             looks = data.pop("looks", [])
             return replace(load(Stretch, data), looks=tuple(map(self._look, looks)))
+        elif kind == "latent":
+            return self._with_stack(LatentCall, data)
         else:
             return load(KINDS[kind], data)
         return None
 
     def _look(self, data: Any) -> Look:
+        return self._with_stack(Look, data)
+
+    def _with_stack(self, cls: type[Seen], data: Any) -> Seen:
         at = data["stack"]
         stack = Stack(self._stacks[at["frame"]], load(int, at.get("cut", 0)))
-        return replace(load(Look, data | {"stack": {"frames": []}}), stack=stack)
+        return replace(load(cls, data | {"stack": {"frames": []}}), stack=stack)
 
 
 def _json(data: Mapping[str, Any]) -> str:
@@ -136,6 +154,11 @@ class Recording:
     stretches: tuple[Stretch, ...] = ()
     pulses: tuple[Pulse, ...] = ()
     losses: tuple[Losses, ...] = ()
+    held: tuple[Held, ...] = ()
+    slow: tuple[SlowRequest, ...] = ()
+    threads: tuple[Threads, ...] = ()
+    latent: tuple[LatentCall, ...] = ()
+    told: tuple[Told, ...] = ()
     flaws: tuple[str, ...] = ()
     """What could not be read, each as a sentence."""
 
@@ -151,6 +174,11 @@ class Recording:
             stretches=tuple(kept[Stretch]),
             pulses=tuple(kept[Pulse]),
             losses=tuple(kept[Losses]),
+            held=tuple(kept[Held]),
+            slow=tuple(kept[SlowRequest]),
+            threads=tuple(kept[Threads]),
+            latent=tuple(kept[LatentCall]),
+            told=tuple(kept[Told]),
             flaws=tuple(flaws),
         )
 
@@ -160,6 +188,11 @@ class Recording:
         yield from self.stretches
         yield from self.pulses
         yield from self.losses
+        yield from self.held
+        yield from self.slow
+        yield from self.threads
+        yield from self.latent
+        yield from self.told
 
     def __add__(self, other: Recording) -> Recording:
         return Recording.of(

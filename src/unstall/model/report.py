@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from unstall.model.anatomy import SlowRequest
+from unstall.model.cost import EntryCost, ThreadCost
 from unstall.model.finding import Finding, Stall
 from unstall.model.histogram import Histogram
 
@@ -33,8 +35,14 @@ class Report:
     findings: tuple[Finding, ...] = ()
     stalls: tuple[Stall, ...] = ()
     startup: tuple[Stall, ...] = ()
-    """Stalls before the first request, while the server started: shown, and not held against it."""
+    """Stalls while the process started: shown, and not held against it."""
     lag: Histogram = Histogram()
+    entries: tuple[EntryCost, ...] = ()
+    """Routes, by how long they held loops."""
+    threads: tuple[ThreadCost, ...] = ()
+    slow: tuple[SlowRequest, ...] = ()
     coverage: dict[str, int] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     """What was not seen, each as a sentence: dropped looks, inactive hooks, cut files."""
+    failures: int = 0
+    """Errors of the watch itself: that nothing was seen then proves nothing."""

@@ -135,6 +135,7 @@ async def _play(
         "INCIDENT_SEED": str(plan.seed),
         "INCIDENT_LANE_THREADS": str(plan.lane_threads),
         "UNSTALL_ROOT": str(_root_of(reference_folder())),
+        "UNSTALL_SLOW_MS": "60000",  # the story is told by the stalls
         "PYTHONPATH": os.pathsep.join(
             filter(None, (str(reference_folder()), os.environ.get("PYTHONPATH")))
         ),

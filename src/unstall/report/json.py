@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from unstall.model.anatomy import SlowRequest
 from unstall.model.codec import dump
+from unstall.model.cost import EntryCost, ThreadCost
 from unstall.model.finding import Finding, Hop, Site, Stall
 from unstall.model.histogram import Histogram
 from unstall.model.report import Report
@@ -29,6 +31,9 @@ def document_of(report: Report) -> dict[str, Any]:
         "gaps": list(report.gaps),
         "coverage": dict(sorted(report.coverage.items())),
         "lag": _lag(report.lag),
+        "entries": [_entry(cost) for cost in report.entries],
+        "threads": [_threads(cost) for cost in report.threads],
+        "slow": [slow_of(request) for request in report.slow],
         "stalls": [_stall(stall) for stall in report.stalls],
         "startup": [_stall(stall) for stall in report.startup],
     }
@@ -75,6 +80,68 @@ def _stall(stall: Stall) -> dict[str, Any]:
             "at_door": stall.at_door,
         },
     }
+
+
+def _entry(cost: EntryCost) -> dict[str, Any]:
+    return {
+        "entry": cost.entry,
+        "calls": cost.calls,
+        "held": _distribution(cost.held),
+        "took_ms": _ms(cost.took_ns),
+        "took_max_ms": _ms(cost.took_max_ns),
+        "share": None if cost.share is None else round(cost.share, 6),
+        "most_per_s": None if cost.most_per_s is None else round(cost.most_per_s, 3),
+        "pieces": [
+            {
+                "kind": piece.kind, "name": piece.name, "depth": piece.depth, "calls": piece.calls,
+                "took_ms": _ms(piece.took_ns), "held_ms": _ms(piece.held_ns),
+                "own_ms": _ms(piece.own_ns), "waited_ms": _ms(piece.waited_ns),
+                "queued_ms": _ms(piece.queued_ns), "in_thread_ms": _ms(piece.worked_ns),
+                "hops": piece.hops,
+            }
+            for piece in cost.pieces
+        ],
+    }  # fmt: skip
+
+
+def _threads(cost: ThreadCost) -> dict[str, Any]:
+    return {
+        "pool": cost.pool,
+        "tokens": cost.tokens or None,
+        "calls": cost.calls,
+        "full": cost.full,
+        "waiting_max": cost.waiting_max,
+        "queued": _distribution(cost.queued),
+        "worked": _distribution(cost.worked),
+        "functions": list(cost.functions),
+    }
+
+
+def slow_of(request: SlowRequest) -> dict[str, Any]:
+    """One slow request with its whole path."""
+    return {
+        "process": request.process,
+        "entry": request.entry,
+        "request_id": request.request_id,
+        "took_ms": _ms(request.took_ns),
+        "held_ms": _ms(request.held_ns),
+        "cut": request.cut,
+        "pieces": [
+            {
+                "kind": piece.kind, "name": piece.name, "depth": piece.depth,
+                "began_ms": _ms(piece.began_ns), "took_ms": _ms(piece.took_ns),
+                "held_ms": None if piece.held_ns is None else _ms(piece.held_ns),
+                "own_ms": _ms(piece.own_ns), "waited_ms": _ms(piece.waited_ns),
+                "queued_ms": _ms(piece.queued_ns), "in_thread_ms": _ms(piece.worked_ns),
+                "hops": piece.hops,
+            }
+            for piece in request.pieces
+        ],
+    }  # fmt: skip
+
+
+def _distribution(durations: Histogram) -> dict[str, Any]:
+    return _lag(durations) | {"sum_ms": _ms(durations.sum_ns)}
 
 
 def _lag(lag: Histogram) -> dict[str, Any]:

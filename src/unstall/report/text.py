@@ -9,10 +9,13 @@ from textwrap import wrap
 from unstall.model.finding import Cause, Entry, Evidence, Finding, Hop, Severity, Site, Stall
 from unstall.model.histogram import Histogram
 from unstall.model.report import Report, Verdict
+from unstall.report.costs import entries_table, path_line, path_table, thread_lines
+from unstall.report.units import clean, counted, milliseconds
 
 WIDTH = 100
 _INDENT = "  "
 _LABEL_WIDTH = 10
+_MOST_SLOW = 3
 
 _COLOURS = {
     "": "\033[0m",
@@ -49,6 +52,7 @@ def render(report: Report, *, colour: bool = False) -> str:
     """The whole report, in the order it has, without a final newline."""
     parts = [_lines(verdict_of(report), colour, report.verdict)]
     parts += [_lines(block_of(finding), colour) for finding in report.findings]
+    parts += [_table(lines, colour) for lines in tables_of(report)]
     parts.append(_lines(Block("", summary_of(report)), colour))
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -72,15 +76,19 @@ def verdict_of(report: Report) -> Block:
                 if report.lag.count
                 else "no event loop ran"
             )
+            if report.failures:
+                seen = "no stall was seen, but the watch itself failed"
             said = f"{seen} in {report.target}"
         case Verdict.FINDINGS:
-            evidence = [each for finding in report.findings for each in finding.evidence]
-            counts = [_count(len(report.findings), "finding")]
+            evidence = [each for f in report.findings if not f.latent for each in f.evidence]
+            counts = [counted(len(report.findings), "finding")]
             if stalls := sum(each.count or 0 for each in evidence):
-                counts.append(_count(stalls, "stall"))
-                counts.append(f"{_time(sum(each.total_ms or 0 for each in evidence))} stolen")
+                counts.append(counted(stalls, "stall"))
+                counts.append(
+                    f"{milliseconds(sum(each.total_ms or 0 for each in evidence))} stolen"
+                )
             if victims := report.coverage.get("victims", 0):
-                counts.append(_count(victims, "victim"))
+                counts.append(counted(victims, "victim"))
             said = f"{', '.join(counts)} in {report.target}"
     return Block(f"{report.verdict}: {said}", ())
 
@@ -93,13 +101,23 @@ def block_of(finding: Finding) -> Block:
     if finding.reach:
         rows.append(Row("reach", " > ".join(_hop(hop) for hop in finding.reach)))
     rows.append(Row("cause", _cause(finding)))
-    rows += [Row("price", _price(each)) for each in finding.evidence if each.count]
+    rows += [
+        Row("price", (_seen if each.kind == "seen" else _price)(each))
+        for each in finding.evidence
+        if each.count
+    ]
     kinds = ", ".join(each.kind for each in finding.evidence)
     if kinds and kinds != "measured":
         rows.append(Row("evidence", kinds))
     rows.append(Row("remedy", finding.remedy.summary, "bold"))
     rows.append(Row("docs", f"{finding.docs}, fingerprint {finding.fingerprint}", "dim"))
     return Block(f"{finding.code}  {finding.title}", tuple(rows), finding.severity)
+
+
+def tables_of(report: Report) -> list[list[str]]:
+    """What entries cost the loop, and the path of the dearest."""
+    costly = report.entries[:1] if report.entries and report.entries[0].held.sum_ns else ()
+    return [lines for lines in (entries_table(report.entries), *map(path_table, costly)) if lines]
 
 
 def summary_of(report: Report) -> tuple[Row, ...]:
@@ -109,6 +127,10 @@ def summary_of(report: Report) -> tuple[Row, ...]:
         rows.append(Row("coverage", seen))
     if report.startup:
         rows.append(Row("start-up", _startup(report.startup)))
+    for number, said in enumerate(thread_lines(report.threads)):
+        rows.append(Row("threads" if number == 0 else "", said))
+    for number, slow in enumerate(sorted(report.slow, key=lambda s: -s.took_ns)[:_MOST_SLOW]):
+        rows.append(Row("slow" if number == 0 else "", path_line(slow).removeprefix("slow ")))
     for number, gap in enumerate(report.gaps):
         rows.append(Row("gaps" if number == 0 else "", gap))
     return tuple(rows)
@@ -153,7 +175,7 @@ def _cause(finding: Finding) -> str:
 
 def _price(evidence: Evidence) -> str:
     times = [
-        f"{name} {_time(value)}"
+        f"{name} {milliseconds(value)}"
         for name, value in (
             ("p50", evidence.p50_ms),
             ("p99", evidence.p99_ms),
@@ -161,23 +183,32 @@ def _price(evidence: Evidence) -> str:
         )
         if value is not None
     ]
-    said = _count(evidence.count or 0, "stall")
+    said = counted(evidence.count or 0, "stall")
     said += f" ({', '.join(times)})" if times else ""
     if evidence.total_ms is not None:
-        said += f", {_time(evidence.total_ms)} stolen from the loop"
+        said += f", {milliseconds(evidence.total_ms)} stolen from the loop"
     if evidence.victims is not None:
-        said += f", {_count(evidence.victims, 'victim')}"
+        more = "at least " if evidence.victims_at_least else ""
+        said += f", {more}{counted(evidence.victims, 'victim')}"
+        if evidence.victims and evidence.stolen_ms:
+            said += f", who lost up to {milliseconds(evidence.stolen_ms)} together"
     if evidence.request_id is not None:
         said += f"; the longest for request {evidence.request_id}"
     return said
 
 
+def _seen(evidence: Evidence) -> str:
+    """Of a call that is fast now."""
+    longest = "" if evidence.max_ms is None else f", {milliseconds(evidence.max_ms)} at most"
+    return f"seen {counted(evidence.count or 0, 'time')}{longest}"
+
+
 def _lag(lag: Histogram) -> str:
     quantiles = (("p50", lag.quantile_ns(0.5)), ("p99", lag.quantile_ns(0.99)))
-    said = [f"{name} {_time(ns / 1e6)}" for name, ns in quantiles if ns is not None]
+    said = [f"{name} {milliseconds(ns / 1e6)}" for name, ns in quantiles if ns is not None]
     if not said:
         return "no heartbeat was recorded"
-    return f"{', '.join(said)}, max {_time(lag.max_ns / 1e6)}"
+    return f"{', '.join(said)}, max {milliseconds(lag.max_ns / 1e6)}"
 
 
 _COUNTED = {
@@ -191,7 +222,7 @@ _COUNTED = {
 
 
 def _coverage(coverage: dict[str, int]) -> str:
-    said = [_count(coverage[key], word) for key, word in _COUNTED.items() if key in coverage]
+    said = [counted(coverage[key], word) for key, word in _COUNTED.items() if key in coverage]
     if "watched_ms" in coverage:
         said.append(f"{coverage['watched_ms'] / 1e3:.1f} s watched")
     return ", ".join(said)
@@ -201,28 +232,9 @@ def _startup(stalls: Sequence[Stall]) -> str:
     longest = max(stalls, key=lambda stall: stall.held_ns)
     at = f" at {longest.site.file}:{longest.site.line}" if longest.site else ""
     return (
-        f"{_count(len(stalls), 'stall')} before the first request, the longest "
-        f"{_time(longest.held_ns / 1e6)}{at}: not counted"
+        f"{counted(len(stalls), 'stall')} at start-up, the longest "
+        f"{milliseconds(longest.held_ns / 1e6)}{at}: not counted"
     )
-
-
-def _count(number: int, word: str) -> str:
-    if number == 1:
-        return f"1 {word}"
-    plural = (
-        f"{word[:-1]}ies"
-        if word.endswith("y")
-        else f"{word}es"
-        if word.endswith("s")
-        else f"{word}s"
-    )
-    return f"{number} {plural}"
-
-
-def _time(ms: float) -> str:
-    if ms < 10:
-        return f"{ms:.1f} ms"
-    return f"{ms:.0f} ms" if ms < 999.5 else f"{ms / 1e3:.2f} s"
 
 
 # --- how it is written ----------------------------------------------------------------------
@@ -241,6 +253,11 @@ def _lines(block: Block, colour: bool, style: str = "bold") -> list[str]:
     return lines
 
 
+def _table(lines: Sequence[str], colour: bool) -> list[str]:
+    head, *rows = lines
+    return [_paint(head, "dim", colour), *rows]
+
+
 def _row(row: Row, colour: bool) -> Iterable[str]:
     texts = _wrapped(row.text, WIDTH - len(_INDENT) - _LABEL_WIDTH)
     for number, text in enumerate(texts):
@@ -251,11 +268,6 @@ def _row(row: Row, colour: bool) -> Iterable[str]:
 def _wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width`; a name longer than that is cut, never at its hyphens."""
     return wrap(clean(text), width, break_on_hyphens=False) or [""]
-
-
-def clean(text: str) -> str:
-    """A request id comes from a stranger: what could steer a terminal is not passed on."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _paint(text: str, style: str, colour: bool) -> str:

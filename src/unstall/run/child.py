@@ -69,14 +69,28 @@ class FirstLoop:
 
 def start_monitor(path: str) -> Monitor:
     """A monitor that sends all it sees to the socket at `path`."""
-    from unstall.run.farewell import flush_before_death
+    import atexit
+
+    from unstall.integrations.pools import Gates
+    from unstall.run.company import Company
+    from unstall.run.farewell import Farewell
+    from unstall.run.metrics import written_by
     from unstall.run.wire import Wire
     from unstall.settings import from_environment
     from unstall.watch.deadman import Deadman
     from unstall.watch.monitor import Monitor
 
     deadman = Deadman(path, stacks=os.environ.get("UNSTALL_INSIDE_C") == "1")
-    monitor = Monitor(from_environment(), listeners=(Wire(path),), deadman=deadman)
+    monitor = Monitor(from_environment(), listeners=(Wire(path), Company(path)), deadman=deadman)
     monitor.start()
-    flush_before_death(monitor.stop)
+    leave = written_by(monitor, os.environ)
+    Gates(root=monitor.settings.root, on_finding=monitor.report).start()
+
+    def last_words() -> None:
+        leave()
+        monitor.stop()
+
+    farewell = Farewell(last_words)
+    farewell.start()
+    atexit.register(farewell.stop)
     return monitor

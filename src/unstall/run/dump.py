@@ -32,10 +32,6 @@ def stacks_of(lines: Iterable[str], places: Places, root: Path, stdlib: str) -> 
     return {ident: Stack(tuple(reversed(frames))) for ident, frames in threads.items()}
 
 
-def is_dump(line: str) -> bool:
-    return bool(_THREAD.fullmatch(line) or _FRAME.fullmatch(line))
-
-
 def _frame(file: str, number: str, function: str, places: Places, root: Path, stdlib: str) -> Frame:
     shown, owner = places.locate(file)
     if owner is Owner.APP and file.startswith(stdlib + os.sep):  # of another interpreter than ours

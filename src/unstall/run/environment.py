@@ -17,6 +17,7 @@ def child_environment(
     threshold: str | None = None,
     *,
     inside_c: bool = False,
+    latent: bool = False,
 ) -> dict[str, str]:
     """The caller's own, and what makes every Python below it look here first.
 
@@ -30,6 +31,8 @@ def child_environment(
     child.setdefault("UNSTALL_ROOT", str(working_folder()))
     if inside_c:
         child["UNSTALL_INSIDE_C"] = "1"
+    if latent:
+        child["UNSTALL_LATENT"] = "1"
     if threshold is not None:
         child["UNSTALL_THRESHOLD_MS"] = threshold
     return child

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import selectors
 import shutil
 import socket
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -15,6 +20,10 @@ from unstall.errors import TargetError
 
 _CHUNK = 1 << 16
 _LONGEST_LINE = 32 << 20
+_NAME = re.compile(r"unstall-(\d+)-\w+")
+_MOST_ENTRIES = 10_000  # of a crowded folder the rest is left for another time
+_PROBE_S = 0.1
+_NEW_S = 60.0
 _LONGEST_PATH = 100  # of the 107 bytes that a socket's address holds
 
 
@@ -33,11 +42,8 @@ class Inbox:
             raise TargetError(
                 "unstall run needs Unix sockets, and this system has none: start a Monitor in the program"
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="unstall-"))
-        if len(str(self._folder)) > _LONGEST_PATH - len("/socket"):
-            self._folder.rmdir()
-            self._folder = Path(tempfile.mkdtemp(prefix="unstall-", dir="/tmp"))
-        self.path = self._folder / "socket"
+        self.folder = _private_folder()
+        self.path = self.folder / "socket"
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self.path))
         self._listener.listen(128)
@@ -60,7 +66,7 @@ class Inbox:
             connection.close()
         self._listener.close()
         self._selector.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def bell(self) -> Callable[[], None]:
         """What another thread calls to end a wait in `receive`."""
@@ -131,3 +137,68 @@ class Inbox:
             del self._parts[connection]
             connection.close()
             yield Received(number, None)
+
+
+def _private_folder() -> Path:
+    """A new folder that names its process. Raises TargetError if there is no place for it."""
+    prefix = f"unstall-{os.getpid()}-"
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        if len(str(folder)) > _LONGEST_PATH - len("/socket"):
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    except OSError as error:
+        raise TargetError(
+            f"no temporary folder can be made ({error.strerror or error}): name one in TMPDIR"
+        ) from None
+    return folder
+
+
+def sweep(folder: Path, now: Callable[[], float] = time.time) -> None:
+    """Removes what runs that were killed have left in `folder`: ours, of dead processes, unheard.
+
+    A number is not enough: in a container that shares the folder the same number is another process.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, _MOST_ENTRIES):
+                named = _NAME.fullmatch(entry.name)
+                if named and _is_stale(entry, int(named[1]), now()):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+    except OSError:
+        return
+
+
+def _is_stale(entry: os.DirEntry[str], pid: int, now_s: float) -> bool:
+    try:
+        status = entry.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return False
+        return not _is_alive(pid) and not _is_heard(f"{entry.path}/socket", now_s - status.st_mtime)
+    except OSError:  # removed in the meantime
+        return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True
+
+
+def _is_heard(path: str, age_s: float) -> bool:
+    """Whether somebody listens at `path`, or is about to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.settimeout(_PROBE_S)
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except FileNotFoundError:
+            return age_s < _NEW_S
+        except OSError:
+            return True
+    return True

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from unstall.explain.report import report_of
+from unstall.explain.report import DEFAULT_THRESHOLD_NS, report_of
 from unstall.explain.stalls import stall_of
+from unstall.model.anatomy import SlowRequest
 from unstall.model.observation import Stretch
 from unstall.model.recording import Entry, LineReader
+from unstall.model.report import Report, Verdict
+from unstall.report.terminal import complain, has_colour
+from unstall.report.units import clean
 from unstall.run.inbox import Received
 from unstall.run.live import JsonLive, Live
 from unstall.run.options import Options
@@ -21,7 +24,8 @@ from unstall.run.record import Ledger, RecordFile
 from unstall.run.vigil import Vigil, ask
 
 _IDLE_S = 60.0
-_DEFAULT_THRESHOLD_NS = 100_000_000
+_AT_ONCE_MS = 10_000
+_UNWATCHED = "nothing was watched: no Python process of this command ran an event loop"
 
 
 class Listener:
@@ -33,7 +37,7 @@ class Listener:
         self._root = root.resolve()
         self._record = record
         self._ledger = Ledger()
-        self._colour = _has_colour()
+        self._colour = has_colour(sys.stderr)
         self._live = (
             JsonLive(self._say) if options.as_json else Live(self._say, colour=self._colour)
         )
@@ -79,37 +83,45 @@ class Listener:
         for vigil in list(self._vigils.values()):
             self._enter(vigil.check(time.monotonic_ns()))
 
-    def finish(self, left: int) -> None:
-        """The command has ended, and left `left` connections of its processes open."""
+    def note(self, sentence: str) -> None:
+        """Something about unstall itself, said now."""
+        if self._options.as_json:
+            self._say(json.dumps({"kind": "note", "text": sentence}))
+        else:
+            self._say(f"unstall: {clean(sentence)}")
+
+    def finish(self, left: int, code: int) -> None:
+        """The command has ended with `code`, and left `left` connections of its processes open."""
         if left:
             self._ledger.note("a process went on after the command had ended, and was let go")
         if self._record is not None:
             self._record.close()
-        for sentence in self._last_words():
-            self._ledger.note(sentence)
+        for word in self._last_words():
+            self._ledger.note(word)
         if self._options.quiet or not self._options.summary:
             return
         if not self._ledger.watched:
-            self._say_unwatched()
+            self._say_sentence(_UNWATCHED)
             return
         report = report_of(self._ledger.recording(), shlex.join(self._command))
         if self._options.as_json:
             from unstall.report.json import document_of
 
             self._say(json.dumps({"kind": "report"} | document_of(report)))
+        elif (sentence := in_a_sentence(report, code)) is not None:
+            self._say_sentence(sentence)
         else:
             from unstall.report.text import render
 
             self._say("\n" + render(report, colour=self._colour))
 
-    def _say_unwatched(self) -> None:
+    def _say_sentence(self, sentence: str) -> None:
         notes = [*self._ledger.notes]
-        sentence = "nothing was watched: no Python process of this command ran an event loop"
         if self._options.as_json:
             self._say(json.dumps({"kind": "note", "text": sentence, "notes": notes}))
             return
         for note in (*notes, sentence):
-            self._say(f"unstall: {note}")
+            self._say(f"unstall: {clean(note)}")
 
     def _last_words(self) -> list[str]:
         words = []
@@ -124,22 +136,31 @@ class Listener:
             return
         if self._record is not None:
             self._record.write(entry)
-        if isinstance(entry, Stretch) and not self._options.quiet:
+        if isinstance(entry, Stretch | SlowRequest) and not self._options.quiet:
             process = self._ledger.processes.get(entry.process)
-            threshold = process.threshold_ns if process else _DEFAULT_THRESHOLD_NS
+            threshold = process.threshold_ns if process else DEFAULT_THRESHOLD_NS
             pid = process.pid if process else int(entry.process.partition("-")[0] or 0)
-            self._live.tell(stall_of(entry, threshold), pid, time.monotonic())
+            if isinstance(entry, Stretch):
+                self._live.tell(stall_of(entry, threshold), pid, time.monotonic())
+            else:
+                self._live.tell_slow(entry, pid, time.monotonic())
 
     def _say(self, text: str) -> None:
-        if self._mute:
-            return
-        try:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-        except (OSError, ValueError):  # nobody reads it; the command goes on all the same
-            self._mute = True
+        if not self._mute:  # if nobody reads it, the command goes on all the same
+            self._mute = not complain(text)
 
 
-def _has_colour() -> bool:
-    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return wanted and sys.stderr.isatty()
+def in_a_sentence(report: Report, code: int) -> str | None:
+    """What a run comes to that has next to nothing to say, as of a server whose port is taken."""
+    watched_ms = report.coverage.get("watched_ms", 0)
+    if report.verdict is Verdict.FINDINGS or report.coverage.get("requests", 0):
+        return None
+    watched = f"{watched_ms / 1e3:.1f} s"
+    judged = report.verdict is Verdict.CLEAN
+    head = "no stall to report" if judged else "too little was watched to judge"
+    if 0 < code < 128 and watched_ms < _AT_ONCE_MS:
+        return (
+            f"{head}: the command ended with exit code {code} after {watched} of an event loop; "
+            "what it wrote says why"
+        )
+    return None if judged else f"{head}: {watched} of an event loop, and no request"

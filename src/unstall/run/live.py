@@ -7,16 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from unstall.explain.findings import is_startup
+from unstall.model.anatomy import SlowRequest
 from unstall.model.codec import dump
 from unstall.model.finding import Cause, Stall
-from unstall.report.text import clean
+from unstall.report.costs import path_line
+from unstall.report.json import slow_of
+from unstall.report.units import clean
 from unstall.watch.subject import announcements
 
 Say = Callable[[str], None]
 
 _BURST = 4.0
 _PER_SECOND = 1.5
+_SLOW_EVERY_S = 2.0
 _RED, _GREEN, _BOLD, _DIM, _PLAIN = "\033[1;31m", "\033[32m", "\033[1m", "\033[2m", "\033[0m"
+_YELLOW = "\033[33m"
 
 _CAUSES = {
     Cause.CPU: "computing",
@@ -25,7 +30,11 @@ _CAUSES = {
     Cause.GC: "collecting garbage",
     Cause.SATURATED: "many small steps",
     Cause.UNKNOWN: "cause not seen",
+    Cause.PAUSED: "at a debugger's prompt",
 }
+
+
+_NOBODYS = frozenset({Cause.STARVED, Cause.PAUSED})
 
 
 class Live:
@@ -41,16 +50,19 @@ class Live:
         self._said: dict[tuple[str, int], tuple[int, int]] = {}
         self._budget: dict[str, tuple[float, float]] = {}
         self._left_out: dict[str, int] = {}
+        self._stalled_ns: dict[str, int] = {}
+        self._slow_s: dict[str, float] = {}
 
     def tell(self, stall: Stall, pid: int, now_s: float) -> None:
         key = stall.process, stall.loop
+        self._stalled_ns[stall.process] = stall.until_ns
         said_ns, words = self._said.get(key, (-1, 0))
         announced = said_ns >= stall.from_ns
         if not stall.ongoing:
             self._said.pop(key, None)
         elif announced and announcements(stall.held_ns) < words:
             return  # two have seen the same: the watchdog, and who asked in its place
-        if not announced and (is_startup(stall) or stall.cause is Cause.STARVED):
+        if not announced and (is_startup(stall) or stall.cause in _NOBODYS):
             return
         # Who heard of the beginning also hears of the end.
         if not announced and not self._may_speak(stall.process, now_s):
@@ -61,6 +73,15 @@ class Live:
             self._said[key] = stall.until_ns, 1 + announcements(stall.held_ns)
         line = line_of(stall, pid, announced=announced, colour=self._colour)
         self._say(line + self._omission(stall.process))
+
+    def tell_slow(self, request: SlowRequest, pid: int, now_s: float) -> None:
+        """Not of what waited for a stall, which was told already; and seldom."""
+        stalled_ns = self._stalled_ns.get(request.process, -1)
+        told_s = self._slow_s.get(request.process, -_SLOW_EVERY_S)
+        if request.until_ns - request.took_ns > stalled_ns and now_s - told_s >= _SLOW_EVERY_S:
+            self._slow_s[request.process] = now_s
+            line = f"unstall: {path_line(request)}  pid {pid}"
+            self._say(f"{_YELLOW}{line}{_PLAIN}" if self._colour else line)
 
     def left_out(self) -> Mapping[str, int]:
         """Stalls of each process that were not told of since the last line for it."""
@@ -86,7 +107,11 @@ class JsonLive:
         self._say = say
 
     def tell(self, stall: Stall, pid: int, now_s: float) -> None:
-        self._say(json.dumps(object_of(stall, pid)))
+        if stall.cause is not Cause.PAUSED:
+            self._say(json.dumps(object_of(stall, pid)))
+
+    def tell_slow(self, request: SlowRequest, pid: int, now_s: float) -> None:
+        self._say(json.dumps({"kind": "slow", "pid": pid} | slow_of(request)))
 
     def left_out(self) -> Mapping[str, int]:
         return {}

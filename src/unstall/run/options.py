@@ -15,5 +15,9 @@ class Options:
     quiet: bool = False
     """Nothing but what went wrong with unstall itself."""
     summary: bool = True
+    latent: bool = False
+    """Tell of calls on the loop that wait for somebody before that somebody is slow."""
+    metrics: str | None = None
+    """`[HOST:]PORT` where metrics and the live page shall be served, as typed."""
     inside_c: bool = False
     """Ask a process for its stacks while one call in C holds the interpreter lock."""

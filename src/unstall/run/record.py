@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import TextIO
 
 from unstall.errors import UsageError
+from unstall.model.anatomy import (
+    Held,
+    SlowRequest,
+    Threads,
+    merged_held,
+    merged_threads,
+    slowest,
+)
+from unstall.model.finding import Told
+from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, LineWriter, Recording, header_line
 from unstall.version import TOOL
-from unstall.watch.recorder import KEEP_LOOPS, fewer
+from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, KEEP_SLOW, KEEP_TOLD, drop_shortest, fewer
 
 _KEEP_PULSES = 1_800
 _KEEP_STRETCHES = 400
@@ -81,6 +91,11 @@ class Ledger:
         self._pulses: list[Pulse] = []
         self._losses: dict[str, Losses] = {}
         self._dropped = 0
+        self._held: list[Held] = []
+        self._slow: list[SlowRequest] = []
+        self._threads: list[Threads] = []
+        self._latent: list[LatentCall] = []
+        self._told: list[Told] = []
         self.notes: dict[str, int] = {}
         """Sentences for the summary, each with how often it was said."""
 
@@ -106,6 +121,20 @@ class Ledger:
                 self._pulses.append(entry)
                 if len(self._pulses) > _KEEP_PULSES:
                     self._pulses = fewer(self._pulses)
+            case Held():
+                self._held.append(entry)
+                if len(self._held) > KEEP_ROWS:
+                    self._held = merged_held(self._held)
+            case Threads():
+                self._threads.append(entry)
+                if len(self._threads) > KEEP_ROWS:
+                    self._threads = merged_threads(self._threads)
+            case Told():
+                self._told = [*self._told, entry][:KEEP_TOLD]
+            case LatentCall():
+                self._latent = merged_latent([*self._latent, entry])[-KEEP_ROWS:]
+            case SlowRequest():
+                self._slow = slowest([*self._slow, entry], KEEP_SLOW)
             case Losses():
                 before = self._losses.get(entry.process, Losses(entry.process)).dropped
                 counts = {
@@ -129,6 +158,11 @@ class Ledger:
             stretches=(*self._stretches, *self._lasting.values()),
             pulses=tuple(self._pulses),
             losses=tuple(self._losses.values()),
+            held=tuple(merged_held(self._held)),
+            slow=tuple(self._slow),
+            threads=tuple(merged_threads(self._threads)),
+            latent=tuple(self._latent),
+            told=tuple(self._told),
             flaws=tuple(notes),
         )
 
@@ -142,6 +176,5 @@ class Ledger:
             del self._lasting[key]
         self._stretches.append(stretch)
         if len(self._stretches) > _KEEP_STRETCHES:
-            shortest = min(range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns)
-            del self._stretches[shortest]
+            drop_shortest(self._stretches)
             self._dropped += 1

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from struct import Struct
 
 from unstall.model.observation import Loop, Losses, Process
 from unstall.model.recording import Entry, LineWriter
@@ -20,6 +21,7 @@ TIMEOUT_S = 0.2
 RETRY_S = 2.0
 UNSENT = "lines"
 _KEEP_BASICS = 100
+_CREDENTIALS = Struct("3i")  # process, user, group
 
 
 class Wire:
@@ -80,15 +82,25 @@ class Wire:
 
 
 def connected(path: str) -> _socket.socket:
-    """Raises OSError if nobody listens there."""
+    """Raises OSError if nobody listens there, or a stranger: the folder may be gone, and its name free."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.settimeout(TIMEOUT_S)
         connection.connect(path)
+        if os.geteuid() != 0 and _listening_user(connection) not in (None, 0, os.geteuid()):
+            raise PermissionError("the socket is another user's")
     except OSError:
         connection.close()
         raise
     return connection
+
+
+def _listening_user(connection: _socket.socket) -> int | None:
+    """Who listens at the other end; None where the system does not say."""
+    if not hasattr(_socket, "SO_PEERCRED"):
+        return None
+    ids = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(ids)[1])
 
 
 def tell(path: str, text: str) -> None:

@@ -26,6 +26,7 @@ _POLLFD = struct.Struct("=ihh")
 _POLLIN = 1
 _LONGEST_POLL_MS = 3_600_000
 _NS = 1_000_000_000
+_NEVER_NS = 1 << 62
 
 
 class Alarm:
@@ -36,7 +37,7 @@ class Alarm:
     """
 
     def __init__(self, *, kernel: bool = sys.platform == "linux") -> None:
-        self._at_ns = self._until_ns = 0
+        self._at_ns, self._until_ns = _NEVER_NS, 0
         self._rung = False
         self._file = -1
         self._set: Callable[..., int] | None = None
@@ -58,7 +59,7 @@ class Alarm:
 
         Returns when it should have ended: now, if somebody rang.
         """
-        self._until_ns = until_ns
+        self._at_ns, self._until_ns = _NEVER_NS, until_ns
         if self._file >= 0:
             self.postpone(at_ns)
         if self._file >= 0 and self._poll is not None:
@@ -73,8 +74,11 @@ class Alarm:
         return now if rung else min(self._at_ns, now)
 
     def postpone(self, at_ns: int) -> None:
-        """Does not let go of the interpreter lock."""
-        if not self._rung:
+        """Does not let go of the interpreter lock.
+
+        What has gone off stays so: who waited may be late in hearing it, and must know since when.
+        """
+        if not self._rung and self._at_ns > time.monotonic_ns():
             self._at_ns = at_ns = min(at_ns, self._until_ns)
             self._arm(at_ns)
         if self._rung:  # meanwhile

@@ -74,6 +74,10 @@ class Deadman:
         """The watchdog's thread runs, and these loops are watched; `begun` requests began so far."""
         if self.inactive is not None or (loops == self._told and now - self._beat_ns < BEAT_NS):
             return
+        if self._stacks and _is_taken():  # by now: who asks would ask the program's handler
+            self.inactive = _inactive(self._stacks)
+            self.stop()
+            return
         if self._socket is None and not (loops and now >= self._retry_ns and self._connect(now)):
             return
         line = f"b {now} {begun}\n"
@@ -103,10 +107,10 @@ class Deadman:
         if ours is None:
             return
         try:
-            if self._stacks:
-                faulthandler.unregister(
-                    signal.SIGURG
-                )  # first: the number may soon be another file's
+            # First: the number may soon be another file's. But to unregister would also put back what was
+            # there before us, and a handler that the program has installed since would be gone.
+            if self._stacks and not _is_taken():
+                faulthandler.unregister(signal.SIGURG)
         except (OSError, ValueError):
             pass
         let_go(ours, self._inode)
@@ -170,13 +174,18 @@ def let_go(connection: _socket.socket, inode: tuple[int, int]) -> None:
         connection.detach()
 
 
+def _is_taken() -> bool:
+    """Whether the program handles SIGURG; what `faulthandler` installs in C is not seen here."""
+    return signal.getsignal(signal.SIGURG) not in (signal.SIG_DFL, signal.SIG_IGN)
+
+
 def _inactive(stacks: bool) -> str | None:
     """Why there can be no deadman in this process, as a sentence for `Process.inactive`."""
     if sys.platform != "linux":
         reason = f"{sys.platform} cannot signal a single thread"
     elif not getattr(sys, "_is_gil_enabled", lambda: True)():
         reason = "this interpreter has no such lock"
-    elif stacks and signal.getsignal(signal.SIGURG) not in (signal.SIG_DFL, signal.SIG_IGN):
+    elif stacks and _is_taken():
         reason = "the program uses SIGURG itself"
     else:
         return None

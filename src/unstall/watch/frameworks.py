@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
 from unstall.watch.discover import ImportHooks
-from unstall.watch.scope import counted
+from unstall.watch.scope import ASGIScope, Call, Receive, Send, counted
 
 APPS = (("starlette.middleware.errors", "ServerErrorMiddleware"),)
 """Module and class whose `__call__` every request passes, and which no server looks at.
@@ -15,6 +16,15 @@ APPS = (("starlette.middleware.errors", "ServerErrorMiddleware"),)
 The outermost middleware of each Starlette and FastAPI app. `Starlette.__call__` itself will not do: servers
 ask whether it is a coroutine function, and a coroutine more would cost twice what the counter does.
 """
+
+_COUNTS = "_unstall_counts"
+
+
+def passed_on(call: Call) -> Call:
+    def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
+        return call(self, scope, receive, send)
+
+    return __call__
 
 
 class Frameworks:
@@ -39,7 +49,8 @@ class Frameworks:
         if cls is None:
             return
         original = cls.__call__
-
-        ours = wraps(original)(counted(original))
+        # Another monitor of this process counts already: ours only keeps its wrapper inside.
+        ours = wraps(original)((passed_on if hasattr(original, _COUNTS) else counted)(original))
+        setattr(ours, _COUNTS, True)
         cls.__call__ = ours
         self._wrapped.append((cls, original, ours))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from unstall.settings import Settings
+from unstall.watch.ground import Ground
 
 _CATCH_UP_LIMIT_NS = 2_000_000_000
 _QUIET_TURN_NS = 500_000
@@ -32,6 +34,14 @@ class Late(NamedTuple):
     """Requests begun in this process until `ran_ns`."""
 
 
+class Mirror(Protocol):
+    """Shows the beats to other processes."""
+
+    def beat(self, now: int, lag: int, cpu_ns: int, /) -> None: ...
+
+    def end(self) -> None: ...
+
+
 def difference(now: int | None, before: int | None) -> int | None:
     return None if now is None or before is None else now - before
 
@@ -46,7 +56,8 @@ class Heartbeat:
     __slots__ = (
         "_begun", "_collected", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns",
         "_look_after_ns", "_queued_ns", "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns",
-        "failed", "lags", "late", "loop", "others_ns", "postpone", "process_ns", "queued_ns", "ran_ns",
+        "failed", "ground", "lags", "late", "loop", "mirror", "others_ns", "postpone", "process_ns",
+        "queued_ns", "ran_ns",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +78,7 @@ class Heartbeat:
         self._collected = collected
         self.postpone: Callable[[int], None] | None = None
         """Is told, by each punctual beat, when the watchdog should look if no other comes."""
+        self.mirror: Mirror | None = None
         self._context = contextvars.Context()
         self._handle: asyncio.Handle | None = None
         self._quiet = self._turn_ns = 0
@@ -76,6 +88,7 @@ class Heartbeat:
         """For each late beat: `(its ran_ns, requests begun when the loop had caught up)`."""
         self.beats = 0
         self.failed: BaseException | None = None
+        self.ground = Ground()
         self.ran_ns = time.monotonic_ns()
         self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
@@ -99,9 +112,13 @@ class Heartbeat:
             self._handle.cancel()
             self._handle = None
         self._note(time.monotonic_ns())
+        mirror, self.mirror = self.mirror, None
+        if mirror is not None:
+            mirror.end()
 
     def _beat(self) -> None:
         try:
+            self.ground.note(sys._getframe(1))
             self._note(time.monotonic_ns())
             self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
         except Exception as error:  # the host's loop must not see it; the monitor reports it
@@ -124,6 +141,9 @@ class Heartbeat:
             else:
                 self.caught_up.append((now, self._begun()))
         self.lags.append(lag)
+        mirror = self.mirror  # may be taken away meanwhile
+        if mirror is not None:
+            mirror.beat(now, lag, cpu)
         self.cpu_ns = cpu
         self.queued_ns, self.process_ns = queued, process
         self.ran_ns = now

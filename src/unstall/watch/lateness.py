@@ -3,26 +3,43 @@
 The watchdog asks to be woken at a moment. When it wakes later, either it was awake and waited for the
 interpreter lock (CPython's take_gil wakes every switch interval, 5 ms by default, so the thread was
 scheduled many times), or it was not scheduled at all (SIGSTOP, a suspended machine, a cgroup throttled,
-processors that others hold).
+processors that others hold). Of the last two it is known better why: the clock that counts a machine's sleep
+has gone ahead of the one that does not, and a CPU limit is counted by the control group.
 """
 
 from __future__ import annotations
 
+import enum
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from unstall.model.observation import Doubts, Holder
 from unstall.watch.heartbeat import difference
-from unstall.watch.linux import cpu_clock_ns, switches
+from unstall.watch.linux import asleep_ns, cpu_clock_ns, switches
+from unstall.watch.throttling import Throttling
 
 LATE_NS = 10_000_000
 """Later than the interpreter's switch interval and the timer's slack together."""
 _MOST_THREADS = 256
+_MIN_SLEEP_NS = 100_000_000
+"""The machine's: two clocks are never read in the same moment."""
+_READ_AGAIN_NS = 50_000_000
+_MIN_SHARE_OF_CROWD = 0.02
 _MIN_HOLDER_SHARE = 0.1
 """Of the lateness, as CPU: who holds the lock runs, if only for its share of a busy machine."""
+
+
+class Kind(enum.Enum):
+    STOPPED = enum.auto()
+    """Not scheduled at all."""
+    LOCKED_OUT = enum.auto()
+    """Woken, and it waited for the interpreter lock."""
+    CROWDED = enum.auto()
+    """At work, and it waited for that lock time after time."""
 
 
 class Doubt(NamedTuple):
@@ -30,9 +47,16 @@ class Doubt(NamedTuple):
 
     from_ns: int
     until_ns: int
-    stopped: bool
-    """Not scheduled at all; else it waited for the interpreter lock."""
+    kind: Kind
     holder: Holder | None
+
+
+class Sleep(NamedTuple):
+    """The machine slept for `slept_ns` at some moment of a span of the monotonic clock, which stood still."""
+
+    from_ns: int
+    until_ns: int
+    slept_ns: int
 
 
 def was_stopped(late_ns: int, woken: int | None, switch_ns: int = 5_000_000) -> bool:
@@ -51,11 +75,25 @@ class Lateness:
     cost the loop a switch each time.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        asleep: Callable[[], int | None] = asleep_ns,
+        throttling: Throttling | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._clock = clock
+        self._working_ns: int | None = None
+        self._asleep_ns = asleep
+        self._asleep = asleep()
+        self._awake_ns = 0
+        self._sleeps: deque[Sleep] = deque(maxlen=64)
+        self._throttling = throttling or Throttling()
+        self._throttled: deque[tuple[int, int]] = deque(maxlen=256)
         self._woken = switches()
         self._doubts: deque[Doubt] = deque(maxlen=256)
         self._cpu_of: dict[int, int] = {}
-        self._others_ns = 0
+        self._others_ns = self._own_ns = 0
+        self._loop_tids: frozenset[int] = frozenset()
 
     def slept(
         self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int], others_ns: int = 0
@@ -67,47 +105,133 @@ class Lateness:
         """
         woken = switches()
         late = woke_ns - asked_ns
+        slept = self._slept(woke_ns)
         others, before = _cpu_of_others(loop_tids), max(self._others_ns, others_ns)
         if late > LATE_NS:
-            switch_ns = int(sys.getswitchinterval() * 1e9)
-            stopped = was_stopped(late, difference(woken, self._woken), switch_ns)
+            stopped = slept or was_stopped(late, difference(woken, self._woken), _switch_ns())
             holder = None if stopped else self._holder(late, others - before, loop_tids)
-            self._doubts.append(Doubt(asked_ns, woke_ns, stopped, holder))
+            kind = Kind.STOPPED if stopped else Kind.LOCKED_OUT
+            self._doubts.append(Doubt(asked_ns, woke_ns, kind, holder))
         self._woken, self._others_ns = woken, others
+        self._working_ns, self._loop_tids = woke_ns, loop_tids
+        self._own_ns = time.thread_time_ns()
 
-    def remember_threads(self) -> None:
-        """CPU clocks of all threads now, to tell later who ran; called about once a second, never by two."""
+    def worked(self, now: int) -> None:
+        """The watchdog did its work since it woke, and each file that it reads lets go of the lock.
+
+        It is a doubt if that took long because others than the loop computed. While the loop itself computes
+        it takes long, too; and a file or a listener that is slow says nothing about the loop.
+        """
+        since = self._working_ns
+        if since is None or now - since <= LATE_NS:
+            return
+        woken, others, own = switches(), _cpu_of_others(self._loop_tids), time.thread_time_ns()
+        waits = difference(woken, self._woken)
+        if waits is not None and not was_stopped(now - since, waits, _switch_ns()):
+            used = others - self._others_ns - (own - self._own_ns)
+            holder = self._holder(now - since, used, self._loop_tids)
+            if holder is not None:
+                self._doubts.append(Doubt(since, now, Kind.CROWDED, holder))
+        self._working_ns, self._woken = now, woken
+        self._others_ns, self._own_ns = others, own
+
+    def remember(self, now: int) -> None:
+        """CPU clocks of all threads, to tell later who ran, and what doubts are measured from.
+
+        Called about once a second, never by two at a time.
+        """
         self._cpu_of = {tid: cpu for tid, _, cpu in _clocks()}
+        self._slept(now)
+        self._read_throttled(now)
 
     def doubts(self, from_ns: int, until_ns: int) -> Doubts:
-        """What of `from_ns..until_ns` was spent stopped or locked out; GC and queueing are not known here."""
-        gil = stopped = 0
+        """What of `from_ns..until_ns` was spent stopped or locked out; GC and queueing are not known here.
+
+        To be asked soon after `until_ns`.
+        """
+        self.worked(self._clock())
+        spans = dict.fromkeys(Kind, 0)
         holder: Holder | None = None
         for doubt in self._doubts:
             overlap = min(doubt.until_ns, until_ns) - max(doubt.from_ns, from_ns)
             if overlap <= 0:
                 continue
-            if doubt.stopped:
-                stopped += overlap
-            else:
-                gil += overlap
-                if doubt.holder and (holder is None or doubt.holder.cpu_ns > holder.cpu_ns):
-                    holder = doubt.holder
-        return Doubts(gil_ns=gil, stopped_ns=stopped, holder=holder)
+            spans[doubt.kind] += overlap
+            if doubt.holder and (holder is None or doubt.holder.cpu_ns > holder.cpu_ns):
+                holder = doubt.holder
+        return Doubts(
+            gil_ns=spans[Kind.LOCKED_OUT],
+            crowded_ns=spans[Kind.CROWDED],
+            stopped_ns=spans[Kind.STOPPED],
+            suspended_ns=sum(
+                sleep.slept_ns
+                for sleep in list(self._sleeps)
+                if sleep.from_ns <= until_ns and sleep.until_ns >= from_ns
+            ),
+            throttled_ns=self._throttled_within(from_ns, until_ns),
+            holder=holder,
+        )
+
+    def _slept(self, now: int) -> bool:
+        """Whether the machine has slept since this was asked last."""
+        asleep, before, since = self._asleep_ns(), self._asleep, self._awake_ns
+        if asleep is None:
+            return False
+        self._asleep, self._awake_ns = asleep, now
+        if before is None or asleep - before < _MIN_SLEEP_NS:
+            return False
+        self._sleeps.append(Sleep(since, now, asleep - before))
+        return True
+
+    def _read_throttled(self, now: int) -> None:
+        if self._throttled and now - self._throttled[-1][0] < _READ_AGAIN_NS:
+            return
+        total = self._throttling.total_ns()
+        if total is not None:
+            self._throttled.append((now, total))
+
+    def _throttled_within(self, from_ns: int, until_ns: int) -> int | None:
+        """From the last reading before the span until now; None if there is none."""
+        now = self._throttling.total_ns()
+        before = [total for at, total in list(self._throttled) if at <= from_ns]
+        if now is None or not before:
+            return None
+        return max(0, now - before[-1])
 
     def _holder(self, late_ns: int, others_ns: int, loop_tids: frozenset[int]) -> Holder | None:
         """Whoever burnt CPU meanwhile, no loop's thread: by name, or unnamed if it has ended since."""
         if others_ns < _MIN_HOLDER_SHARE * late_ns:
             return None
-        ran = [
-            (cpu - self._cpu_of.get(tid, 0), name)
-            for tid, name, cpu in _clocks()
-            if tid not in loop_tids
-        ]
-        cpu_ns, name = max(ran, default=(0, ""))
-        if cpu_ns < others_ns / 2:
-            return Holder("a thread that cannot be named", others_ns)
-        return Holder(f"thread {name}", min(cpu_ns, others_ns))
+        quiet = loop_tids | {threading.get_native_id()}
+        ran = sorted(
+            (
+                (cpu - self._cpu_of.get(tid, 0), name)
+                for tid, name, cpu in _clocks()
+                if tid not in quiet
+            ),
+            reverse=True,
+        )
+        return holder_of(ran, others_ns)
+
+
+def holder_of(ran: Sequence[tuple[int, str]], used_ns: int) -> Holder:
+    """One thread or a crowd, from what each used of the CPU, the most first, and all of them together.
+
+    Threads that have ended are in the sum alone.
+    """
+    if ran and ran[0][0] >= used_ns / 2:
+        return Holder(f"thread {ran[0][1]}", min(ran[0][0], used_ns))
+    crowd = [(cpu, name) for cpu, name in ran if cpu >= _MIN_SHARE_OF_CROWD * used_ns]
+    together = sum(cpu for cpu, _ in crowd)
+    if len(crowd) < 2 or together < used_ns / 2:
+        return Holder("a thread that cannot be named", used_ns)
+    names = " and ".join(name for _, name in crowd[:2])
+    more = f" and {len(crowd) - 2} more" if len(crowd) > 2 else ""
+    return Holder(f"threads {names}{more}", min(together, used_ns))
+
+
+def _switch_ns() -> int:
+    return int(sys.getswitchinterval() * 1e9)
 
 
 def _cpu_of_others(loop_tids: frozenset[int]) -> int:

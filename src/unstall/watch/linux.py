@@ -27,6 +27,7 @@ _SYSCALL_NAMES = names(os.uname().machine) if sys.platform == "linux" else {}
 _RUSAGE_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
 _POLLFD = struct.Struct("=ihh")
 _MAX_POLLED = 16
+_ONE_MOMENT_NS = 1_000_000
 
 
 class Schedule(NamedTuple):
@@ -62,6 +63,17 @@ def switches() -> int | None:
         return None
     usage = resource.getrusage(_RUSAGE_THREAD)
     return usage.ru_nvcsw + usage.ru_nivcsw
+
+
+def asleep_ns() -> int | None:
+    """How long this machine has slept since it was started; None if that cannot be told just now."""
+    try:
+        before = time.monotonic_ns()
+        boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        after = time.monotonic_ns()
+    except (OSError, AttributeError):
+        return None
+    return boot - after if after - before < _ONE_MOMENT_NS else None
 
 
 class ThreadProbe:

@@ -9,28 +9,41 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from unstall.explain.stalls import stall_of
-from unstall.model.finding import Stall
+from unstall.explain.stalls import judged
+from unstall.meters import METERS
+from unstall.model.anatomy import Held, SlowRequest, Threads
+from unstall.model.finding import Cause, Finding, Stall, Told
+from unstall.model.latent import LatentCall
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, Recording
 from unstall.settings import Settings, from_environment
 from unstall.version import TOOL
+from unstall.watch.anatomy import Anatomy
+from unstall.watch.callbacks import Callbacks, Hook
+from unstall.watch.carried import Carried, Reader
 from unstall.watch.deadman import Deadman
 from unstall.watch.discover import Discovery, ImportHooks
 from unstall.watch.frameworks import Frameworks
 from unstall.watch.garbage import Garbage
+from unstall.watch.intent import Intent
+from unstall.watch.lifespans import Lifespans
+from unstall.watch.measure import Measure
 from unstall.watch.recorder import Recorder
 from unstall.watch.scope import REQUESTS
 from unstall.watch.stacks import Places, StackReader
+from unstall.watch.startup import StartUp
 from unstall.watch.subject import Subject
+from unstall.watch.threads import ThreadUse
 from unstall.watch.watchdog import Watchdog
+
+_CARRIED_NS = 30_000_000_000
 
 Listener = Callable[[Entry], None]
 """Is given all that is seen, on the watchdog's thread. One that raises is removed and counted.
@@ -52,12 +65,14 @@ class Statistics:
     dropped: dict[str, int]
     inactive: tuple[str, ...]
     """Hooks that do not work on this system, each with its reason."""
+    paused: int = 0
+    """How often a loop stood at a debugger's prompt; these are no stalls."""
 
 
 class Monitor:
     """Watches every event loop of this process from `start` to `stop`.
 
-    `on_stall` is called on the watchdog's thread with a stall while it lasts (`ongoing` is true, at the
+    `on_stall` is called on a thread of its own with a stall while it lasts (`ongoing` is true, at the
     threshold and then at 1, 2, 5, 10, 20, 30 s and every 30 s) and once when it is over. Loops that run
     already are watched if `start` is called on their thread or through `attach`.
     """
@@ -71,7 +86,10 @@ class Monitor:
         deadman: Deadman | None = None,
     ) -> None:
         self.settings = settings or from_environment()
-        self._on_stall = on_stall
+        self._carried = Carried(self._let_go)
+        self._callbacks = Callbacks(self._carried, self._let_go)
+        if on_stall is not None:
+            self._callbacks.add(lambda stall, _: on_stall(stall))
         self._listeners = list(listeners)
         self._deadman = deadman
         self._running = False
@@ -79,19 +97,34 @@ class Monitor:
         self._imports = ImportHooks(self._failed)
         self._discovery = Discovery(self.around, self._imports)
         self._frameworks = Frameworks(self._imports)
+        self._lifespans = Lifespans(self._imports, self._starting)
         self._garbage = Garbage()
+        self._anatomy = Anatomy(self._imports, self._failed)
+        self._threads = ThreadUse(self._name, self._imports, self._failed)
+        self._measure = Measure(
+            self._name,
+            self._anatomy,
+            self._failed,
+            slow_ns=self.settings.slow_ns,
+            server_timing=self.settings.server_timing,
+            ring=self._ring,
+        )
+        self._intent = self._new_intent() if self.settings.latent else None
         self._watchdog: Watchdog | None = None
+        self._followers: list[Callable[[Subject], None]] = []
         self._attached: dict[int, Subject] = {}
         self._numbers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int]
         self._numbers = weakref.WeakKeyDictionary()
         self._loops: set[int] = set()
-        self._stalls = 0
         self._begin()
 
     def _begin(self) -> None:
         """A fresh record, for a new monitor and for a forked child."""
         self._recorder = Recorder(self.settings.keep_stretches, self.settings.keep_pulses)
+        self._stalls = self._paused = 0
+        self._startup: StartUp | None = None
         self._lost: Counter[str] = Counter()
+        self._told_findings: deque[Told] = deque(maxlen=200)
         self._told: set[int] = set()
         self._process = Process(
             process=f"{os.getpid()}-{os.urandom(3).hex()}",
@@ -118,6 +151,14 @@ class Monitor:
             self._garbage.start()
             self._discovery.start()
             self._frameworks.start()
+            self._lifespans.start()
+            self._imports.when("greenlet", lambda _: self._greenlets())
+            if self.settings.measure:
+                self._anatomy.start()
+                self._threads.start()
+                self._measure.start()
+            if self._intent is not None:
+                self._intent.start()
             self._imports.start()
             atexit.register(self.stop)
         try:
@@ -135,6 +176,12 @@ class Monitor:
             self._imports.stop()
             self._discovery.stop()
             self._frameworks.stop()
+            self._lifespans.stop()
+            if self._intent is not None:
+                self._intent.stop()
+            self._measure.stop()
+            self._threads.stop()
+            self._anatomy.stop()
             self._garbage.stop()
             atexit.unregister(self.stop)
             watchdog, self._watchdog = self._watchdog, None
@@ -142,6 +189,8 @@ class Monitor:
             self._stop_heartbeat(subject)
         if watchdog is not None:
             watchdog.stop()
+        self._callbacks.stop()
+        self._carried.clear()
         if self._deadman is not None:
             self._deadman.stop()
         self._attached.clear()
@@ -173,10 +222,55 @@ class Monitor:
             requests=REQUESTS.begun,
             dropped=self._recorder.dropped(),
             inactive=self._process.inactive,
+            paused=self._paused,
         )
 
     def recording(self) -> Recording:
         return self._recorder.snapshot(self._process, TOOL)
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        hook: Hook,
+        read: Reader | None = None,
+        *,
+        idle: Callable[[], float | None] = lambda: None,
+        last: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Like `on_stall`, and on a thread of its own; before or after `start`.
+
+        `read` is run in a copy of the context of the step that is to blame, and the hook is given what it
+        returned. `idle` and `last` are those of `unstall.watch.callbacks.Worker`.
+        """
+        self._callbacks.add(hook, read, idle=idle, last=last)
+
+    def unsubscribe(self, hook: Hook) -> None:
+        self._callbacks.remove(hook)
+
+    def listen(self, listener: Listener) -> None:
+        """Before or after `start`."""
+        if listener not in self._listeners:
+            self._listeners.append(listener)
+
+    def unlisten(self, listener: Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def follow(self, each_loop: Callable[[Subject], None]) -> None:
+        """It is told of every loop that is watched, on its thread, and at once of those that are already."""
+        self._followers.append(each_loop)
+        for subject in list(self._attached.values()):
+            self._call(each_loop, subject)
+
+    def unfollow(self, each_loop: Callable[[Subject], None]) -> None:
+        if each_loop in self._followers:
+            self._followers.remove(each_loop)
+
+    def report(self, finding: Finding) -> None:
+        """Puts a finding that somebody else has made on the record. From any thread."""
+        self._told_findings.append(Told(self._process.process, finding))
+        self._ring()
 
     # --- loops --------------------------------------------------------------------------------
 
@@ -210,12 +304,17 @@ class Monitor:
                 # `asyncio.run` runs its loop three or four times: it stays the same loop.
                 number = self._numbers.setdefault(loop, len(self._loops) + 1)
                 self._loops.add(number)
+                self._startup = self._startup or StartUp(time.monotonic_ns())
                 subject = Subject(
-                    self._process.process, number, loop, self.settings, self._garbage.count
-                )
+                    self._process.process, number, loop, self.settings, self._garbage.count,
+                    self._carried, self._startup,
+                )  # fmt: skip
                 self._attached[id(loop)] = subject
             subject.heartbeat.start()
             watchdog.add(subject)
+            for each_loop in list(self._followers):
+                if not self._call(each_loop, subject):
+                    self.unfollow(each_loop)
         except Exception as error:
             self._failed(error)
 
@@ -231,6 +330,21 @@ class Monitor:
                 watchdog.remove(subject)
         except Exception as error:
             self._failed(error)
+
+    def _greenlets(self) -> None:
+        """A step imports the library that it is about to run on: before the next beat, its loop may stall."""
+        for subject in list(self._attached.values()):
+            if subject.ident == threading.get_ident():
+                subject.heartbeat.ground.note_greenlet()
+
+    def _starting(self, starting: bool) -> None:
+        """The lifespan of an app is under way on this thread's loop, or has completed its start-up."""
+        try:
+            subject = self._attached.get(id(asyncio.get_running_loop()))
+        except RuntimeError:  # a loop of another kind
+            return
+        if subject is not None:
+            subject.starting(starting)
 
     @staticmethod
     def _stop_heartbeat(subject: Subject) -> None:
@@ -257,9 +371,15 @@ class Monitor:
             self._ready,
             self._last_word,
             self._deadman,
+            self._sums,
+            self._measure.adapt,
         )
         self._watchdog.start()
         return self._watchdog
+
+    def _new_intent(self) -> Intent:
+        reader = StackReader(Places(self.settings.root))
+        return Intent(self._name, self._imports, self._failed, self._let_go, reader)
 
     def _ready(self, inactive: tuple[str, ...]) -> None:
         if self._deadman is not None and self._deadman.inactive is not None:
@@ -267,17 +387,46 @@ class Monitor:
         self._process = replace(self._process, inactive=inactive)
         self._tell(self._process)
 
-    def _write(self, entry: Loop | Stretch | Pulse) -> None:
+    def _name(self) -> str:
+        return self._process.process
+
+    def _ring(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.ring()
+
+    def _sums(self, now: int, *, all_of_it: bool) -> Iterator[Entry]:
+        """What was measured since the last time; in between only what cannot wait."""
+        while self._told_findings:
+            yield self._told_findings.popleft()
+        yield from self._measure.slow()
+        if lost := self._measure.slow_lost():
+            self._recorder.lost("slow requests", lost)
+        if all_of_it:
+            yield from self._measure.held(now)
+            yield from self._threads.taken(now)
+            if self._intent is not None:
+                ends = not self._running or not self._attached
+                yield from self._intent.taken(now, all_of_it=ends)
+
+    def _write(self, entry: Entry) -> None:
         match entry:
             case Stretch():
                 if not entry.ongoing:
-                    self._stalls += 1
                     self._recorder.stretch(entry)
-                hook = self._on_stall
-                if hook and not self._call(hook, stall_of(entry, self.settings.threshold_ns)):
-                    self._on_stall = None
+                self._tell_callbacks(entry)
             case Pulse():
                 self._recorder.pulse(entry)
+                self._carried.drop(entry.loop, entry.until_ns - _CARRIED_NS)
+            case Held():
+                self._recorder.held(entry)
+            case SlowRequest():
+                self._recorder.slow(entry)
+            case Threads():
+                self._recorder.threads(entry)
+            case Told():
+                self._recorder.told(entry)
+            case LatentCall():
+                self._recorder.latent(entry)
             case Loop():
                 if entry.loop in self._told:
                     return
@@ -291,6 +440,18 @@ class Monitor:
         since, self._lost = dropped - self._lost, dropped
         self._tell(Losses(self._process.process, dict(since)))
 
+    def _tell_callbacks(self, stretch: Stretch) -> None:
+        if self._callbacks or not stretch.ongoing:
+            stall, look = judged(stretch, self.settings.threshold_ns)
+            paused = stall.cause is Cause.PAUSED
+            where = (stretch.loop, stretch.due_ns, look.step) if look is not None else None
+            if not paused:
+                self._callbacks.tell(stall, where)
+        if not stretch.ongoing:
+            self._paused += paused
+            self._stalls += not paused
+            self._carried.drop(stretch.loop, stretch.due_ns)
+
     def _tell(self, entry: Entry) -> None:
         for listener in list(self._listeners):
             if not self._call(listener, entry):
@@ -303,6 +464,9 @@ class Monitor:
             self._recorder.lost(f"listener removed after {type(error).__name__}")
             return False
         return True
+
+    def _let_go(self, what: str, times: int = 1) -> None:
+        self._recorder.lost(what, times)
 
     def _failed(self, error: BaseException) -> None:
         self._recorder.lost(f"internal {type(error).__name__}")
@@ -321,11 +485,23 @@ class Monitor:
             self._watchdog = None
         if self._deadman is not None:
             self._deadman.stop()
+        self._callbacks.forget()
+        if self._intent is not None:
+            self._intent.forget()
+        self._carried.clear()
         self._attached.clear()
+        self._measure.renew()
+        self._threads.renew()
+        METERS.renew()
         self._begin()
 
 
 _active: weakref.WeakSet[Monitor] = weakref.WeakSet()
+
+
+def active() -> int:
+    """How many monitors of this process are on."""
+    return len(_active)
 
 
 def _in_forked_child() -> None:

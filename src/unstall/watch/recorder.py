@@ -6,6 +6,16 @@ import threading
 from collections import Counter
 from dataclasses import replace
 
+from unstall.model.anatomy import (
+    Held,
+    SlowRequest,
+    Threads,
+    merged_held,
+    merged_threads,
+    slowest,
+)
+from unstall.model.finding import Told
+from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Recording
 
@@ -21,6 +31,11 @@ class Recorder:
         self._stretches: list[Stretch] = []
         self._pulses: list[Pulse] = []
         self._dropped: Counter[str] = Counter()
+        self._held: list[Held] = []
+        self._slow: list[SlowRequest] = []
+        self._threads: list[Threads] = []
+        self._latent: list[LatentCall] = []
+        self._told: list[Told] = []
 
     def loop(self, loop: Loop) -> None:
         with self._lock:
@@ -36,10 +51,7 @@ class Recorder:
                 self._dropped["looks"] += stretch.dropped_looks
             self._stretches.append(stretch)
             if len(self._stretches) > self._keep_stretches:
-                shortest = min(
-                    range(len(self._stretches)), key=lambda n: self._stretches[n].late_ns
-                )
-                del self._stretches[shortest]
+                drop_shortest(self._stretches)
                 self._dropped["stalls"] += 1
 
     def pulse(self, pulse: Pulse) -> None:
@@ -47,6 +59,36 @@ class Recorder:
             self._pulses.append(pulse)
             if len(self._pulses) > self._keep_pulses:
                 self._pulses = fewer(self._pulses)
+
+    def held(self, held: Held) -> None:
+        with self._lock:
+            self._held.append(held)
+            if len(self._held) > KEEP_ROWS:
+                self._held = merged_held(self._held)
+
+    def threads(self, threads: Threads) -> None:
+        with self._lock:
+            self._threads.append(threads)
+            if len(self._threads) > KEEP_ROWS:
+                self._threads = merged_threads(self._threads)
+
+    def told(self, told: Told) -> None:
+        with self._lock:
+            if len(self._told) < KEEP_TOLD:
+                self._told.append(told)
+            else:
+                self._dropped["findings"] += 1
+
+    def latent(self, call: LatentCall) -> None:
+        with self._lock:
+            self._latent = merged_latent([*self._latent, call])[-KEEP_ROWS:]
+
+    def slow(self, request: SlowRequest) -> None:
+        with self._lock:
+            self._slow.append(request)
+            if len(self._slow) > KEEP_SLOW:
+                self._slow = slowest(self._slow, KEEP_SLOW)
+                self._dropped["slow requests"] += 1
 
     def lost(self, what: str, times: int = 1) -> None:
         with self._lock:
@@ -65,10 +107,23 @@ class Recorder:
                 tuple(self._stretches),
                 tuple(self._pulses),
                 (Losses(process.process, dict(self._dropped)),),
+                tuple(merged_held(self._held)),
+                tuple(self._slow),
+                tuple(merged_threads(self._threads)),
+                tuple(self._latent),
+                tuple(self._told),
             )
 
 
 KEEP_LOOPS = 1_000
+KEEP_ROWS = 1_500
+KEEP_SLOW = 100
+KEEP_TOLD = 200
+
+
+def drop_shortest(stretches: list[Stretch]) -> None:
+    """Of several as short, the earliest."""
+    del stretches[min(range(len(stretches)), key=lambda n: stretches[n].late_ns)]
 
 
 def fewer(pulses: list[Pulse]) -> list[Pulse]:

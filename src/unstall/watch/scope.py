@@ -9,12 +9,15 @@ request is a counter.
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from types import CodeType, CoroutineType, FrameType, FunctionType, MethodType
+from inspect import isclass, isroutine
+from types import CodeType, CoroutineType, FrameType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 from unstall.model.observation import Request
+from unstall.watch.held import Followed, timed
 
 ASGIScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,9 +28,9 @@ Call = Callable[[Any, ASGIScope, Receive, Send], Awaitable[None]]
 CARRIERS = frozenset({"starlette", "fastapi", "uvicorn", "hypercorn", "unstall"})
 """Packages whose functions are known to hold a scope in a local variable of that name."""
 
-_MOST_TASKS = 2_000
-_DEEPEST = 24
+_DEEPEST = 32
 _GENERATIONS = 4
+_MOST_FUTURES = 64
 
 
 class Requests:
@@ -42,16 +45,41 @@ class Requests:
 REQUESTS = Requests()
 
 
+class Choice:
+    """Which requests are measured, and by whom. Set by a monitor."""
+
+    __slots__ = ("due", "every", "take")
+
+    def __init__(self) -> None:
+        self.every = 0
+        """Each so-manieth request on average; 0 for none."""
+        self.due = NEVER
+        """The number of the next one."""
+        self.take: Callable[..., Any] = plainly
+
+
+NEVER = 1 << 62
+
+
+def plainly(call: Call, app: Any, scope: ASGIScope, receive: Receive, send: Send) -> Any:
+    return call(app, scope, receive, send)
+
+
+CHOICE = Choice()
+
+
 def counted(call: Call) -> Call:
     """The `__call__` of an ASGI app, with each request counted once however apps are nested.
 
-    A scope with a router has passed an outer app of Starlette's already. The lifespan of an app counts
-    like a request: to tell it apart would cost every request more than the rest of this.
+    A scope with a router has passed an outer app of Starlette's already. The lifespan is no request: a
+    server whose port is taken has run it, and served nobody.
     """
 
     def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-        if "router" not in scope:
+        if "router" not in scope and scope["type"] != "lifespan":
             REQUESTS.begun += 1
+            if REQUESTS.begun >= CHOICE.due:
+                return CHOICE.take(call, self, scope, receive, send)  # type: ignore[no-any-return]
         return call(self, scope, receive, send)
 
     return __call__
@@ -67,8 +95,8 @@ class Scope:
         await _counted_app(self, scope, receive, send)
 
 
-def _app(self: Scope, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-    return self.app(scope, receive, send)
+async def _app(self: Scope, scope: ASGIScope, receive: Receive, send: Send) -> None:
+    await self.app(scope, receive, send)
 
 
 _counted_app = counted(_app)
@@ -77,51 +105,90 @@ _counted_app = counted(_app)
 # --- what a stall asks ----------------------------------------------------------------------
 
 
-def scope_of_step(innermost: FrameType, task: asyncio.Task[Any] | None) -> ASGIScope | None:
-    """The scope of the request that a running step works for; through its parent for a spawned task."""
-    frame: FrameType | None = innermost
-    while frame is not None:
+def scope_of_step(frames: Iterable[FrameType], task: asyncio.Task[Any] | None) -> ASGIScope | None:
+    """The scope of the request that a running step works for; of a task, also that of who waits for it.
+
+    `frames` are those of the step, innermost first.
+    """
+    for frame in frames:
         found = _scope_in(frame)
         if found is not None:
             return found
-        frame = frame.f_back
     return _scope_of_parents(task) if task is not None else None
 
 
-def scopes_in_flight(loop: asyncio.AbstractEventLoop) -> list[ASGIScope]:
-    """The scopes of HTTP requests whose tasks are suspended, each once.
-
-    WebSockets are not among them: an open one mostly waits for its client, and would be counted as a
-    victim of every stall.
-    """
-    scopes: dict[int, ASGIScope] = {}
-    for task in list(asyncio.all_tasks(loop))[:_MOST_TASKS]:
-        scope = _scope_of_task(task)
-        if scope is not None and scope.get("type") == "http":
-            scopes[id(scope)] = scope
-    return list(scopes.values())
+def scope_of_task(task: asyncio.Task[Any]) -> ASGIScope | None:
+    """The scope in the chain of coroutines that a suspended task awaits."""
+    for coroutine in awaited_by(task):
+        frame = coroutine.cr_frame
+        found = _scope_in(frame) if frame is not None else None
+        if found is not None:
+            return found
+    return None
 
 
-def describe(scope: ASGIScope) -> Request:
+def awaited_by(task: asyncio.Task[Any]) -> Iterator[CoroutineType[Any, Any, Any]]:
+    """The coroutines of a suspended task, the outermost first, with those inside of what is ours."""
+    awaited: object = task.get_coro()
+    for _ in range(_DEEPEST):
+        if type(awaited) is Followed:
+            awaited = awaited.coroutine
+        elif type(awaited) is CoroutineType:
+            yield awaited
+            awaited = awaited.cr_await
+        elif type(awaited) is GeneratorType and awaited.gi_code is timed.__code__:
+            # Ours, around a piece that is measured. While it runs nothing is known of what is inside.
+            frame = awaited.gi_frame
+            awaited = frame.f_locals.get("coroutine") if frame is not None else None
+        else:
+            return
+
+
+def describe(scope: ASGIScope, *, spawned: bool = False) -> Request:
     headers = scope.get("headers", ())
     return Request(
         method=str(scope.get("method") or scope.get("type", "?")).upper(),
         route=route_template(scope),
         request_id=_header(headers, b"x-request-id"),
         scenario=_header(headers, b"x-scenario"),
+        spawned=spawned,
     )
 
 
+def remembered(scope: ASGIScope) -> ASGIScope:
+    """What names a request that is over, and nothing else of it."""
+    kept = ("type", "method", "root_path", "app_root_path", "endpoint")
+    headers = [(k, v) for k, v in scope.get("headers", ()) if k.lower() in _NAMING]
+    return {
+        **{key: scope[key] for key in kept if key in scope},
+        "headers": headers,
+        "route": _route_of(scope),
+    }
+
+
+_NAMING = (b"x-request-id", b"x-scenario")
+
+
 def route_template(scope: ASGIScope) -> str:
-    """`/users/{id}` of the route that matched, with the path of the mounts above it; `?` before."""
-    nested = scope.get("fastapi")  # FastAPI >= 0.137: routers are a tree, this is the whole path
-    context = nested.get("effective_route_context") if isinstance(nested, dict) else None
-    route = context or scope.get("route")
+    """`/users/{id}` of the route that matched, with the path of the mounts above it; `?` before.
+
+    Of a Starlette that does not say which route matched, `module:function` of what it serves.
+    """
+    route = _route_of(scope)
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
     mount = _mount_of(scope)
     if isinstance(path, str):
         return mount + path
+    endpoint = scope.get("endpoint")
+    if isroutine(endpoint) or isclass(endpoint):
+        return f"{endpoint.__module__}:{endpoint.__qualname__}"
     return mount + "/?" if mount else "?"
+
+
+def _route_of(scope: ASGIScope) -> Any:
+    nested = scope.get("fastapi")  # FastAPI >= 0.137: routers are a tree, this is the whole path
+    context = nested.get("effective_route_context") if isinstance(nested, dict) else None
+    return context or scope.get("route")
 
 
 def _mount_of(scope: ASGIScope) -> str:
@@ -158,49 +225,51 @@ def _carries(code: CodeType, module_globals: dict[str, Any]) -> bool:
     )
 
 
-def _scope_of_task(task: asyncio.Task[Any]) -> ASGIScope | None:
-    """The scope in the chain of coroutines that a suspended task awaits."""
-    coroutine: object = task.get_coro()
-    for _ in range(_DEEPEST):
-        if type(coroutine) is not CoroutineType:
-            return None
-        frame = coroutine.cr_frame
-        found = _scope_in(frame) if frame is not None else None
-        if found is not None:
-            return found
-        coroutine = coroutine.cr_await
-    return None
-
-
 def _scope_of_parents(task: asyncio.Task[Any]) -> ASGIScope | None:
     """The scope of the task that waits for this one, or for the one that waits for it, and so on."""
     generation = [task]
     for _ in range(_GENERATIONS):
-        generation = [parent for child in generation for parent in _parents(child)]
+        generation = [parent for child in generation for parent in parents_of(child)]
         for parent in generation:
-            found = _scope_of_task(parent)
+            found = scope_of_task(parent)
             if found is not None:
                 return found
     return None
 
 
-def _parents(future: asyncio.Future[Any], depth: int = 0) -> Iterator[asyncio.Task[Any]]:
-    """The tasks that will be woken when a future is done, through gather and task groups.
+def parents_of(future: asyncio.Future[Any]) -> Iterator[asyncio.Task[Any]]:
+    """The tasks that a future wakes when it is done, through gather, shield, wait_for and task groups."""
+    futures, seen = [future], {id(future)}
+    while futures and len(seen) <= _MOST_FUTURES:
+        for callback, _ in getattr(futures.pop(), "_callbacks", None) or ():
+            wakes = type(callback) not in _TOLD
+            for value in _reached(callback):
+                if not issubclass(type(value), asyncio.Future):
+                    yield from _hosts(value)
+                elif wakes and issubclass(type(value), asyncio.Task):
+                    yield value
+                elif id(value) not in seen:
+                    seen.add(id(value))
+                    futures.append(value)
+
+
+_TOLD = frozenset({FunctionType, functools.partial})
+"""Kinds of callbacks that set another future; what wakes a task is C, or the method of a task in Python."""
+
+
+def _reached(callback: Any) -> Iterable[Any]:
+    """What a callback of a future will set, tell or wake.
 
     Kinds are told by exact type: asking an object of the host for its class may run its code.
     """
-    for callback, _ in getattr(future, "_callbacks", None) or ():
-        kind = type(callback)
-        if kind is MethodType:
-            yield from _hosts(callback.__self__)
-        elif kind is FunctionType:  # gather's is a closure over its future, anyio's over its group
-            for value in _closed_over(callback):
-                if issubclass(type(value), asyncio.Future) and depth < _GENERATIONS:
-                    yield from _parents(value, depth + 1)  # type: ignore[arg-type]
-                else:
-                    yield from _hosts(value)
-        else:  # what wakes a task is C, and shows its task only to the garbage collector
-            yield from _tasks(gc.get_referents(callback))
+    kind = type(callback)
+    if kind is MethodType:
+        return (callback.__self__,)
+    if kind is FunctionType:  # gather's is a closure over its future, anyio's over its group
+        return _closed_over(callback)
+    if kind is functools.partial:  # wait_for's before 3.12
+        return callback.args  # type: ignore[no-any-return]
+    return gc.get_referents(callback)  # only the garbage collector is shown the task
 
 
 def _hosts(group: object) -> Iterator[asyncio.Task[Any]]:

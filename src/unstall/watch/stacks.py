@@ -8,6 +8,7 @@ import linecache
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
@@ -79,17 +80,13 @@ class Glimpse(NamedTuple):
     cut: int
 
 
-def glimpse_of(innermost: FrameType) -> Glimpse:
-    """Does nothing that lets go of the interpreter lock, so the moment is one."""
-    lines: list[Line] = []
-    depth = 0
-    frame: FrameType | None = innermost
-    while frame is not None:
-        if depth < MAX_FRAMES:
-            lines.append(Line(frame.f_code, frame.f_lasti, frame.f_lineno or 0, frame.f_globals))
-        depth += 1
-        frame = frame.f_back
-    return Glimpse(tuple(lines), max(0, depth - MAX_FRAMES))
+def glimpse_of(frames: Sequence[FrameType]) -> Glimpse:
+    """Innermost first. Does nothing that lets go of the interpreter lock, so the moment is one."""
+    lines = tuple(
+        Line(frame.f_code, frame.f_lasti, frame.f_lineno or 0, frame.f_globals)
+        for frame in frames[:MAX_FRAMES]
+    )
+    return Glimpse(lines, max(0, len(frames) - MAX_FRAMES))
 
 
 class StackReader:

@@ -10,17 +10,21 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import NamedTuple
 
-from unstall.explain.blame import LOOP_MODULES
 from unstall.model.histogram import HistogramBuilder
-from unstall.model.observation import Doubts, Look, Loop, Pulse, Stretch
+from unstall.model.observation import Doubts, Look, Loop, Pulse, Request, Stretch
 from unstall.settings import Settings
+from unstall.watch.carried import Carried
+from unstall.watch.census import Census
 from unstall.watch.door import waiting_at_door
 from unstall.watch.garbage import Garbage
 from unstall.watch.heartbeat import Heartbeat, Late, difference
 from unstall.watch.lateness import Lateness
+from unstall.watch.lineage import scope_that_started
 from unstall.watch.linux import ThreadProbe
-from unstall.watch.scope import REQUESTS, ASGIScope, describe, scope_of_step, scopes_in_flight
+from unstall.watch.looks import keep
+from unstall.watch.scope import REQUESTS, describe, scope_of_step
 from unstall.watch.stacks import Glimpse, StackReader, current_frame, glimpse_of
+from unstall.watch.startup import StartUp
 
 _FIRST_PAUSE_NS = 10_000_000
 _LONGEST_PAUSE_NS = 250_000_000
@@ -28,6 +32,8 @@ _DOOR_PAUSE_NS = 40_000_000
 _PATIENCE_NS = 3_000_000_000
 """How long a finished stretch waits, before it is written down, for the loop to catch up or stall anew."""
 
+_LEAVING_NS = 200_000_000
+_NOT_YET_NS = 1 << 62
 _MAX_MISSED = 5_000
 
 ANNOUNCE_AT_S = (1, 2, 5, 10, 20, 30)
@@ -39,7 +45,7 @@ class _Open:
     """A stretch while it lasts."""
 
     due_ns: int
-    in_flight: int
+    census: Census
     looks: list[Look] = field(default_factory=list)
     taken: int = 0
     dropped: int = 0
@@ -57,8 +63,8 @@ class _Seen(NamedTuple):
     glimpse: Glimpse
     step: int
     task: str | None
-    scope: ASGIScope | None
-    in_flight: int
+    request: Request | None
+    census: Census
 
 
 class Subject:
@@ -71,6 +77,8 @@ class Subject:
         loop: asyncio.AbstractEventLoop,
         settings: Settings,
         collected: Callable[[int], None],
+        carried: Carried,
+        startup: StartUp,
     ) -> None:
         thread = threading.current_thread()
         self.ident = threading.get_ident()
@@ -82,13 +90,17 @@ class Subject:
             loop, settings, lambda: REQUESTS.begun, self._queued_ns, collected
         )
         self._asyncio_loop = loop
+        self._carried = carried
+        self._startup = startup
+        self._started_ns: int | None = None
+        """When an application's lifespan completed its start-up; None while none was seen."""
         self._settings = settings
         self._seen: _Seen | None = None
         self._held: FrameType | None = None
-        self._callbacks = 0
+        self._callbacks = self._left_ns = 0
         self._open: _Open | None = None
         self._unfinished: list[tuple[Late, _Open | None]] = []
-        self._pulse_from_ns = self.heartbeat.ran_ns
+        self._pulse_from_ns = self._calm_from_ns = self.heartbeat.ran_ns
         self._pulse_begun = REQUESTS.begun
 
     @property
@@ -118,19 +130,33 @@ class Subject:
         if self.ended or now - beat.due_ns <= self._settings.look_after_ns:
             return
         if not self._asyncio_loop.is_running():
-            self.ended = True  # it was left without our knowledge
+            # Just now, and its heartbeat is about to stop; else it was left without our knowledge.
+            self._left_ns = self._left_ns or now
+            self.ended = now - self._left_ns > _LEAVING_NS
             return
+        self._left_ns = 0
         frame = current_frame(self.ident)
         if frame is None:
             return
+        frames = list(beat.ground.frames(frame))
         task = asyncio.current_task(self._asyncio_loop)
-        scope = scope_of_step(frame, task)
+        scope = scope_of_step(frames, task)
+        started_by = scope_that_started(task) if scope is None else None
+        known = scope if scope is not None else started_by
+        ongoing = self._open
+        if ongoing is not None and ongoing.due_ns == beat.due_ns:
+            census = ongoing.census
+        else:
+            census = Census(self._asyncio_loop, scope)
+        census.go_on()
         self._seen = _Seen(
-            now, beat.due_ns, beat.beats, glimpse_of(frame),
-            hash((id(task), task.get_name())) if task is not None else self._callback(frame),
+            now, beat.due_ns, beat.beats, glimpse_of(frames),
+            hash((id(task), task.get_name())) if task is not None else self._callback(frames),
             getattr(task.get_coro(), "__qualname__", None) if task is not None else None,
-            scope, self._others_in_flight(scope) if self._open is None else 0,
+            describe(known, spawned=scope is None) if known is not None else None,
+            census,
         )  # fmt: skip
+        self._carried.take((self.loop.loop, beat.due_ns, self._seen.step), task)
 
     def check(
         self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage
@@ -174,30 +200,32 @@ class Subject:
         self._pulse_from_ns, self._pulse_begun = now, begun
         return pulse
 
+    def starting(self, starting: bool) -> None:
+        """The lifespan of an application begins its start-up, or has completed it. On the loop's thread."""
+        self._started_ns = _NOT_YET_NS if starting else time.monotonic_ns()
+
     def blocked_ns(self, now: int) -> int:
         """Age of the stall going on now, 0 when there is none."""
         late = now - self.heartbeat.due_ns
         return late if late > self._settings.threshold_ns and not self.ended else 0
 
     def close(self) -> None:
+        self._startup.calm(self._calm_from_ns, self.heartbeat.ran_ns)
+        self.heartbeat.ground.forget()
         self.probe.close()
 
-    def _callback(self, frame: FrameType) -> int:
+    def _callback(self, frames: list[FrameType]) -> int:
         """A number for the bare callback that runs, negative; 0 when the loop is idle.
 
         Its frame is held from one look to the next: else the next callback's could have its address.
         """
-        callback = _callback_of(frame)
+        callback = self.heartbeat.ground.callback(frames)
         if callback is None:
             return 0
         if callback is not self._held:
             self._held = callback
             self._callbacks += 1
         return -self._callbacks
-
-    def _others_in_flight(self, scope: ASGIScope | None) -> int:
-        """Requests under way besides the one that the step works for."""
-        return sum(1 for other in scopes_in_flight(self._asyncio_loop) if other is not scope)
 
     def _thread_waits(self, now: int) -> bool:
         """Whether the loop's thread used hardly any CPU since its last beat.
@@ -215,7 +243,7 @@ class Subject:
         if self.heartbeat.beats != seen.beats:
             at = None  # the loop went on meanwhile: this is another moment
         if self._open is None:
-            self._open = _Open(seen.due_ns, seen.in_flight)
+            self._open = _Open(seen.due_ns, seen.census)
         self._open.taken += 1
         due = seen.at_ns - self._open.door_at_ns > _DOOR_PAUSE_NS
         if due and self._thread_waits(seen.at_ns):
@@ -225,23 +253,10 @@ class Subject:
             task=seen.task,
             wait=at.wait if at else None,
             running=at.running if at else False,
-            request=describe(seen.scope) if seen.scope is not None else None,
+            request=seen.request,
         )  # fmt: skip
-        self._keep(self._open, look)
-
-    def _keep(self, ongoing: _Open, look: Look) -> None:
-        if ongoing.looks:
-            last = ongoing.looks[-1]
-            if (
-                replace(look, first_ns=last.first_ns, last_ns=last.last_ns, times=last.times)
-                == last
-            ):
-                ongoing.looks[-1] = replace(last, last_ns=look.last_ns, times=last.times + 1)
-                return
-        if len(ongoing.looks) < self._settings.keep_looks:
-            ongoing.looks.append(look)
-        else:
-            ongoing.dropped += 1
+        if not keep(self._open.looks, look, self._settings.keep_looks):
+            self._open.dropped += 1
 
     # --- the end of a stretch -----------------------------------------------------------------
 
@@ -280,6 +295,8 @@ class Subject:
         garbage: Garbage,
     ) -> Stretch:
         doubts = lateness.doubts(beat.last_ns, beat.ran_ns)
+        self._startup.calm(self._calm_from_ns, beat.last_ns)
+        self._calm_from_ns = beat.ran_ns
         return Stretch(
             process=self.loop.process,
             loop=self.loop.loop,
@@ -290,7 +307,10 @@ class Subject:
             cpu_ns=beat.cpu_ns,
             doubts=Doubts(
                 gil_ns=doubts.gil_ns,
+                crowded_ns=doubts.crowded_ns,
                 stopped_ns=doubts.stopped_ns,
+                suspended_ns=doubts.suspended_ns,
+                throttled_ns=doubts.throttled_ns,
                 gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns, doubts.gil_ns),
                 queued_ns=beat.queued_ns,
                 others_ns=beat.others_ns,
@@ -298,9 +318,13 @@ class Subject:
             ),
             looks=tuple(ongoing.looks) if ongoing else (),
             dropped_looks=ongoing.dropped if ongoing else 0,
-            in_flight=ongoing.in_flight if ongoing else 0,
+            in_flight=ongoing.census.counted if ongoing else 0,
+            in_flight_cut=ongoing.census.cut if ongoing else False,
             at_door=ongoing.at_door if ongoing else None,
             served_before=beat.begun,
+            settled=(
+                self._startup.over if self._started_ns is None else self._started_ns <= beat.due_ns
+            ),
         )
 
     def _should_say(self, ongoing: _Open, now: int) -> bool:
@@ -323,20 +347,6 @@ def announcements(late_ns: int) -> int:
     seconds = late_ns / 1e9
     listed = sum(1 for at in ANNOUNCE_AT_S if seconds >= at)
     return listed + max(0, int(seconds - ANNOUNCE_AT_S[-1]) // _THEN_EVERY_S)
-
-
-def _callback_of(frame: FrameType) -> FrameType | None:
-    """The outermost frame of the bare callback that runs; None when the loop is idle."""
-    callback: FrameType | None = None
-    at: FrameType | None = frame
-    while at is not None and _module(at) not in LOOP_MODULES:
-        callback, at = at, at.f_back
-    idle = callback is None or _module(callback) == "selectors" or at is None
-    return None if idle else callback
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
 
 
 def _name_of(cls: type) -> str:

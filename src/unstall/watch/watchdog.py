@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from unstall.model.observation import Loop, Pulse, Stretch
+from unstall.model.recording import Entry
 from unstall.watch.alarm import Alarm
 from unstall.watch.deadman import PAUSE_NS, Deadman
 from unstall.watch.garbage import Garbage
@@ -18,9 +19,17 @@ from unstall.watch.stacks import StackReader
 from unstall.watch.subject import Subject
 
 PULSE_NS = 5_000_000_000
-_REMEMBER_NS = 1_000_000_000
+_SECOND_NS = 1_000_000_000
 _NEVER_NS = 1 << 62
 _MAX_FAILURES = 3
+
+
+class Sums(Protocol):
+    def __call__(self, now: int, *, all_of_it: bool) -> Iterable[Entry]: ...
+
+
+def _no_sums(now: int, *, all_of_it: bool) -> Iterable[Entry]:
+    return ()
 
 
 class Watchdog:
@@ -30,11 +39,13 @@ class Watchdog:
         self,
         reader: StackReader,
         garbage: Garbage,
-        write: Callable[[Loop | Stretch | Pulse], None],
+        write: Callable[[Entry], None],
         failed: Callable[[BaseException], None],
         ready: Callable[[tuple[str, ...]], None],
         retired: Callable[[], None] = lambda: None,
         deadman: Deadman | None = None,
+        sums: Sums = _no_sums,
+        each_beat: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._reader = reader
         self._garbage = garbage
@@ -43,14 +54,18 @@ class Watchdog:
         self._ready = ready
         self._retired = retired
         self._deadman = deadman
+        self._sums = sums
+        self._each_beat = each_beat
         self._arrivals: deque[Subject] = deque()
         self._subjects: list[Subject] = []
         self._failures: dict[Subject, int] = {}
         self._stopping = False
         self._alarm = Alarm()
         self._lateness = Lateness()
-        self._remembered_ns = 0
+        self._second_ns = 0
         self._thread = threading.Thread(target=self._run, name="unstall-watchdog", daemon=True)
+        # pydevd suspends every thread at a breakpoint but those with this mark.
+        self._thread.pydev_do_not_trace = True  # type: ignore[attr-defined]
 
     def start(self) -> None:
         self._thread.start()
@@ -61,6 +76,10 @@ class Watchdog:
         self._alarm.ring()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(1.0)
+
+    def ring(self) -> None:
+        """There is something to be told. From any thread."""
+        self._alarm.ring()
 
     def add(self, subject: Subject) -> None:
         """Called on the subject's own thread."""
@@ -96,12 +115,14 @@ class Watchdog:
         pulse_at = time.monotonic_ns() + PULSE_NS
         while not self._stopping:
             now = time.monotonic_ns()
+            self._lateness.worked(now)
             asked = self._alarm.wait(
                 self._look_at_ns(now), pulse_at if self._subjects else _NEVER_NS
             )
             now = time.monotonic_ns()
             try:
                 self._round(now, asked)
+                self._tell_sums(now, all_of_it=now >= pulse_at)
                 if now >= pulse_at:
                     pulse_at = now + PULSE_NS
                     for subject in self._subjects:
@@ -110,7 +131,13 @@ class Watchdog:
                 self._failed(error)
         for subject in self.subjects():
             subject.ended = True
-        self._turn(time.monotonic_ns())
+        now = time.monotonic_ns()
+        self._turn(now)
+        self._tell_sums(now, all_of_it=True)
+
+    def _tell_sums(self, now: int, *, all_of_it: bool) -> None:
+        for entry in self._sums(now, all_of_it=all_of_it):
+            self._write(entry)
 
     def _round(self, now: int, asked: int) -> None:
         for subject in self._subjects:
@@ -121,12 +148,13 @@ class Watchdog:
         self._turn(now)
         self._alive(now)
         if all(subject.heartbeat.postpone is None for subject in self._subjects):
-            self._remember_threads(now)
+            self._second(now)
+            self._each_beat(now)
 
-    def _remember_threads(self, now: int) -> None:
-        if now - self._remembered_ns >= _REMEMBER_NS:
-            self._remembered_ns = now
-            self._lateness.remember_threads()
+    def _second(self, now: int) -> None:
+        if now - self._second_ns >= _SECOND_NS:
+            self._second_ns = now
+            self._lateness.remember(now)
 
     def _look_at_ns(self, now: int) -> int:
         """When to look next, and whose beats may postpone that: a single loop's while it is calm."""
@@ -147,7 +175,8 @@ class Watchdog:
         """Called by the punctual beats of a loop, on its thread."""
         self._alarm.postpone(at_ns)
         now = time.monotonic_ns()
-        self._remember_threads(now)
+        self._second(now)
+        self._each_beat(now)
         if self._deadman is not None:
             self._deadman.punctual(now, REQUESTS.begun)
 
@@ -165,6 +194,7 @@ class Watchdog:
             self._subjects.append(self._arrivals.popleft())
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
+            ended = subject.ended  # if it ends in the midst of the check, its last beat is yet to be seen
             try:
                 for stretch in subject.check(now, self._reader, self._lateness, self._garbage):
                     self._write(stretch)
@@ -174,8 +204,8 @@ class Watchdog:
                 self._failed(error)
                 self._failures[subject] = self._failures.get(subject, 0) + 1
                 if self._failures[subject] >= _MAX_FAILURES:
-                    subject.ended = True
-            if subject.ended:
+                    subject.ended = ended = True
+            if ended:
                 self._retire(subject, now)
 
     def _retire(self, subject: Subject, now: int) -> None:
@@ -187,4 +217,5 @@ class Watchdog:
         ):  # the one beat that ends a short loop says nothing
             self._write(pulse)
         subject.close()
+        self._tell_sums(now, all_of_it=True)
         self._retired()

@@ -49,6 +49,8 @@ def _start(folder):
     except Exception as error:  # the program runs as if nobody had wanted to watch
         kind = type(error).__name__
         _tell("a Python " + version + " process could not be watched: " + kind + ": " + str(error))
+    finally:
+        sys.meta_path.remove(Fallback)  # what is imported later is found through the package itself
 
 
 _folder = os.path.dirname(__file__)

@@ -1,0 +1,288 @@
+"""The gates of this process, and what adapters call as pools are used. Nothing here raises into a host.
+
+A call costs a few allocations and appends. A look at the pool itself is taken when somebody reads, or when
+one flow asks for its second slot.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from unstall.gates.flow import Finder, Flow, flow_around, flow_here, on_loop
+from unstall.gates.gate import Clock, Families, Gate, Kind, Loan, Statistics, monotonic_ns
+from unstall.gates.nested import Nested, nested_of
+
+_MOST_GATES = 1_000
+_MOST_SITES = 100
+
+Waits = Callable[[Flow], bool]
+
+
+class Registry:
+    """Gates by pool. `is_app` says of a file name whether it is the application's."""
+
+    def __init__(self, is_app: Mapping[str, bool], clock: Clock = monotonic_ns) -> None:
+        self.is_app = is_app
+        self.clock = clock
+        self.loans: dict[int, Loan] = {}
+        """What is lent now, by the number of the object that stands for the slot."""
+        self.families = Families(self.gates)
+        self.told: set[tuple[object, ...]] = set()
+        self.on_nested: Callable[[Nested], None] = _nobody
+        """Is called where it happens, once for each site; must be quick."""
+        self.waits_for: Waits = _unknown
+        """Whether a flow is waiting for the current task."""
+        self.failed: Callable[[Kind, BaseException], None] = _silently
+        self.by_pool: dict[int, Gate] = {}
+        self._unborn: dict[int, tuple[Any, str]] = {}
+
+    def gates(self) -> list[Gate]:
+        return list(self.by_pool.values())
+
+    def statistics(self) -> tuple[Statistics, ...]:
+        return tuple(gate.statistics() for gate in self.gates())
+
+    def forget(self) -> None:
+        """In a forked child: what is lent is the parent's."""
+        self.loans.clear()
+        for gate in self.gates():
+            gate.asking.clear()
+
+    # --- from pool to gate --------------------------------------------------------------------
+
+    def known(self, pool: Any) -> Gate | None:
+        return self.by_pool.get(id(pool))
+
+    def gate_of(self, pool: Any, kind: Kind) -> Gate | None:
+        """None while the pool has nothing that lives as long as it, or when there are too many."""
+        return self.by_pool.get(id(pool)) or self._adopt(pool, kind, None)
+
+    def name(self, pool: Any, kind: Kind, name: str) -> None:
+        """Also before the pool has been opened or used."""
+        gate = self.by_pool.get(id(pool)) or self._adopt(pool, kind, name)
+        if gate is not None:
+            gate.rename(name)
+        elif len(self._unborn) < _MOST_GATES:
+            self._unborn[id(pool)] = pool, name
+
+    def follow(self, old: Any, new: Any, kind: Kind) -> None:
+        """A pool made in place of another goes by its name."""
+        gate = self.by_pool.get(id(old))
+        if gate is not None:
+            self._adopt(new, kind, gate.name)
+
+    def _adopt(self, pool: Any, kind: Kind, name: str | None) -> Gate | None:
+        anchor = kind.anchor(pool)
+        if anchor is None or len(self.by_pool) >= _MOST_GATES:
+            return None
+        number, gates = id(pool), self.by_pool
+        _, given = self._unborn.pop(number, (None, None))
+        gate = Gate(
+            name or given or kind.name_of(pool),
+            kind,
+            weakref.ref(anchor, lambda _: gates.pop(number, None)),
+            self.families,
+            self._lent,
+            Finder(self.is_app),
+            asynchronous=kind.asynchronous(pool),
+        )
+        return gates.setdefault(number, gate)
+
+    def _lent(self, gate: Gate) -> int:
+        return sum(loan.gate is gate for loan in list(self.loans.values()))
+
+
+class Turnstile:
+    """What one adapter calls. `ask`, then `given` or `refused`, then `released`; `slot` in between."""
+
+    __slots__ = (
+        "_clock", "_families", "_gates", "_kind", "_loans", "_registry", "_use", "_wait",
+    )  # fmt: skip
+
+    def __init__(self, registry: Registry, kind: Kind) -> None:
+        self._registry = registry
+        self._kind = kind
+        self._families = registry.families
+        self._clock = registry.clock
+        self._gates = registry.by_pool
+        self._loans = registry.loans
+        self._wait = registry.families.wait.observe
+        self._use = registry.families.use.observe
+
+    def ask(self, pool: Any) -> Loan | None:
+        """None when it is part of an asking that is under way."""
+        try:
+            gate = self._gates.get(id(pool)) or self._registry.gate_of(pool, self._kind)
+            if gate is None:
+                return None
+            flow = flow_here(gate.asynchronous)
+            loan = flow.loan
+            if loan is not None and loan.gate is gate and loan in gate.asking:
+                return None
+            flow.loan = loan = Loan(gate, flow, gate.where(), self._clock())
+            if flow.loans or flow.inherited:
+                self._look_for_nesting(loan, flow)
+            gate.asking.add(loan)
+        except Exception as error:
+            self._failed(error)
+            return None
+        return loan
+
+    def slot(self) -> None:
+        """The pool has a slot for who asked last; what follows is not the wait."""
+        try:
+            loan = self._latest()
+            if loan is not None and loan in loan.gate.asking and not loan.slot_ns:
+                loan.slot_ns = self._clock()
+        except Exception as error:
+            self._failed(error)
+
+    def given(self, loan: Loan | None, slot: Any) -> None:
+        if loan is None:
+            return
+        try:
+            gate, flow = loan.gate, loan.flow
+            gate.asking.discard(loan)
+            loan.given_ns = now = self._clock()
+            self._wait(gate.labels, (loan.slot_ns or now) - loan.asked_ns)
+            loan.number = number = id(slot)
+            if number in self._loans:  # never returned, and its number is another's now
+                _end(self._loans[number])
+            self._loans[number] = loan
+            if flow is not None:
+                flow.loans.append(loan)
+        except Exception as error:
+            self._failed(error)
+
+    def given_here(self, slot: Any) -> None:
+        """From inside the pool, for who asked last. It may be taken away and given again, so the wait is
+        told when it is over."""
+        try:
+            loan = self._latest()
+            if loan is None or loan.flow is None:
+                return
+            loan.slot_ns = loan.given_ns = self._clock()
+            if loan.number:
+                return
+            loan.unsettled = True
+            loan.number = number = id(slot)
+            loan.gate.asking.discard(loan)
+            self._loans[number] = loan
+            loan.flow.loans.append(loan)
+        except Exception as error:
+            self._failed(error)
+
+    def refused(self, loan: Loan | None, error: BaseException) -> None:
+        """The asking ended with an error, whatever it was; also after a slot was given."""
+        if loan is None:
+            return
+        try:
+            gate = loan.gate
+            gate.asking.discard(loan)
+            if self._kind.timed_out(error, loan.slot_ns != 0):
+                self._families.timeouts.add(gate.labels)
+                self._wait(gate.labels, self._clock() - loan.asked_ns)
+                loan.unsettled = False
+            elif self._kind.refused(error):
+                self._families.refused.add(gate.labels)
+            if self._loans.get(loan.number) is loan:
+                del self._loans[loan.number]
+                if loan.unsettled:
+                    self._wait(gate.labels, loan.slot_ns - loan.asked_ns)
+                self._use(gate.labels, self._clock() - loan.given_ns)
+            _end(loan)
+        except Exception as unexpected:
+            self._failed(unexpected)
+
+    def released(self, slot: Any) -> None:
+        """The slot is about to be free; a second word changes nothing."""
+        try:
+            loan = self._loans.pop(id(slot), None)
+            if loan is None:
+                return
+            flow, labels, loan.flow = loan.flow, loan.gate.labels, None
+            if flow is not None:
+                flow.loans.remove(loan)
+            if loan.unsettled:
+                self._wait(labels, loan.slot_ns - loan.asked_ns)
+            self._use(labels, self._clock() - loan.given_ns)
+        except Exception as error:
+            self._failed(error)
+
+    def created(self, pool: Any, since_ns: int) -> None:
+        """A connection was opened; without a pool, for who asked last."""
+        try:
+            gate = None
+            if pool is not None:
+                gate = self._registry.gate_of(pool, self._kind)
+            elif (loan := self._latest()) is not None:
+                gate = loan.gate
+            if gate is not None:
+                self._families.create.observe(gate.labels, self._clock() - since_ns)
+        except Exception as error:
+            self._failed(error)
+
+    def now(self) -> int:
+        return self._clock()
+
+    # --- one slot held, another asked for -----------------------------------------------------
+
+    def _look_for_nesting(self, loan: Loan, flow: Flow) -> None:
+        for held in tuple(flow.loans):
+            if held.gate is loan.gate and held.flow is not None:
+                self._nested(held, loan, inherited=False)
+                return
+        for held in flow.inherited:
+            holder = held.flow
+            if held.gate is loan.gate and holder is not None and self._registry.waits_for(holder):
+                self._nested(held, loan, inherited=True)
+                return
+
+    def _nested(self, first: Loan, second: Loan, *, inherited: bool) -> None:
+        registry, gate = self._registry, second.gate
+        reading = gate.reading()
+        if reading is None:
+            return
+        nested = nested_of(
+            first, second, reading, gate.used(reading),
+            inherited=inherited, on_loop=on_loop(),
+        )  # fmt: skip
+        if nested is None:
+            return
+        self._families.nested.add(gate.labels)
+        if nested.key not in registry.told and len(registry.told) < _MOST_SITES:
+            registry.told.add(nested.key)
+            registry.on_nested(nested)
+
+    # --- who asked ----------------------------------------------------------------------------
+
+    def _latest(self) -> Loan | None:
+        flow = flow_around()
+        loan = None if flow is None else flow.loan
+        return loan if loan is not None and loan.gate.kind is self._kind else None
+
+    def _failed(self, error: BaseException) -> None:
+        self._registry.failed(self._kind, error)
+
+
+def _end(loan: Loan) -> None:
+    flow, loan.flow = loan.flow, None
+    if flow is not None:
+        try:
+            flow.loans.remove(loan)
+        except ValueError:  # it never got that far
+            pass
+
+
+def _nobody(nested: Nested) -> None:
+    """Until somebody wants to know."""
+
+
+def _unknown(flow: Flow) -> bool:
+    return False
+
+
+def _silently(kind: Kind, error: BaseException) -> None:
+    """Until somebody counts."""

@@ -1,0 +1,409 @@
+"""How long each piece of a request's path held the loop, exactly, for the requests that are measured.
+
+A piece is a coroutine driven by `timed`: each of its steps is clocked on the loop's thread, from the moment
+the loop resumes it to the moment it lets go. What ran inside another piece is told apart by the order in
+which steps nest on the thread. A task that a piece starts is clocked as well, by `Followed`, and counts for
+all who started it.
+
+Every request is measured up to `MOST_PER_S` a second; above that every n-th on average, whatever it is, and
+each stands for n. So the cost has a ceiling, and the shares are those of all requests.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from time import perf_counter_ns
+from typing import Any, Final
+
+from unstall.model.histogram import bucket_of
+
+MOST_PER_S = 200
+MOST_SPANS = 64
+"""Of one request; a loop that opens a section a thousand times is cut here, and the cut is counted."""
+MOST_ROWS = 500
+OTHER = "other"
+
+
+class Span:
+    """One piece of a path while it is measured. Times in ns."""
+
+    __slots__ = (
+        "away_ns", "began_ns", "depth", "hops", "inner_ns", "kind", "name", "outer", "path", "queued_ns",
+        "since_ns", "spawned_ns", "steps_ns", "took_ns", "within", "worked_ns",
+    )  # fmt: skip
+
+    def __init__(self, path: Path, kind: str, name: str, outer: Span | None) -> None:
+        self.path = path
+        self.kind = kind
+        self.name = name
+        self.outer = outer
+        """The piece that began it."""
+        self.depth: int = outer.depth + 1 if outer is not None else 0
+        self.began_ns = perf_counter_ns()
+        self.took_ns = -1
+        """-1 while it lasts."""
+        self.steps_ns = 0
+        """Its own steps kept the loop, and what ran inside them; -1 if that cannot be told."""
+        self.spawned_ns = 0
+        """The tasks that were started in it kept the loop."""
+        self.inner_ns = 0
+        """Of its steps, by pieces inside."""
+        self.queued_ns = 0
+        """It waited for a thread."""
+        self.worked_ns = 0
+        """It ran in a thread."""
+        self.hops = 0
+        self.away_ns = 0
+        """Pieces inside waited for a thread or ran in one."""
+        self.since_ns = 0
+        """The beginning of the step under way."""
+        self.within: Span | None = None
+        """The innermost section open in it, which is no coroutine and has no steps of its own."""
+
+    @property
+    def held_ns(self) -> int | None:
+        """The loop was kept by this piece and all that it began; None if that cannot be told."""
+        return self.steps_ns + self.spawned_ns if self.steps_ns >= 0 else None
+
+    @property
+    def own_ns(self) -> int:
+        return max(0, self.steps_ns - self.inner_ns)
+
+    def end(self, now: int) -> None:
+        self.took_ns = now - self.began_ns
+
+
+class Root(Span):
+    """The request itself: its end is the path's."""
+
+    __slots__ = ("told", "told_held_ns", "told_took_ns")
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(path, kind, "", None)
+        self.told = False
+        """It was counted while it lasted, and with it so much of its time."""
+        self.told_held_ns = self.told_took_ns = 0
+
+    def end(self, now: int) -> None:
+        self.took_ns = now - self.began_ns
+        self.path.done(self.path)
+
+
+class Path:
+    """The path of one measured request: its pieces in the order in which they began."""
+
+    __slots__ = (
+        "before", "cut", "done", "layers", "over", "root", "scope", "since_ns", "spans", "times",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        scope: Any,
+        times: int,
+        done: Callable[[Path], None],
+        *,
+        kind: str = "request",
+        layers: Entries = (),
+    ) -> None:
+        self.scope = scope
+        self.times = times
+        """How many requests it stands for."""
+        self.done = done
+        self.layers = layers
+        """Replaced while a step of this path runs."""
+        self.before: Path | None = None
+        """The path in whose midst this one began, in the same task."""
+        self.root = Root(self, kind)
+        self.spans: list[Span] = [self.root]
+        self.cut = 0
+        self.since_ns = 0
+        """The beginning of the step under way, whichever piece's it is; 0 between steps."""
+        self.over = False
+
+    @property
+    def held_ns(self) -> int:
+        return self.root.steps_ns + self.root.spawned_ns
+
+    def open(self, kind: str, name: str, outer: Span) -> Span | None:
+        """None if there are too many."""
+        if len(self.spans) >= MOST_SPANS:
+            self.cut += 1
+            return None
+        span = Span(self, kind, name, outer)
+        self.spans.append(span)
+        return span
+
+
+class _Here(threading.local):
+    span: Span | None = None
+    """The innermost piece whose step runs on this thread."""
+    off_loop: bool = False
+    """This is a worker's thread, and the piece is what it was sent for."""
+
+
+HERE: Final = _Here()
+
+Entries = tuple[tuple[Any, str, Any, Any], ...]
+"""Target, name, the original and ours."""
+
+
+class Swap:
+    """Functions of the host that are replaced only while a step of a measured request runs.
+
+    Between its beginning and its end nothing else runs on the loop. So requests that are not measured
+    do not even pay a lookup. Other threads may meet a replacement: it finds no piece there and passes on. Of
+    loops on two threads, one may put back what the other still needs: that loses a detail.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: Entries = ()
+
+    def add(self, *entries: tuple[Any, str, Any, Any]) -> None:
+        self._entries = (*self._entries, *entries)
+
+    def remove(self, entries: Iterable[tuple[Any, str, Any, Any]]) -> None:
+        gone = {id(entry) for entry in entries}
+        put_back(entry for entry in self._entries if id(entry) in gone)
+        self._entries = tuple(entry for entry in self._entries if id(entry) not in gone)
+
+    def on(self, layers: Entries) -> None:
+        for entries in (self._entries, layers):
+            for target, name, original, ours in entries:
+                if getattr(target, name, None) is original:  # else somebody else has replaced it
+                    setattr(target, name, ours)
+
+    def off(self, layers: Entries) -> None:
+        put_back(self._entries)
+        put_back(layers)
+
+
+def put_back(entries: Iterable[tuple[Any, str, Any, Any]]) -> None:
+    for target, name, original, ours in entries:
+        if getattr(target, name, None) is ours:
+            setattr(target, name, original)
+
+
+SWAP: Final = Swap()
+
+
+@types.coroutine
+def timed(coroutine: Coroutine[Any, Any, Any], span: Span) -> Generator[Any, Any, Any]:
+    """Awaits a coroutine, and adds up in `span` how long its steps kept the loop."""
+    resume: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        outer = enter(span)
+        try:
+            awaited = resume(value)
+        except BaseException as error:
+            value = None  # no circle from the error through its traceback to itself
+            span.end(leave(span, outer))
+            if isinstance(error, StopIteration):
+                return error.value
+            raise
+        leave(span, outer)
+        try:
+            value = yield awaited
+            resume = coroutine.send
+        except GeneratorExit:
+            try:
+                coroutine.close()
+            finally:
+                span.end(perf_counter_ns())
+            raise
+        except BaseException as error:
+            value, resume = error, coroutine.throw
+
+
+class Followed(Coroutine[Any, Any, Any]):
+    """The coroutine of a task that a measured request started, as the task sees it.
+
+    Not a coroutine around it: one that is cancelled before its first step must end without a word, and one
+    that is looked at, or shown in a message, must look like what it is. So whatever is asked of it is
+    answered by the coroutine itself.
+    """
+
+    __slots__ = ("_span", "coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], span: Span) -> None:
+        self.coroutine = coroutine
+        self._span = span
+
+    def send(self, value: Any) -> Any:
+        return self._step(self.coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self.coroutine.throw, *error)
+
+    def close(self) -> None:
+        self.coroutine.close()
+        self._ended(perf_counter_ns())
+
+    def _step(self, resume: Callable[..., Any], *value: Any) -> Any:
+        span = self._span
+        if span.path.over:  # it outlives its request
+            return resume(*value)
+        outer = enter(span)
+        try:
+            awaited = resume(*value)
+        except BaseException:
+            self._ended(leave(span, outer))
+            raise
+        leave(span, outer)
+        return awaited
+
+    def _ended(self, now: int) -> None:
+        if self._span.took_ns < 0:
+            self._span.end(now)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        return await timed(self.coroutine, self._span)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.coroutine, name)
+
+    def __repr__(self) -> str:
+        return repr(self.coroutine)
+
+
+def enter(span: Span) -> Span | None:
+    """A step of a piece begins; gives the piece in whose step it runs, for `leave`."""
+    outer, HERE.span = HERE.span, span
+    path = span.path
+    if outer is None:
+        SWAP.on(path.layers)
+    span.since_ns = now = perf_counter_ns()
+    if outer is None or outer.path is not path:
+        path.since_ns = now
+    return outer
+
+
+def leave(span: Span, outer: Span | None) -> int:
+    """The step is over; gives the time."""
+    now = perf_counter_ns()
+    took = now - span.since_ns
+    span.steps_ns += took
+    HERE.span = outer
+    path = span.path
+    if outer is not None:
+        outer.inner_ns += took
+        if outer.path is path:
+            return now
+    else:
+        SWAP.off(path.layers)
+    path.since_ns = 0
+    starter = span.outer
+    while starter is not None:
+        starter.spawned_ns += took
+        starter = starter.outer
+    return now
+
+
+# --- sums -----------------------------------------------------------------------------------
+
+
+class Tally:
+    """The sums of one piece of one entry since they were read last; times in ns, scaled to all requests."""
+
+    __slots__ = (
+        "away_sum", "began_sum", "calls", "ended", "held", "held_max", "held_min", "held_sum", "hops",
+        "own_sum", "queued_max", "queued_sum", "took_max", "took_sum", "worked_sum",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.calls = self.hops = 0
+        self.ended = 0
+        """Of the calls, those that are over; fewer only while connections are open."""
+        self.held: dict[int, int] = {}
+        """Those that are over, by bucket of `model.histogram`."""
+        self.held_sum = self.held_min = self.held_max = self.own_sum = 0
+        self.took_sum = self.took_max = 0
+        self.queued_sum = self.queued_max = self.worked_sum = self.away_sum = 0
+        self.began_sum = 0
+        """After the beginning of the request."""
+
+    def add(self, span: Span, times: int) -> None:
+        held, took = span.held_ns or 0, span.took_ns
+        bucket = bucket_of(held)
+        if not self.ended or held < self.held_min:
+            self.held_min = held
+        self.calls += times
+        self.ended += times
+        self.held[bucket] = self.held.get(bucket, 0) + times
+        self.held_sum += held * times
+        self.own_sum += span.own_ns * times
+        self.took_sum += took * times
+        self.away_sum += span.away_ns * times
+        self.began_sum += (span.began_ns - span.path.root.began_ns) * times
+        self.held_max = max(self.held_max, held)
+        self.took_max = max(self.took_max, took)
+        if span.hops:
+            self.hops += span.hops * times
+            self.queued_sum += span.queued_ns * times
+            self.worked_sum += span.worked_ns * times
+            self.queued_max = max(self.queued_max, span.queued_ns)
+
+    def grow(self, root: Root, times: int, now: int) -> None:
+        """What a connection that is still open has added since it was told of last."""
+        held, took = root.path.held_ns, now - root.began_ns
+        if not root.told:
+            self.calls += times
+        self.held_sum += (held - root.told_held_ns) * times
+        self.took_sum += (took - root.told_took_ns) * times
+        root.told, root.told_held_ns, root.told_took_ns = True, held, took
+
+    def without_told(self, root: Root, times: int) -> None:
+        """Takes back what `grow` has told of a connection that is over now."""
+        if root.told:
+            self.calls -= times
+            self.held_sum -= root.told_held_ns * times
+            self.took_sum -= root.told_took_ns * times
+
+
+Row = tuple[str, str, str, int]
+"""Entry, kind, name, depth."""
+
+
+class Tallies:
+    """Bounded: rows beyond `MOST_ROWS` are added to one that is named `other`. From any thread."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Row, Tally] = {}
+        self._lock = threading.Lock()
+
+    def add(self, entry: str, path: Path) -> None:
+        now = perf_counter_ns()
+        with self._lock:
+            for span in path.spans:
+                if span.took_ns < 0:  # something that outlives its request
+                    span.took_ns = now - span.began_ns
+                self._row(entry, span).add(span, path.times)
+            self._row(entry, path.root).without_told(path.root, path.times)
+
+    def grow(self, entry: str, path: Path) -> None:
+        """Of a connection that is still open, what is new; its pieces are added when it ends."""
+        now = perf_counter_ns()
+        with self._lock:
+            if not path.over:
+                self._row(entry, path.root).grow(path.root, path.times, now)
+
+    def take(self) -> dict[Row, Tally]:
+        with self._lock:
+            rows, self._rows = self._rows, {}
+        return rows
+
+    def _row(self, entry: str, span: Span) -> Tally:
+        row = entry, span.kind, span.name, span.depth
+        tally = self._rows.get(row)
+        if tally is None:
+            if len(self._rows) >= MOST_ROWS:
+                row = OTHER, span.kind, OTHER, min(span.depth, 1)
+            tally = self._rows.setdefault(row, Tally())
+        return tally

@@ -1,0 +1,279 @@
+"""Calls on a running loop that wait for somebody, seen before that somebody is slow.
+
+Two sources: audit events of the interpreter, and entry points of drivers, wrapped where a driver is imported.
+Both do nothing off a running loop. On it, at most `MOST_CALLS` a second are counted, and the stacks of at
+most `MOST_LOOKS` a second are taken in, each at a place that was not known yet. Of a known place only the
+count grows, and it is told of once a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import time
+import weakref
+from asyncio import _get_running_loop
+from collections.abc import Callable, Iterator
+from threading import get_ident
+from types import FrameType, ModuleType
+from typing import Any
+
+from unstall.explain.latent import QUIET_BELOW, is_quiet
+from unstall.model.latent import LatentCall
+from unstall.model.observation import Request
+from unstall.model.place import Stack
+from unstall.watch.audit import AUDIT
+from unstall.watch.discover import ImportHooks
+from unstall.watch.scope import describe, scope_of_step
+from unstall.watch.stacks import Glimpse, StackReader, glimpse_of
+
+MOST_CALLS = 200
+MOST_LOOKS = 20
+MOST_PLACES = 1_000
+AGAIN_NS = 60_000_000_000
+_SECOND_NS = 1_000_000_000
+_DEEPEST = 40
+
+ENTRY_POINTS: tuple[tuple[str, str, str, str], ...] = (
+    ("psycopg.connection", "Connection", "wait", "psycopg.Connection.wait"),
+    ("pymysql.connections", "Connection", "query", "pymysql.connections.Connection.query"),
+    ("redis.client", "Redis", "execute_command", "redis.Redis.execute_command"),
+    ("redis.client", "Pipeline", "execute", "redis.client.Pipeline.execute"),
+    ("requests.sessions", "Session", "send", "requests.Session.send"),
+    ("httpx._client", "Client", "send", "httpx.Client.send"),
+    ("httpx2._client", "Client", "send", "httpx2.Client.send"),
+    ("http.client", "HTTPConnection", "getresponse", "http.client.HTTPConnection.getresponse"),
+    ("botocore.httpsession", "URLLib3Session", "send", "botocore.httpsession.URLLib3Session.send"),
+)
+"""Module, class, method, and the name that it has in findings. The outermost one of a call counts."""
+
+
+class _Place:
+    """One call at one place: what was seen at first, and how often since it was told of last."""
+
+    __slots__ = (
+        "call", "glimpse", "peer", "quiet", "request", "since_ns", "stack", "task", "times",
+        "told_ns", "took_max_ns",
+    )  # fmt: skip
+
+    def __init__(self, call: str, peer: str | None, frame: FrameType, now: int) -> None:
+        frames = _frames(frame)
+        task = _current_task()
+        scope = scope_of_step(frames, task)
+        self.call = call
+        self.peer = peer
+        self.glimpse: Glimpse | None = glimpse_of(frames)
+        self.request: Request | None = describe(scope) if scope is not None else None
+        self.task = getattr(task.get_coro(), "__qualname__", None) if task is not None else None
+        self.stack = Stack(())
+        self.quiet = False
+        self.times = 0
+        self.took_max_ns: int | None = None
+        self.since_ns = now
+        self.told_ns = 0
+
+
+class Intent:
+    """From `start` to `stop`. Noted on the loops' threads, taken on the watchdog's."""
+
+    def __init__(
+        self,
+        process: Callable[[], str],
+        imports: ImportHooks,
+        failed: Callable[[BaseException], None],
+        lost: Callable[[str, int], None],
+        reader: StackReader,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._process = process
+        self._imports = imports
+        self._failed = failed
+        self._lost = lost
+        self._reader = reader
+        self._clock = clock
+        self._places: dict[int, _Place] = {}
+        self._inside: set[int] = set()
+        self._second_ns = 0
+        self._calls = self._looks = 0
+        self._active = False
+        self._patched: list[tuple[Any, str, Any, Any]] = []
+        self._cursors: Cursors | None = None
+        self._passed_over = 0
+
+    def start(self) -> None:
+        self._active = True
+        AUDIT.listen(self._audited)
+        for module, cls, method, call in ENTRY_POINTS:
+            self._imports.when(module, functools.partial(self._entry_point, cls, method, call))
+        self._imports.when("psycopg2", self._psycopg2)
+
+    def stop(self) -> None:
+        self._active = False
+        AUDIT.leave(self._audited)
+        while self._patched:
+            owner, name, original, ours = self._patched.pop()
+            if getattr(owner, name, None) is ours:
+                setattr(owner, name, original)
+        if self._cursors is not None:
+            self._cursors.restore()
+
+    def forget(self) -> None:
+        """In a forked child."""
+        self._places.clear()
+        self._inside.clear()
+
+    def taken(self, now: int, *, all_of_it: bool = False) -> Iterator[LatentCall]:
+        """What there is to tell: each place when it is new, and once a minute if it was seen again."""
+        passed_over, self._passed_over = self._passed_over, 0
+        if passed_over:
+            self._lost("calls at yet another place that may wait", passed_over)
+        while AUDIT.failures:
+            self._failed(AUDIT.failures.pop())
+        for place in list(self._places.values()):
+            if place.glimpse is not None:
+                place.stack, place.glimpse = self._reader.read(place.glimpse), None
+                place.quiet = is_quiet(place.stack, place.request, place.task)
+            due = all_of_it or not place.told_ns or now - place.told_ns >= AGAIN_NS
+            if place.quiet or not place.times or not due:
+                continue
+            times, place.times = place.times, 0
+            yield LatentCall(
+                self._process(), place.since_ns, now, place.call, place.stack, times,
+                place.peer, place.took_max_ns, place.task, place.request,
+            )  # fmt: skip
+            place.told_ns = place.since_ns = now
+
+    # --- on the loop's thread -----------------------------------------------------------------
+
+    def _audited(self, call: str, peer: str | None, frame: FrameType) -> None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in QUIET_BELOW and get_ident() not in self._inside:
+            self._note(call, peer, None, frame)
+
+    def _note(self, call: str, peer: str | None, took_ns: int | None, frame: FrameType) -> None:
+        now = self._clock()
+        if now - self._second_ns >= _SECOND_NS:
+            self._second_ns = now
+            self._calls, self._looks = MOST_CALLS, MOST_LOOKS
+        if self._calls <= 0:
+            return
+        self._calls -= 1
+        key = _key_of(call, frame)
+        place = self._places.get(key)
+        if place is None:
+            if self._looks <= 0:
+                return  # it will come again, or is no habit
+            if len(self._places) >= MOST_PLACES:
+                self._passed_over += 1
+                return
+            self._looks -= 1
+            place = self._places[key] = _Place(call, peer, frame, now)
+        place.times += 1
+        if took_ns is not None and took_ns > (place.took_max_ns or 0):
+            place.took_max_ns = took_ns
+
+    def timed(self, call: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that notes each call on a running loop, with its duration."""
+        inside = self._inside
+
+        @functools.wraps(original)
+        def entry_point(*args: Any, **named: Any) -> Any:
+            if not self._active or _get_running_loop() is None:
+                return original(*args, **named)
+            ident = get_ident()
+            if ident in inside:  # below an entry point that is noted already
+                return original(*args, **named)
+            inside.add(ident)
+            began = time.perf_counter_ns()
+            try:
+                return original(*args, **named)
+            finally:
+                took = time.perf_counter_ns() - began
+                inside.discard(ident)
+                try:
+                    self._note(call, None, took, sys._getframe(1))
+                except Exception as error:  # the host has its answer, whatever we make of it
+                    self._failed(error)
+
+        return entry_point
+
+    # --- what is wrapped ----------------------------------------------------------------------
+
+    def _entry_point(self, cls: str, method: str, call: str, module: ModuleType) -> None:
+        owner = getattr(module, cls, None)
+        original = owner.__dict__.get(method) if isinstance(owner, type) else None
+        if callable(original):
+            self._put(owner, method, self.timed(call, original))
+
+    def _put(self, owner: Any, name: str, ours: Any) -> None:
+        self._patched.append((owner, name, getattr(owner, name), ours))
+        setattr(owner, name, ours)
+
+    def _psycopg2(self, module: ModuleType) -> None:
+        self._cursors = Cursors(self.timed)
+        self._put(module, "connect", self._cursors.connect(module))
+
+
+class Cursors:
+    """psycopg2 is written in C: its calls are seen by a cursor class of ours, on connections without one."""
+
+    def __init__(self, timed: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._timed = timed
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._cursor: type | None = None
+
+    def connect(self, module: ModuleType) -> Callable[..., Any]:
+        original = module.connect
+        self._cursor = self._cursor_class(module.extensions.cursor)
+        noted = self._timed("psycopg2.connect", original)
+
+        @functools.wraps(original)
+        def connect(*args: Any, **named: Any) -> Any:
+            connection = noted(*args, **named)
+            if connection.cursor_factory is None and not connection.async_:
+                connection.cursor_factory = self._cursor
+                self._connections.add(connection)
+            return connection
+
+        return connect
+
+    def restore(self) -> None:
+        for connection in list(self._connections):
+            if connection.cursor_factory is self._cursor:
+                connection.cursor_factory = None
+        self._connections.clear()
+
+    def _cursor_class(self, base: Any) -> type:
+        methods = {
+            name: self._timed(f"psycopg2.extensions.cursor.{name}", getattr(base, name))
+            for name in ("execute", "executemany", "callproc")
+        }
+        return type("cursor", (base,), {**methods, "__module__": base.__module__})
+
+
+def _key_of(call: str, frame: FrameType) -> int:
+    """Equal for the same call from the same lines; a stack is told by its innermost frames."""
+    key: list[object] = [call]
+    at: FrameType | None = frame
+    while at is not None and len(key) < 2 * _DEEPEST:
+        key.append(id(at.f_code))
+        key.append(at.f_lasti)
+        at = at.f_back
+    return hash(tuple(key))
+
+
+def _frames(innermost: FrameType) -> list[FrameType]:
+    frames: list[FrameType] = []
+    frame: FrameType | None = innermost
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,258 @@
+"""What is counted as a pool is used, on a pool of our own and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from unstall.gates.gate import Kind, Reading
+from unstall.gates.registry import Registry, Turnstile
+
+
+class Pool:
+    limit: int | None = 2
+    lent = 0
+
+
+class Everywhere(dict[str, bool]):
+    """All code but the gates' own is the application's."""
+
+    def __missing__(self, file: str) -> bool:
+        self[file] = "unstall/gates" not in file
+        return self[file]
+
+
+KIND = Kind(
+    "test",
+    anchor=lambda pool: pool,
+    name_of=lambda pool: "shop",
+    read=lambda pool: Reading(pool.limit, idle=0, used=pool.lent),
+    timed_out=lambda error, got_slot: isinstance(error, TimeoutError) and not got_slot,
+    refused=lambda error: isinstance(error, OverflowError),
+)
+
+
+class Rig:
+    """A registry, its turnstile and its time."""
+
+    def __init__(self, kind: Kind = KIND) -> None:
+        self.now = 1
+        self.pool = Pool()
+        self.broken: list[BaseException] = []
+        self.registry = Registry(Everywhere(), clock=lambda: self.now)
+        self.registry.failed = lambda kind, error: self.broken.append(error)
+        self.gate = Turnstile(self.registry, kind)
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += int(seconds * 1e9)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    yield rig
+    assert rig.broken == []
+
+
+def test_a_wait_and_a_hold_are_measured(rig: Rig) -> None:
+    pool, slot = Pool(), object()
+    loan = rig.gate.ask(pool)
+    rig.pass_s(0.25)
+    rig.gate.given(loan, slot)
+    rig.pass_s(2.0)
+    rig.gate.released(slot)
+    (seen,) = rig.registry.statistics()
+    assert (seen.name, seen.kind, seen.limit) == ("shop", "test", 2)
+    assert (seen.acquired, seen.wait_s) == (1, 0.25)
+    assert (seen.returned, seen.use_s) == (1, 2.0)
+    assert (seen.timeouts, seen.refused, seen.nested, seen.pending) == (0, 0, 0, 0)
+
+
+def test_opening_a_connection_is_no_part_of_the_wait(rig: Rig) -> None:
+    pool, slot = Pool(), object()
+    loan = rig.gate.ask(pool)
+    rig.pass_s(0.25)
+    rig.gate.slot()
+    since = rig.gate.now()
+    rig.pass_s(3.0)
+    rig.gate.created(None, since)
+    rig.gate.given(loan, slot)
+    (seen,) = rig.registry.statistics()
+    assert (seen.wait_s, seen.created, seen.create_s) == (0.25, 1, 3.0)
+
+
+def test_who_waits_is_pending(rig: Rig) -> None:
+    pool = Pool()
+    loan = rig.gate.ask(pool)
+    assert rig.registry.statistics()[0].pending == 1
+    rig.gate.given(loan, object())
+    assert rig.registry.statistics()[0].pending == 0
+
+
+def test_a_time_out_is_counted_and_its_wait_too(rig: Rig) -> None:
+    loan = rig.gate.ask(rig.pool)
+    rig.pass_s(5.0)
+    rig.gate.refused(loan, TimeoutError())
+    (seen,) = rig.registry.statistics()
+    assert (seen.timeouts, seen.acquired, seen.wait_s, seen.pending) == (1, 1, 5.0, 0)
+
+
+def test_a_connection_that_could_not_be_opened_is_no_time_out_of_the_pool(rig: Rig) -> None:
+    loan = rig.gate.ask(rig.pool)
+    rig.gate.slot()
+    rig.gate.refused(loan, TimeoutError())
+    (seen,) = rig.registry.statistics()
+    assert (seen.timeouts, seen.acquired, seen.pending) == (0, 0, 0)
+
+
+def test_a_pool_that_lets_nobody_wait_is_counted_apart(rig: Rig) -> None:
+    rig.gate.refused(rig.gate.ask(rig.pool), OverflowError())
+    (seen,) = rig.registry.statistics()
+    assert (seen.refused, seen.timeouts, seen.acquired) == (1, 0, 0)
+
+
+def test_a_slot_that_is_taken_away_again_counts_once(rig: Rig) -> None:
+    """httpcore gives a connection that another request turns out to have taken."""
+    rig.gate.ask(rig.pool)
+    slot = object()
+    rig.pass_s(1.0)
+    rig.gate.given_here(slot)
+    rig.pass_s(1.0)
+    rig.gate.given_here(slot)
+    rig.pass_s(4.0)
+    rig.gate.released(slot)
+    (seen,) = rig.registry.statistics()
+    assert (seen.acquired, seen.wait_s, seen.returned, seen.use_s) == (1, 2.0, 1, 4.0)
+
+
+def test_a_request_that_fails_after_it_had_its_slot_returns_it(rig: Rig) -> None:
+    loan, slot = rig.gate.ask(rig.pool), object()
+    rig.gate.given_here(slot)
+    rig.pass_s(1.0)
+    rig.gate.refused(loan, ValueError())
+    (seen,) = rig.registry.statistics()
+    assert (seen.acquired, seen.returned, seen.use_s) == (1, 1, 1.0)
+    assert not rig.registry.loans
+
+
+def test_asking_again_inside_the_pool_is_the_same_asking(rig: Rig) -> None:
+    pool = Pool()
+    loan = rig.gate.ask(pool)
+    assert rig.gate.ask(pool) is None
+    rig.gate.given(None, object())
+    rig.gate.given(loan, object())
+    assert rig.registry.statistics()[0].acquired == 1
+
+
+def test_a_slot_returned_twice_is_held_once(rig: Rig) -> None:
+    slot = object()
+    rig.gate.given(rig.gate.ask(rig.pool), slot)
+    rig.gate.released(slot)
+    rig.gate.released(slot)
+    assert rig.registry.statistics()[0].returned == 1
+
+
+def test_a_slot_that_was_lost_does_not_haunt_its_flow(rig: Rig) -> None:
+    pool, slot, seen = Pool(), object(), list[object]()
+    rig.registry.on_nested = seen.append
+    rig.gate.given(rig.gate.ask(pool), slot)
+    rig.gate.given(rig.gate.ask(Pool()), slot)  # the number of a dead object is given out again
+    rig.gate.released(slot)
+    rig.gate.ask(pool)
+    assert seen == []
+
+
+def test_a_pool_that_is_gone_has_no_gate(rig: Rig) -> None:
+    pool: Pool | None = Pool()
+    rig.gate.refused(rig.gate.ask(pool), ValueError())
+    assert len(rig.registry.gates()) == 1
+    pool = None
+    gc.collect()
+    assert rig.registry.gates() == []
+
+
+def test_a_name_stays_with_the_pool_that_takes_its_place(rig: Rig) -> None:
+    old, new = Pool(), Pool()
+    rig.registry.name(old, KIND, "orders")
+    rig.registry.follow(old, new, KIND)
+    gate = rig.registry.known(new)
+    assert gate is not None
+    assert gate.name == "orders"
+
+
+def test_a_pool_named_before_it_lives_has_its_name_when_it_does() -> None:
+    alive: list[Pool] = []
+    late = Kind(
+        "late", lambda pool: pool if alive else None, lambda pool: "?", KIND.read, KIND.timed_out
+    )
+    rig, pool = Rig(late), Pool()
+    rig.registry.name(pool, late, "orders")
+    assert rig.gate.ask(pool) is None
+    alive.append(pool)
+    loan = rig.gate.ask(pool)
+    assert loan is not None
+    assert loan.gate.name == "orders"
+
+
+def test_two_pools_of_one_name_are_one_series(rig: Rig) -> None:
+    pools = Pool(), Pool()
+    for pool in pools:
+        rig.gate.given(rig.gate.ask(pool), object())
+    families = {m.family().name: m.family() for m in rig.registry.families.all}
+    (most,) = families["db_client_connection_max"].samples
+    assert (most.labels, most.value) == (("shop", "test"), 4.0)
+    (wait,) = families["db_client_connection_wait_time_seconds"].samples
+    assert sum(wait.buckets) == 2
+
+
+def test_a_pool_without_limit_has_no_greatest_size(rig: Rig) -> None:
+    pool = Pool()
+    pool.limit = None
+    rig.gate.given(rig.gate.ask(pool), object())
+    families = {m.family().name: m.family() for m in rig.registry.families.all}
+    assert families["db_client_connection_max"].samples == ()
+    assert rig.registry.statistics()[0].limit is None
+
+
+def test_a_pool_that_cannot_be_read_harms_nobody() -> None:
+    def broken(pool: Any) -> Reading:
+        raise RuntimeError("changed under us")
+
+    rig = Rig(Kind("test", lambda pool: pool, lambda pool: "shop", broken, KIND.timed_out))
+    pool = Pool()
+    rig.gate.given(rig.gate.ask(pool), object())
+    (seen,) = rig.registry.statistics()
+    assert (seen.limit, seen.acquired) == (None, 1)
+    assert rig.broken == []
+
+
+def test_a_broken_adapter_is_told_and_does_not_raise() -> None:
+    def broken(pool: Any) -> str:
+        raise RuntimeError("no name")
+
+    rig = Rig(Kind("test", lambda pool: pool, broken, KIND.read, KIND.timed_out))
+    assert rig.gate.ask(Pool()) is None
+    assert [str(error) for error in rig.broken] == ["no name"]
+
+
+def test_many_threads_lose_nothing(rig: Rig) -> None:
+    pool = Pool()
+
+    def use() -> None:
+        for _ in range(500):
+            slot = object()
+            rig.gate.given(rig.gate.ask(pool), slot)
+            rig.gate.released(slot)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (seen,) = rig.registry.statistics()
+    assert (seen.acquired, seen.returned, seen.pending) == (2_000, 2_000, 0)
+    assert not rig.registry.loans
