@@ -1,8 +1,8 @@
 """A closed-loop keep-alive generator: 64 connections, each sends again as soon as it has an answer.
 
-    python -m benchmarks.support.client PORT PID CORE     the plan as JSON on standard input
+    python -m benchmarks.support.client PORT PID PATH [CORE]     the plan as JSON on standard input
 
-A plan is a list of windows; each may first call a path of the server (`/on`, `/off`), then settles, then
+A plan is a list of windows; each may first call a path of the server (`/on/watch`, `/off`), then settles, then
 counts answers and the server's CPU time. Prints one JSON object per window, as a list.
 """
 
@@ -22,7 +22,6 @@ from benchmarks.support.http import get, request_for
 from benchmarks.support.machine import cpu_ns, pin
 
 CONNECTIONS = 64
-_REQUEST = request_for("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +53,32 @@ class Tally:
 
 
 class Caller(asyncio.Protocol):
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, request: bytes) -> None:
         self._tally = tally
+        self._request = request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._write = cast(asyncio.Transport, transport).write  # uvloop's is none by inheritance
-        self._write(_REQUEST)
+        self._write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        # Head and body may come apart; only the body of the no-op route ends with a brace.
+        # Head and body may come apart; only the body ends with a brace.
         if data.startswith(b"HTTP/") and not data.startswith(b"HTTP/1.1 200"):
             self._tally.bad += 1
         if data.endswith(b"}"):
             self._tally.answers += 1
-            self._write(_REQUEST)
+            self._write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._tally.bad += 1
 
 
-async def measure(port: int, pid: int, plan: list[Window]) -> list[Counted]:
-    await get(port, "/")  # returns when the service is up
-    tally = Tally()
+async def measure(port: int, pid: int, path: str, plan: list[Window]) -> list[Counted]:
+    await get(port, path)  # returns when the service is up
+    tally, request = Tally(), request_for(path)
     loop = asyncio.get_running_loop()
     for _ in range(CONNECTIONS):
-        await loop.create_connection(lambda: Caller(tally), "127.0.0.1", port)
+        await loop.create_connection(lambda: Caller(tally, request), "127.0.0.1", port)
     counted = []
     for window in plan:
         begun = (await get(port, window.call))["begun"] if window.call else None
@@ -94,13 +94,14 @@ async def measure(port: int, pid: int, plan: list[Window]) -> list[Counted]:
     return counted
 
 
-def main(port: int, pid: int, core: int | None) -> None:
+def main(port: int, pid: int, path: str, core: int | None) -> None:
     pin(core)
     plan = [Window(**window) for window in json.load(sys.stdin)]
     gc.disable()  # the generator makes no cycles, and must not pause
-    counted = uvloop.run(measure(port, pid, plan))
+    counted = uvloop.run(measure(port, pid, path, plan))
     json.dump([asdict(window) for window in counted], sys.stdout)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    core_given = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], core_given)

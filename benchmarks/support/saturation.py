@@ -39,9 +39,9 @@ def fresh(tool: str, loop: str, effort: Effort) -> Counted:
     return counted
 
 
-def client(port: int, pid: int, plan: list[dict[str, object]]) -> list[Counted]:
+def client(port: int, pid: int, plan: list[dict[str, object]], path: str = "/") -> list[Counted]:
     """Raises RuntimeError when a request failed: then the rate is of something else."""
-    answers = answer_of("client", port, pid, CLIENT_CORE, told=plan)
+    answers = answer_of("client", port, pid, path, CLIENT_CORE, told=plan)
     counted = [Counted(**window) for window in answers]
     if counted[-1].bad or not all(window.rps for window in counted):
         raise RuntimeError(f"{counted[-1].bad} requests failed or a window was empty")
@@ -67,29 +67,31 @@ class Pair:
     off: Counted
 
 
-def switched(harness: Harness, effort: Effort, loop: str) -> list[Pair]:
+def switched(harness: Harness, effort: Effort, loop: str, what: str, path: str = "/") -> list[Pair]:
+    """`what` is switched on and off: the watch alone, or everything that may stay on."""
     pairs: list[Pair] = []
     for _ in range(effort.servers):
         with serving("bare", loop, SERVER_CORE) as served:
             order = [harness.chance.random() < 0.5 for _ in range(effort.pairs)]
-            calls = [call for on_first in order for call in in_order(on_first)]
+            calls = [call for on_first in order for call in in_order(on_first, what)]
             # The closing window gives the last real one its end.
             plan = [Window(effort.switched, effort.settle, call) for call in calls]
             plan.append(Window(0.05, 0.05, "/off"))
             steps = [asdict(window) for window in (Window(0.05, effort.warm_up), *plan)]
-            windows = client(served.port, served.pid, steps)[1:]
+            windows = client(served.port, served.pid, steps, path)[1:]
         for call, window, after in zip(calls, windows, windows[1:], strict=False):
             must_count(call, window, after)
         for at, on_first in enumerate(order):
             first, second = windows[2 * at], windows[2 * at + 1]
             pairs.append(Pair(first, second) if on_first else Pair(second, first))
-        harness.progress(f"switched on {loop}: {len(pairs)} pairs")
-    harness.raw[f"switched_{loop}"] = [asdict(pair) for pair in pairs]
+        harness.progress(f"{what} switched on {loop}, {path}: {len(pairs)} pairs")
+    harness.raw[f"switched_{what}_{loop}_{path}"] = [asdict(pair) for pair in pairs]
     return pairs
 
 
-def in_order(on_first: bool) -> tuple[str, str]:
-    return ("/on", "/off") if on_first else ("/off", "/on")
+def in_order(on_first: bool, what: str) -> tuple[str, str]:
+    on = f"/on/{what}"
+    return (on, "/off") if on_first else ("/off", on)
 
 
 def must_count(call: str, window: Counted, after: Counted) -> None:
@@ -98,6 +100,6 @@ def must_count(call: str, window: Counted, after: Counted) -> None:
     assert after.begun is not None
     answered, begun = after.answered - window.answered, after.begun - window.begun
     slack = 200  # requests under way at either end
-    expected = answered if call == "/on" else 0
+    expected = 0 if call == "/off" else answered
     if abs(begun - expected) > slack:
         raise RuntimeError(f"{call}: {begun} requests begun of {answered} answered")

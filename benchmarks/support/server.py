@@ -3,11 +3,13 @@
     python -m benchmarks.support.server TOOL LOOP [CORE]
 
 The first line on standard output is the port. Beside `/` there are `/block` (stalls the loop), `/seen`
-(what the tool noted), and `/on` and `/off`, which switch unstall in place.
+(what the tool noted), `/query` (one query, if there is a `BENCHMARK_DSN`), and `/on/{what}` and `/off`, which
+switch unstall in place.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -20,7 +22,9 @@ from fastapi import FastAPI
 
 from benchmarks.support.machine import pin
 from benchmarks.support.tools import TOOLS, Installed
-from unstall import Monitor
+from unstall import Monitor, Settings
+from unstall.export import Exporter
+from unstall.integrations.pools import Gates
 
 BLOCK_S = 0.15
 
@@ -49,28 +53,65 @@ def application(tool: str) -> FastAPI:
     async def seen() -> dict[str, int]:
         return {"seen": installed.seen()}
 
+    if dsn := os.environ.get("BENCHMARK_DSN"):
+        _add_query(app, dsn)
     _add_switch(app)
     return app
 
 
+def _add_query(app: FastAPI, dsn: str) -> None:
+    import asyncpg
+
+    pools: list[asyncpg.Pool] = []
+
+    @app.get("/query")
+    async def query() -> dict[str, int]:
+        if not pools:
+            pools.append(await asyncpg.create_pool(dsn, min_size=8, max_size=8))
+        async with pools[0].acquire() as connection:
+            return {"one": await connection.fetchval("select 1")}
+
+
+class Watch:
+    """What `/on/{what}` switches on: the watch alone, or all that may stay on in production."""
+
+    def __init__(self, what: str) -> None:
+        self.monitor = Monitor(Settings(measure=what == "everything"))
+        self._parts: list[Gates | Exporter] = []
+        if what == "everything":
+            self._parts = [Gates(), Exporter(self.monitor, port=0)]
+
+    def start(self) -> Watch:
+        self.monitor.start()
+        for part in self._parts:
+            part.start()
+        return self
+
+    def stop(self) -> None:
+        for part in reversed(self._parts):
+            part.stop()
+        self.monitor.stop()
+
+
 def _add_switch(app: FastAPI) -> None:
-    monitor: Monitor | None = None
+    watch: Watch | None = None
     begun = 0
 
-    @app.get("/on")
-    async def on() -> dict[str, int]:
-        nonlocal monitor, begun
+    @app.get("/on/{what}")
+    async def on(what: str) -> dict[str, int]:
+        nonlocal watch, begun
         await off()  # two windows with it in a row begin alike
-        monitor = Monitor().start()
-        begun = monitor.statistics().requests  # counted per process, not per monitor
+        watch = Watch(what).start()
+        begun = watch.monitor.statistics().requests  # counted per process, not per monitor
         return {"begun": begun}
 
     @app.get("/off")
     async def off() -> dict[str, int]:
-        nonlocal monitor, begun
-        if monitor is not None:
-            monitor.stop()
-            begun = monitor.statistics().requests
+        nonlocal watch, begun
+        if watch is not None:
+            watch.stop()
+            begun = watch.monitor.statistics().requests
+            watch = None
         return {"begun": begun}
 
 
