@@ -77,6 +77,8 @@ def of(scores: Sequence[Score], column: Column, groups: Sequence[Group]) -> list
     ]
 
 
+LOCKED = (Group.GIL, Group.GC)
+"""No Python runs in the process meanwhile: that these are told of live is reported, not judged."""
 JUDGED = (Group.SLOW, Group.CPU, Group.GIL, Group.GC)
 
 
@@ -158,14 +160,16 @@ def bars(scores: Sequence[Score]) -> list[Bar]:
     clean = [each for each in ours if BY_NAME[each.case].group is Group.CLEAN]
     held = [ran]
     if slow:
-        caught, live = (sum(getattr(each, mark) for each in slow) for mark in ("caught", "live"))
+        caught = sum(each.caught for each in slow)
         right = 100.0 * sum(each.line and each.cause for each in slow) / len(slow)
         goal = f">= {RIGHT_PERCENT:g} %"
         held += [
             Bar("matrix_slow_caught", str(caught), f"of {len(slow)}", caught == len(slow)),
             Bar("matrix_right_cause_and_line", f"{right:.1f} %", goal, right >= RIGHT_PERCENT),
-            Bar("matrix_live", str(live), f"of {len(slow)}", live == len(slow)),
         ]
+    if able := [each for each in slow if BY_NAME[each.case].group not in LOCKED]:
+        live = sum(each.live for each in able)
+        held.append(Bar("matrix_live", str(live), f"of {len(able)}", live == len(able)))
     if slow or clean:
         noise = sum(each.noise for each in (*slow, *clean))
         held.append(Bar("matrix_noise", f"{noise} accusations", "== 0", noise == 0))
@@ -198,6 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(complaints(scores)) or "nothing")
     ours = [each for each in scores if each.tool == "unstall" and BY_NAME[each.case].judged]
     print(f"\nunstall's rule is the catalog's in {_share([each.rule for each in ours])}")
+    locked = [each for each in ours if BY_NAME[each.case].group in LOCKED]
+    print(f"told live, while C code held the interpreter lock: {_share([e.live for e in locked])}")
     starved = sum(each.starved for each in scores)
     print(f"stalls told as starved (the machine's, no accusation): {starved}")
     for name, why in LEFT_OUT.items():

@@ -142,10 +142,11 @@ def switched_bars(harness: Harness, effort: Effort) -> list[Bar]:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, help=f"of fresh servers (default: {FULL.rounds})")
+    options.add_argument("--servers", type=int, help=f"to switch in (default: {FULL.servers})")
     harness = Harness(options.parse_args())
     effort = QUICK if harness.quick else FULL
     rounds = harness.options.rounds or effort.rounds
-    effort = replace(effort, rounds=rounds)
+    effort = replace(effort, rounds=rounds, servers=harness.options.servers or effort.servers)
     print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
 
     harness.section(

@@ -201,7 +201,6 @@ async def hashing_in_a_thread(item: int) -> None:
 
 async def work_in_a_process(item: int) -> None:
     await asyncio.get_running_loop().run_in_executor(kept.processes, pause)
-    kept.processes.shutdown(wait=False)  # a server that is told to end leaves its workers behind
 
 
 async def many_yields(item: int) -> None:
@@ -299,7 +298,7 @@ CASES = (
     Case(file_response, *_CLEAN, prepare=make_file),
     Case(streaming_response, *_CLEAN),
     Case(background_task, *_CLEAN),
-    Case(websocket, *_CLEAN, place=Place.WEBSOCKET, send=Send.WEBSOCKET, warm=False),
+    Case(websocket, *_CLEAN, place=Place.WEBSOCKET, send=Send.WEBSOCKET),
     Case(anyio_file, *_CLEAN, prepare=make_file),
     Case(logging_exception, *_CLEAN, prepare=log_somewhere),
     Case(json_answer, *_CLEAN),

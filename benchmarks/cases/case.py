@@ -75,7 +75,7 @@ class Case:
     """Servers: postgres, http, late, grpc, valkey."""
     send: Send = Send.GET
     warm: bool = True
-    """Whether the route has been asked for (and has refused) before it counts."""
+    """Whether it was asked for before it counts; a blocking one, with an argument that it refuses."""
     quick: bool = False
 
     @property

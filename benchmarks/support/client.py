@@ -2,7 +2,7 @@
 
     python -m benchmarks.support.client PORT PID PATH [CORE]     the plan as JSON on standard input
 
-A plan is a list of windows; each may first call a path of the server (`/on/watch`, `/off`), then settles, then
+A plan is a list of windows; each may first call a path of the server (`/on/watch`), then settles, then
 counts answers and the server's CPU time. Prints one JSON object per window, as a list.
 """
 

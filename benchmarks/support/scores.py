@@ -16,7 +16,7 @@ LIVE_S = 0.2
 THRESHOLDS_S = {"unstall": 0.1, "aiocop": 0.03, "pyleak": 0.1, "debug": 0.1, "loopguard": 0.05}
 """As configured; blockbuster has none: it raises before the call."""
 NAMES = {
-    "line": ("unstall", "blockbuster", "aiocop", "pyleak", "debug"),
+    "line": ("unstall", "blockbuster", "aiocop", "pyleak"),
     "cause": ("unstall", "blockbuster", "aiocop"),
 }
 """Who says such a thing at all."""

@@ -331,7 +331,9 @@ def test_the_threads_of_a_crowd_are_named() -> None:
 
 
 def test_a_wait_for_a_thread_that_computes_is_that_wait() -> None:
-    result = look(stack(frame(), stdlib("concurrent.futures._base:Future.result")), wait=FUTEX, times=9)
+    result = look(
+        stack(frame(), stdlib("concurrent.futures._base:Future.result")), wait=FUTEX, times=9
+    )
     seen = stretch(result, late_ms=300, cpu_ms=1, others_ms=290, crowded_ms=280)
     assert cause(seen) is Cause.LOCK
 

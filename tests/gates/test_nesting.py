@@ -144,7 +144,7 @@ def test_a_parent_that_holds_a_slot_and_waits_for_a_child_that_asks_is_seen(
 
     async def child() -> None:
         await asyncio.sleep(0)  # by now the parent waits
-        rig.gate.refused(rig.gate.ask(pool), ValueError())
+        rig.gate.refused(rig.gate.ask(pool), ValueError(), pool)
 
     async def request() -> None:
         with rig.slot_of(pool):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from unstall.gates.gate import Kind, Reading
+from unstall.gates.flow import FLOW
+from unstall.gates.gate import Kind, Loan, Reading
 from unstall.gates.registry import Registry, Turnstile
 
 
@@ -53,6 +54,7 @@ class Rig:
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
+    FLOW.set(None)
     rig = Rig()
     yield rig
     assert rig.broken == []
@@ -96,7 +98,7 @@ def test_who_waits_is_pending(rig: Rig) -> None:
 def test_a_time_out_is_counted_and_its_wait_too(rig: Rig) -> None:
     loan = rig.gate.ask(rig.pool)
     rig.pass_s(5.0)
-    rig.gate.refused(loan, TimeoutError())
+    rig.gate.refused(loan, TimeoutError(), rig.pool)
     (seen,) = rig.registry.statistics()
     assert (seen.timeouts, seen.acquired, seen.wait_s, seen.pending) == (1, 1, 5.0, 0)
 
@@ -104,13 +106,13 @@ def test_a_time_out_is_counted_and_its_wait_too(rig: Rig) -> None:
 def test_a_connection_that_could_not_be_opened_is_no_time_out_of_the_pool(rig: Rig) -> None:
     loan = rig.gate.ask(rig.pool)
     rig.gate.slot()
-    rig.gate.refused(loan, TimeoutError())
+    rig.gate.refused(loan, TimeoutError(), rig.pool)
     (seen,) = rig.registry.statistics()
     assert (seen.timeouts, seen.acquired, seen.pending) == (0, 0, 0)
 
 
 def test_a_pool_that_lets_nobody_wait_is_counted_apart(rig: Rig) -> None:
-    rig.gate.refused(rig.gate.ask(rig.pool), OverflowError())
+    rig.gate.refused(rig.gate.ask(rig.pool), OverflowError(), rig.pool)
     (seen,) = rig.registry.statistics()
     assert (seen.refused, seen.timeouts, seen.acquired) == (1, 0, 0)
 
@@ -133,7 +135,7 @@ def test_a_request_that_fails_after_it_had_its_slot_returns_it(rig: Rig) -> None
     loan, slot = rig.gate.ask(rig.pool), object()
     rig.gate.given_here(slot)
     rig.pass_s(1.0)
-    rig.gate.refused(loan, ValueError())
+    rig.gate.refused(loan, ValueError(), rig.pool)
     (seen,) = rig.registry.statistics()
     assert (seen.acquired, seen.returned, seen.use_s) == (1, 1, 1.0)
     assert not rig.registry.loans
@@ -142,8 +144,8 @@ def test_a_request_that_fails_after_it_had_its_slot_returns_it(rig: Rig) -> None
 def test_asking_again_inside_the_pool_is_the_same_asking(rig: Rig) -> None:
     pool = Pool()
     loan = rig.gate.ask(pool)
-    assert rig.gate.ask(pool) is None
-    rig.gate.given(None, object())
+    assert rig.gate.ask(pool) is False
+    rig.gate.given(False, object())
     rig.gate.given(loan, object())
     assert rig.registry.statistics()[0].acquired == 1
 
@@ -168,7 +170,7 @@ def test_a_slot_that_was_lost_does_not_haunt_its_flow(rig: Rig) -> None:
 
 def test_a_pool_that_is_gone_has_no_gate(rig: Rig) -> None:
     pool: Pool | None = Pool()
-    rig.gate.refused(rig.gate.ask(pool), ValueError())
+    rig.gate.refused(rig.gate.ask(pool), ValueError(), pool)
     assert len(rig.registry.gates()) == 1
     pool = None
     gc.collect()
@@ -191,10 +193,10 @@ def test_a_pool_named_before_it_lives_has_its_name_when_it_does() -> None:
     )
     rig, pool = Rig(late), Pool()
     rig.registry.name(pool, late, "orders")
-    assert rig.gate.ask(pool) is None
+    assert rig.gate.ask(pool) is False
     alive.append(pool)
     loan = rig.gate.ask(pool)
-    assert loan is not None
+    assert isinstance(loan, Loan)
     assert loan.gate.name == "orders"
 
 
@@ -235,7 +237,7 @@ def test_a_broken_adapter_is_told_and_does_not_raise() -> None:
         raise RuntimeError("no name")
 
     rig = Rig(Kind("test", lambda pool: pool, broken, KIND.read, KIND.timed_out))
-    assert rig.gate.ask(Pool()) is None
+    assert rig.gate.ask(Pool()) is False
     assert [str(error) for error in rig.broken] == ["no name"]
 
 
@@ -256,3 +258,57 @@ def test_many_threads_lose_nothing(rig: Rig) -> None:
     (seen,) = rig.registry.statistics()
     assert (seen.acquired, seen.returned, seen.pending) == (2_000, 2_000, 0)
     assert not rig.registry.loans
+
+
+# --- at a high rate -------------------------------------------------------------------------
+
+
+def used(rig: Rig, times: int, pause_s: float) -> int:
+    """How many of so many slots were looked at closely, each held for 1 ms."""
+    seen = 0
+    for _ in range(times):
+        slot = object()
+        loan = rig.gate.ask(rig.pool)
+        seen += isinstance(loan, Loan)
+        rig.gate.given(loan, slot)
+        rig.pass_s(pause_s)
+        rig.gate.released(slot)
+    return seen
+
+
+def test_every_slot_is_looked_at_while_there_are_few(rig: Rig) -> None:
+    assert used(rig, 300, pause_s=0.01) == 300
+
+
+def test_of_many_slots_some_are_looked_at_and_stand_for_the_others(rig: Rig) -> None:
+    assert 150 < used(rig, 20_000, pause_s=0.0001) < 2_000  # 2 s at 10,000 a second
+    (seen,) = rig.registry.statistics()
+    assert seen.acquired == pytest.approx(20_000, rel=0.05)
+    assert seen.use_s == pytest.approx(20_000 * 0.0001, rel=0.05)
+
+
+def test_after_a_rush_the_first_slots_are_looked_at_soon(rig: Rig) -> None:
+    used(rig, 20_000, pause_s=0.0001)
+    assert used(rig, 50, pause_s=0.05) > 20
+
+
+def test_errors_are_counted_even_of_askings_that_went_by(rig: Rig) -> None:
+    used(rig, 20_000, pause_s=0.0001)
+    seen = set()
+    for _ in range(100):
+        loan = rig.gate.ask(rig.pool)
+        seen.add(loan is True)
+        rig.gate.refused(loan, TimeoutError(), rig.pool)
+    assert seen == {True, False}
+    assert rig.registry.statistics()[0].timeouts == 100
+
+
+def test_a_second_slot_is_never_overlooked_once_the_first_was_seen(rig: Rig) -> None:
+    told: list[object] = []
+    rig.registry.on_nested = told.append
+    used(rig, 20_000, pause_s=0.0001)
+    while not isinstance(loan := rig.gate.ask(rig.pool), Loan):
+        rig.gate.given(loan, object())
+    rig.gate.given(loan, object())
+    assert isinstance(rig.gate.ask(rig.pool), Loan)
+    assert len(told) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import gc
@@ -87,12 +88,11 @@ def test_what_a_call_returned_or_raised_is_not_kept_alive(run: Run) -> None:
             seen: list[weakref.ref[Big]] = []
             gc.disable()
             try:
-                with pytest.raises(ValueError, match="Big"):
+                with contextlib.suppress(ValueError):
                     await lane.run(breaks)
+                assert eventually(lambda: seen[0]() is None)  # nor in a cycle
             finally:
                 gc.enable()
-            gc.collect()
-            assert eventually(lambda: seen[0]() is None)
 
     run(main)
 
@@ -397,9 +397,11 @@ def test_cancelled_before_it_is_asked_nothing_is_begun(run: Run) -> None:
 
     async def main() -> None:
         with Lane("billing", threads=1) as lane:
-            with anyio.CancelScope() as scope:
-                scope.cancel()
-                await lane.run(begun.append, 1)
+            await lane.warm()
+            for _ in range(300):
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    await lane.run(begun.append, 1)
             assert eventually(lambda: idle(lane))
 
     run(main)

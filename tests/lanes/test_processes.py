@@ -199,6 +199,15 @@ def test_no_process_outlives_a_closed_lane() -> None:
     assert eventually(lambda: not alive(pid))
 
 
+def run_script(program: str) -> list[int]:
+    """The numbers that it prints."""
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    return [int(number) for number in ran.stdout.split()]
+
+
 def test_a_process_ends_with_its_parent_even_in_the_middle_of_a_call() -> None:
     program = """
         import asyncio, os
@@ -214,12 +223,38 @@ def test_a_process_ends_with_its_parent_even_in_the_middle_of_a_call() -> None:
 
         asyncio.run(main())
     """
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
-    )  # fmt: skip
-    pid = int(ran.stdout)
+    (pid,) = run_script(program)
     assert eventually(lambda: not alive(pid))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_ends_with_its_parent_though_a_forked_sibling_lives() -> None:
+    program = """
+        import asyncio, os, time, warnings
+        from tests.lanes import work
+        from unstall import Lane
+
+        warnings.simplefilter("ignore")
+
+        async def main():
+            lane = Lane("pdf", processes=1)
+            pid = await lane.run(work.pid)
+            sibling = os.fork()
+            if sibling == 0:
+                os.close(1)
+                time.sleep(60)
+                os._exit(0)
+            print(pid, sibling, flush=True)
+            os._exit(0)
+
+        asyncio.run(main())
+    """
+    pid, sibling = run_script(program)
+    try:
+        assert eventually(lambda: not alive(pid))
+        assert alive(sibling)
+    finally:
+        os.kill(sibling, 9)
 
 
 def test_a_function_of_the_main_module_runs_without_the_main_module_running_twice(

@@ -213,6 +213,27 @@ def test_who_stops_early_closes_the_iterator_off_the_loop(run: Run) -> None:
     assert source.given == 4
 
 
+def test_who_is_cancelled_goes_on_when_the_iterator_is_closed(run: Run) -> None:
+    closed: list[int] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            time.sleep(0.05)
+            closed.append(1)
+
+    async def main() -> None:
+        with Lane("export", threads=1) as lane:
+            with anyio.move_on_after(0.05):
+                async with aclosing(lane.iterate(items())) as found:
+                    async for _ in found:
+                        await anyio.sleep(20)
+            assert closed == [1]
+
+    run(main)
+
+
 def test_an_iterator_that_breaks_says_so(run: Run) -> None:
     source = Source(10, breaks_at=4)
 

@@ -16,8 +16,8 @@ from unstall.watch.held import HERE
 from unstall.watch.monitor import Monitor
 
 MS = 1_000_000
-CLOCK_NS = MS
-"""Timers may fire this much early."""
+PREEMPTED_NS = 8 * MS
+"""So much of a wait may be lost to a step that was kept off the processor after it had begun to wait."""
 
 
 def spin(ms: float) -> None:
@@ -75,9 +75,9 @@ def held_ms(piece: Piece) -> float:
 
 
 def away_ms(piece: Piece) -> float:
-    """The time of a piece in which it did not hold the loop."""
+    """The time of a piece in which it did not hold the loop, on a machine that is in nobody's way."""
     assert piece.held_ns is not None
-    return (piece.took_ns - piece.held_ns + CLOCK_NS) / MS
+    return (piece.took_ns - piece.held_ns + PREEMPTED_NS) / MS
 
 
 def watched(

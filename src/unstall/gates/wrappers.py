@@ -20,7 +20,7 @@ def asking(gate: Turnstile, slot_of: Pick | None = None) -> Make:
             try:
                 got = original(self, *args, **named)
             except BaseException as error:
-                gate.refused(loan, error)
+                gate.refused(loan, error, self)
                 raise
             gate.given(loan, got if slot_of is None else slot_of(got))
             return got
@@ -37,7 +37,7 @@ def asking_async(gate: Turnstile, slot_of: Pick | None = None) -> Make:
             try:
                 got = await original(self, *args, **named)
             except BaseException as error:
-                gate.refused(loan, error)
+                gate.refused(loan, error, self)
                 raise
             gate.given(loan, got if slot_of is None else slot_of(got))
             return got

@@ -82,7 +82,7 @@ def _sync(module: ModuleType, patches: Patches, registry: Registry) -> None:
             try:
                 return original(self, request)
             except BaseException as error:
-                gate.refused(loan, error)
+                gate.refused(loan, error, self)
                 raise
 
         return handle_request
@@ -116,7 +116,7 @@ def _async(module: ModuleType, patches: Patches, registry: Registry) -> None:
             try:
                 return await original(self, request)
             except BaseException as error:
-                gate.refused(loan, error)
+                gate.refused(loan, error, self)
                 raise
 
         return handle_async_request

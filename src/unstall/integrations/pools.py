@@ -102,6 +102,7 @@ class _Shared:
         with self._lock:
             if not self._users:
                 self.inactive.clear()
+                self.registry.thinning.renew()
                 self.registry.told.clear()
                 METERS.add(*self.registry.families.all)
             self._users.append(user)

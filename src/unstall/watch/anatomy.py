@@ -10,22 +10,18 @@ a measured request runs.
 
 from __future__ import annotations
 
-import contextvars
-import dataclasses
 import functools
 import inspect
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import CoroutineType, ModuleType
 from typing import Any
 
+from unstall.watch.dependencies import Dependencies
 from unstall.watch.discover import ImportHooks
-from unstall.watch.held import HERE, SWAP, Entries, Followed, Path, Span, timed
+from unstall.watch.held import SWAP, Entries, Followed, Path, Span, timed
+from unstall.watch.pieces import name_of, piece, place
 
-PATH: contextvars.ContextVar[Path | None] = contextvars.ContextVar("unstall_path", default=None)
-"""Of the measured request, for what runs on its behalf in no step of its tasks: threads and callbacks."""
-
-_MOST_TWINS = 2_000
 _MOST_LAYERS = 32
 _OWN = (
     "fastapi.", "starlette.middleware.errors", "starlette.middleware.exceptions",
@@ -38,59 +34,14 @@ _PLUMBING = ("anyio", "asyncio", "fastapi", "starlette")
 Call = Callable[..., Any]
 
 
-def place() -> tuple[Path, Span] | None:
-    """The path that this code works for and the innermost piece of it; None if it is not measured."""
-    span = HERE.span
-    if span is None:
-        path = PATH.get()
-        return None if path is None or path.over else (path, path.root)
-    return None if span.path.over else (span.path, span.within or span)
-
-
-def piece(kind: str, name: str) -> Span | None:
-    here = place()
-    return here[0].open(kind, name, here[1]) if here is not None else None
-
-
-def name_of(function: Any) -> str:
-    """`module:qualname` of whatever is called, through partials and instances."""
-    while isinstance(function, functools.partial):
-        function = _sent_by(function)
-    if getattr(function, "__name__", "") in ("__enter__", "__exit__"):
-        generator = getattr(getattr(function, "__self__", None), "gen", None)
-        if (
-            inspect.isgenerator(generator) and generator.gi_frame is not None
-        ):  # contextlib's manager
-            module = generator.gi_frame.f_globals.get("__name__", "?")
-            end = EXIT if function.__name__ == "__exit__" else ""
-            return f"{module}:{generator.gi_code.co_qualname}{end}"
-    named = function if hasattr(function, "__qualname__") else type(function)
-    module = getattr(named, "__module__", None) or "?"
-    return f"{module}:{getattr(named, '__qualname__', '?')}"
-
-
-EXIT = " (exit)"
-"""Ends the name of what a dependency does after its `yield`."""
-
-
-def _sent_by(call: functools.partial[Any]) -> Any:
-    """What is run by those who run it for somebody."""
-    if isinstance(getattr(call.func, "__self__", None), contextvars.Context) and call.args:
-        return call.args[0]  # asyncio.to_thread
-    if getattr(call.func, "__name__", "") == "_run_sync_endpoint":  # FastAPI since 0.142
-        return call.keywords.get("function")
-    return call.func
-
-
 class Anatomy:
     """From `start` to `stop`; what fails is told to `failed` and left as it was."""
 
     def __init__(self, imports: ImportHooks, failed: Callable[[BaseException], None]) -> None:
         self._imports = imports
-        self._failed = failed
         self._patched: list[tuple[Any, str, Any, Any]] = []
         self._swapped: list[tuple[Any, str, Any, Any]] = []
-        self._twins: dict[int, tuple[Any, Any]] = {}
+        self._dependencies = Dependencies(failed)
         self._layers: weakref.WeakKeyDictionary[Any, Entries] = weakref.WeakKeyDictionary()
 
     def start(self) -> None:
@@ -111,7 +62,7 @@ class Anatomy:
                 setattr(target, name, own)
         SWAP.remove(self._swapped)
         self._swapped.clear()
-        self._twins.clear()
+        self._dependencies.clear()
         self._layers.clear()
 
     def layers(self, outermost: Any) -> Entries:
@@ -144,7 +95,7 @@ class Anatomy:
         SWAP.add(entry)
 
     def _fastapi(self, routing: ModuleType) -> None:
-        self._swap(routing, "solve_dependencies", self._dependencies)
+        self._swap(routing, "solve_dependencies", self._dependencies.wrapper)
         self._swap(routing, "run_endpoint_function", _endpoint)
         self._swap(routing, "serialize_response", _piece_of("serialization", ""))
 
@@ -157,36 +108,6 @@ class Anatomy:
 
     def _tasks(self, loop: Any) -> None:
         self._wrap(loop, "create_task", _followed)
-
-    def _dependencies(self, original: Call) -> Call:
-        def solve_dependencies(*args: Any, **named: Any) -> Any:
-            if place() is None or not _has_dependencies(named.get("dependant")):
-                return original(*args, **named)
-            provider = named.get("dependency_overrides_provider")
-            if not getattr(provider, "dependency_overrides", None):  # looked up by identity
-                named["dependant"] = self._twin(named["dependant"])
-            span = piece("dependencies", "")
-            coroutine = original(*args, **named)
-            return coroutine if span is None else timed(coroutine, span)
-
-        return solve_dependencies
-
-    # --- dependencies -------------------------------------------------------------------------
-
-    def _twin(self, dependant: Any) -> Any:
-        """A copy of FastAPI's description whose coroutine functions are timed; itself if that fails."""
-        known = self._twins.get(id(dependant))
-        if known is not None and known[0] is dependant:
-            return known[1]
-        if len(self._twins) >= _MOST_TWINS:
-            return dependant
-        try:
-            twin = dataclasses.replace(dependant, dependencies=_twins(dependant, {}))
-        except Exception as error:
-            self._failed(error)
-            twin = dependant
-        self._twins[id(dependant)] = dependant, twin
-        return twin
 
 
 class Layer:
@@ -243,83 +164,6 @@ def _middleware_name(app: Any) -> str:
     if dispatch is not None and getattr(dispatch, "__self__", None) is not app:
         return name_of(dispatch)
     return name_of(app)
-
-
-def _has_dependencies(dependant: Any) -> bool:
-    return bool(getattr(dependant, "dependencies", None))
-
-
-def _twins(dependant: Any, known: dict[int, Call]) -> list[Any]:
-    return [
-        dataclasses.replace(
-            inner, call=_timed_call(inner.call, known), dependencies=_twins(inner, known)
-        )
-        for inner in dependant.dependencies
-    ]
-
-
-def _timed_call(call: Call, known: dict[int, Call]) -> Call:
-    """One for each function, since FastAPI keeps results by it. Functions for threads stay as they are."""
-    ours = known.get(id(call))
-    if ours is None:
-        run = _innermost(call)
-        if inspect.iscoroutinefunction(run):
-            ours = _timed_function(call)
-        elif inspect.isasyncgenfunction(run):
-            ours = _timed_generator(call)
-        else:
-            ours = call
-        known[id(call)] = ours
-    return ours
-
-
-def _innermost(call: Any) -> Any:
-    while isinstance(call, functools.partial):
-        call = call.func
-    if inspect.isroutine(call) or inspect.isclass(call):
-        return call
-    return getattr(call, "__call__", call)  # noqa: B004 - an instance that can be called
-
-
-def _timed_function(call: Call) -> Call:
-    name = name_of(call)
-
-    async def dependency(*args: Any, **named: Any) -> Any:
-        span = piece("dependency", name)
-        coroutine = call(*args, **named)
-        return await (coroutine if span is None else timed(coroutine, span))
-
-    return _looks_like(call, dependency)
-
-
-def _timed_generator(call: Call) -> Call:
-    name = name_of(call)
-
-    async def dependency(*args: Any, **named: Any) -> AsyncIterator[Any]:
-        generator = call(*args, **named)
-        step, part = generator.__anext__(), name
-        while True:
-            span = piece("dependency", part)
-            try:
-                value = await (step if span is None else timed(step, span))
-            except StopAsyncIteration:
-                return
-            part = f"{name} (exit)"
-            try:
-                yield value
-            except GeneratorExit:
-                await generator.aclose()
-                raise
-            except BaseException as error:
-                step = generator.athrow(error)
-            else:
-                step = generator.__anext__()
-
-    return _looks_like(call, dependency)
-
-
-def _looks_like(call: Call, ours: Call) -> Call:
-    return functools.wraps(call)(ours)
 
 
 # --- tasks ----------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from unstall.watch.anatomy import PATH
 from unstall.watch.carried import context_of
+from unstall.watch.pieces import PATH
 from unstall.watch.scope import ASGIScope
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from unstall.meters import METERS, Distribution
 from unstall.model.anatomy import Held, Piece, SlowRequest
 from unstall.model.histogram import Histogram
-from unstall.watch.anatomy import PATH, Anatomy
-from unstall.watch.held import HERE, MOST_PER_S, Path, Row, Span, Tallies, Tally, timed
+from unstall.watch.anatomy import Anatomy
+from unstall.watch.held import HERE, MOST_PER_S, MOST_WHEN_BUSY, Path, Span, timed
+from unstall.watch.pieces import PATH
 from unstall.watch.scope import (
     CHOICE,
     NEVER,
@@ -22,11 +23,14 @@ from unstall.watch.scope import (
     route_template,
 )
 from unstall.watch.section import SECTIONS
+from unstall.watch.tallies import Row, Tallies, Tally
 
 _MOST_SLOW = 100
 _RING_NS = 1_000_000_000
 _LEAST_NS = 5_000_000
 _FEW = 10
+_BUSY = 0.5
+"""Of one processor."""
 _MOST_TIMINGS = 20
 _GOLDEN = 0.6180339887498949
 _AFTERWARDS = ("background", "stream")
@@ -71,6 +75,7 @@ class Measure:
         self._slow_lost = 0
         self._since_ns = time.monotonic_ns()
         self._begun, self._begun_ns, self._rate = REQUESTS.begun, self._since_ns, 0.0
+        self._cpu_ns, self._busy = time.process_time_ns(), 0.0
 
     def start(self) -> None:
         METERS.add(self._seconds, *SECTIONS)
@@ -92,7 +97,7 @@ class Measure:
             CHOICE.every, CHOICE.due = 1, 0
 
     def adapt(self, now: int) -> None:
-        """With each beat: measure so few that no more than `MOST_PER_S` a second are.
+        """With each beat: measure so few that no more than `MOST_PER_S` a second are, or `MOST_WHEN_BUSY`.
 
         By the rate since the last beat or the smoothed one, whichever is higher: a burst is thinned within
         a beat, and a pause does not open the door to the next burst. A handful at once is no burst.
@@ -103,11 +108,19 @@ class Measure:
             came = begun - self._begun
             self._rate += (came * 1e9 / took - self._rate) * min(1.0, took / 1e9)
             burst = max(0, came - _FEW) * 1e9 / took
-            every = max(1, -int(-max(burst, self._rate) // MOST_PER_S))
+            most = MOST_WHEN_BUSY if self._is_busy(took) else MOST_PER_S
+            every = max(1, -int(-max(burst, self._rate) // most))
             if every != CHOICE.every:
                 CHOICE.every = every
                 CHOICE.due = begun + self._gap(every)
             self._begun, self._begun_ns = begun, now
+
+    def _is_busy(self, took: int) -> bool:
+        """Whether the process has little CPU left to give away."""
+        cpu = time.process_time_ns()
+        self._busy += ((cpu - self._cpu_ns) / took - self._busy) * min(1.0, took / 1e9)
+        self._cpu_ns = cpu
+        return self._busy > _BUSY
 
     def slow(self) -> list[SlowRequest]:
         """Since asked last."""

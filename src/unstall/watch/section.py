@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from unstall.meters import Distribution
-from unstall.watch.anatomy import place
 from unstall.watch.held import HERE, Path, Span, timed
+from unstall.watch.pieces import place
 from unstall.watch.scope import CHOICE
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from unstall.meters import METERS, Distribution, Gauge
 from unstall.model.anatomy import Threads
 from unstall.model.histogram import HistogramBuilder
-from unstall.watch.anatomy import EXIT, name_of, place
 from unstall.watch.discover import ImportHooks
-from unstall.watch.held import HERE, OTHER, Span
+from unstall.watch.held import HERE, Span
+from unstall.watch.pieces import EXIT, name_of, place
+from unstall.watch.tallies import OTHER
 
 _FOLD_AT = 256
 _MOST_ROWS = 200

@@ -194,7 +194,9 @@ class Watchdog:
             self._subjects.append(self._arrivals.popleft())
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
-            ended = subject.ended  # if it ends in the midst of the check, its last beat is yet to be seen
+            ended = (
+                subject.ended
+            )  # if it ends in the midst of the check, its last beat is yet to be seen
             try:
                 for stretch in subject.check(now, self._reader, self._lateness, self._garbage):
                     self._write(stretch)
