@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,34 @@ def test_the_first_loop_starts_the_monitor_and_is_watched_by_it() -> None:
     monitor.stop()
     assert len(monitor.recording().loops) >= 2
     assert asyncio.BaseEventLoop.__dict__["run_forever"] is began
+
+
+def test_a_loop_that_starts_while_the_monitor_is_loaded_is_watched_too() -> None:
+    started: list[Monitor] = []
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load() -> None:
+        loading.set()
+        assert loaded.wait(10)
+
+    def start(path: str) -> Monitor:
+        started.append(Monitor(Settings(threshold_ms=100)).start())
+        return started[0]
+
+    FirstLoop("nowhere", start, load).install()
+    first = threading.Thread(target=asyncio.run, args=(asyncio.sleep(0.05),))
+    first.start()
+    assert loading.wait(10)
+    second = threading.Thread(target=asyncio.run, args=(asyncio.sleep(0.05),), name="second")
+    second.start()
+    second.join(0.2)  # it would have run and ended by now, unseen
+    assert second.is_alive()
+    loaded.set()
+    first.join(10)
+    second.join(10)
+    (monitor,) = started
+    monitor.stop()
+    assert "second" in {loop.thread for loop in monitor.recording().loops}
 
 
 def test_a_monitor_that_cannot_start_leaves_the_loop_alone() -> None:

@@ -29,9 +29,15 @@ def install() -> None:
 class FirstLoop:
     """Waits for a loop; starts the monitor once, from whichever thread comes first."""
 
-    def __init__(self, path: str, start: Callable[[str], Monitor] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        start: Callable[[str], Monitor] | None = None,
+        load: Callable[[], None] | None = None,
+    ) -> None:
         self._path = path
         self._start = start or start_monitor
+        self._load = load or load_monitor
         self._imports = ImportHooks()
         self._discovery = Discovery(self._around, self._imports)
         self._lock = _thread.allocate_lock()
@@ -55,8 +61,11 @@ class FirstLoop:
         try:
             if not self._done:
                 self._done = True
-                self._imports.stop()
-                self._discovery.stop()
+                try:
+                    self._load()
+                finally:
+                    self._imports.stop()
+                    self._discovery.stop()
                 self._monitor = self._start(self._path)
         except Exception as error:
             from unstall.run.wire import tell
@@ -65,6 +74,17 @@ class FirstLoop:
         finally:
             self._lock.release()
         return self._monitor
+
+
+def load_monitor() -> None:
+    """Takes long: a loop of another thread that starts meanwhile must still find the wrapper, and waits."""
+    import unstall.integrations.pools
+    import unstall.run.company
+    import unstall.run.farewell
+    import unstall.run.metrics
+    import unstall.run.wire
+    import unstall.watch.deadman
+    import unstall.watch.monitor  # noqa: F401
 
 
 def start_monitor(path: str) -> Monitor:
