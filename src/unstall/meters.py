@@ -19,7 +19,7 @@ Reading = Callable[[], Iterable[tuple[Labels, float]]]
 OTHER = "other"
 """Label values of all series beyond the first `MOST_SERIES`."""
 MOST_SERIES = 200
-_MOST_PENDING = 10_000
+_MOST_PENDING = 500
 _BOUNDS_NS = tuple(int(bound * 1e9) for bound in BOUNDS_S)
 
 

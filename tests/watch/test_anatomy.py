@@ -3,10 +3,13 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import dataclasses
 import functools
+import gc
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
@@ -1133,3 +1136,75 @@ def test_the_request_of_a_followed_task_is_found_while_it_lasts_and_afterwards()
 
     watched(ask)
     assert found == [(["left_behind", "inner"], "GET", "/orders/{order}")] * 2
+
+
+def test_a_method_that_fastapi_calls_once_is_called_once_when_measured() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def get(self) -> int:
+            self.calls += 1
+            return self.calls
+
+    service = Service()
+
+    async def inner(a: int = Depends(service.get)) -> int:
+        return a
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def route(
+        a: int = Depends(service.get), b: int = Depends(service.get), c: int = Depends(inner)
+    ) -> list[int]:
+        return [a, b, c]
+
+    with Monitor(), TestClient(app) as client:
+        assert client.get("/").json() == [1, 1, 1]
+
+
+def test_a_middleware_that_does_not_want_to_be_changed_is_left_alone() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Frozen:
+        app: Any
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+    app = FastAPI()
+    app.add_middleware(Frozen)
+
+    @app.get("/")
+    async def route() -> int:
+        return 7
+
+    with Monitor(), TestClient(app) as client:
+        assert client.get("/").json() == 7
+    assert HERE.span is None
+
+
+def test_an_app_that_was_measured_can_be_freed() -> None:
+    class Passing:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+    def used() -> weakref.ref[FastAPI]:
+        app = FastAPI()
+        app.add_middleware(Passing)
+
+        @app.get("/")
+        async def route() -> int:
+            return 7
+
+        with TestClient(app) as client:
+            client.get("/")
+        return weakref.ref(app)
+
+    with Monitor():
+        gone = used()
+        gc.collect()
+        assert gone() is None

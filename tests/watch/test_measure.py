@@ -96,7 +96,8 @@ def test_at_a_high_rate_few_are_measured_and_stand_for_all(measure: Measure) -> 
         request()
     CHOICE.take = take
     (row,) = measure.held(0)
-    assert row.calls == row.held.count == 20 * len(measured)
+    assert row.calls == row.held.count
+    assert 4_000 - 40 < row.calls <= 4_000  # those since the last one measured are not told yet
     assert 3_600 <= row.calls <= 4_400
     assert len(measured) < 250
 
@@ -397,7 +398,7 @@ def test_a_forked_child_begins_from_zero_and_with_free_locks() -> None:
     try:
         with TestClient(app) as http:
             http.get("/").raise_for_status()
-        locks = [
+        locks: list[Any] = [
             monitor._measure._tallies._lock,
             monitor._threads._lock,
             monitor._measure._seconds._lock,

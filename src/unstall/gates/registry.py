@@ -96,7 +96,9 @@ class Registry:
         return tuple(gate.statistics() for gate in self.gates())
 
     def forget(self) -> None:
-        """In a forked child: what is lent is the parent's."""
+        """What is lent: in a forked child it is the parent's, and after a stop nobody sees its return."""
+        for loan in list(self.loans.values()):
+            _end(loan)
         self.loans.clear()
         for gate in self.gates():
             gate.asking.clear()

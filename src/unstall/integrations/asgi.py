@@ -78,7 +78,11 @@ def instrument(
             chosen = Instruments(
                 settings or from_environment(), metrics=metrics, gates=gates, on_stall=on_stall
             )
-            chosen.start()
+            try:
+                chosen.start()
+            except BaseException:
+                chosen.stop()
+                raise
             _instruments = chosen
         elif settings is not None and settings != _instruments.settings:
             raise UsageError(

@@ -119,6 +119,7 @@ class _Shared:
             for patches in self._patches.values():
                 patches.restore()
             self._done.clear()
+            self.registry.forget()
             METERS.remove(*self.registry.families.all)
 
     def _install(self, adapter: Adapter, hook: Hook, module: ModuleType) -> None:

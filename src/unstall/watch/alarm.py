@@ -99,9 +99,10 @@ class Alarm:
 
         So a host that closed all descriptors, and got our number again, loses nothing by us.
         """
-        if self._set is not None:
+        set_time = self._set  # it may be closed from another thread
+        if set_time is not None:
             self._time[2], self._time[3] = divmod(at_ns, _NS)
-            if self._set(self._file, _TFD_TIMER_ABSTIME, self._time, None) != 0:
+            if set_time(self._file, _TFD_TIMER_ABSTIME, self._time, None) != 0:
                 self._give_up()
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from unstall.watch.discover import ImportHooks
 from unstall.watch.held import SWAP, Entries, Followed, Path, Span, timed
 from unstall.watch.pieces import name_of, piece, place
 
+_LAYERS = "_unstall_layers"
 _MOST_LAYERS = 32
 _OWN = (
     "fastapi.", "starlette.middleware.errors", "starlette.middleware.exceptions",
@@ -42,7 +43,7 @@ class Anatomy:
         self._patched: list[tuple[Any, str, Any, Any]] = []
         self._swapped: list[tuple[Any, str, Any, Any]] = []
         self._dependencies = Dependencies(failed)
-        self._layers: weakref.WeakKeyDictionary[Any, Entries] = weakref.WeakKeyDictionary()
+        self._layered: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def start(self) -> None:
         self._imports.when("fastapi.routing", self._fastapi)
@@ -63,15 +64,20 @@ class Anatomy:
         SWAP.remove(self._swapped)
         self._swapped.clear()
         self._dependencies.clear()
-        self._layers.clear()
+        for app in list(self._layered):
+            vars(app).pop(_LAYERS, None)
+        self._layered.clear()
 
     def layers(self, outermost: Any) -> Entries:
         """What makes every middleware below the outermost a piece of its own."""
         try:
-            known = self._layers.get(outermost)
+            kept = vars(outermost)
+            known: Entries | None = kept.get(_LAYERS)
             if known is None:
-                known = self._layers[outermost] = _layers_below(outermost)
-        except TypeError:  # no weak references to it, or it cannot be hashed
+                self._layered.add(outermost)
+                # Kept by the app itself, since they refer to it: else it would live for ever.
+                known = kept[_LAYERS] = _layers_below(outermost)
+        except TypeError:  # it has no attributes, or takes no weak references
             known = ()
         return known
 
@@ -146,13 +152,19 @@ def _layers_below(outermost: Any) -> Entries:
         else:
             above = inner
             continue
-        if "app" not in getattr(above, "__dict__", ()):
+        if "app" not in getattr(above, "__dict__", ()) or _guards_itself(above):
             break  # it keeps its app to itself
         layers.append((above, "app", inner, layer))
         if _is_own(inner):
             break
         above = inner
     return tuple(layers)
+
+
+def _guards_itself(app: Any) -> bool:
+    """As a frozen dataclass does."""
+    own: object = type(app).__setattr__
+    return own is not object.__setattr__
 
 
 def _is_own(app: Any) -> bool:

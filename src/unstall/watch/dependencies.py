@@ -61,7 +61,7 @@ def _has_dependencies(dependant: Any) -> bool:
     return bool(getattr(dependant, "dependencies", None))
 
 
-def _twins(dependant: Any, known: dict[int, Call]) -> list[Any]:
+def _twins(dependant: Any, known: dict[Call, Call]) -> list[Any]:
     return [
         dataclasses.replace(
             inner, call=_timed_call(inner.call, known), dependencies=_twins(inner, known)
@@ -70,9 +70,9 @@ def _twins(dependant: Any, known: dict[int, Call]) -> list[Any]:
     ]
 
 
-def _timed_call(call: Call, known: dict[int, Call]) -> Call:
-    """One for each function, since FastAPI keeps results by it. Functions for threads stay as they are."""
-    ours = known.get(id(call))
+def _timed_call(call: Call, known: dict[Call, Call]) -> Call:
+    """One for all that are equal: FastAPI keeps results by them. Functions for threads stay as they are."""
+    ours = known.get(call)
     if ours is None:
         run = _innermost(call)
         if inspect.iscoroutinefunction(run):
@@ -81,7 +81,7 @@ def _timed_call(call: Call, known: dict[int, Call]) -> Call:
             ours = _timed_generator(call)
         else:
             ours = call
-        known[id(call)] = ours
+        known[call] = ours
     return ours
 
 

@@ -171,8 +171,13 @@ class Swap:
     def on(self, layers: Entries) -> None:
         for entries in (self._entries, layers):
             for target, name, original, ours in entries:
-                if getattr(target, name, None) is original:  # else somebody else has replaced it
-                    setattr(target, name, ours)
+                try:
+                    if (
+                        getattr(target, name, None) is original
+                    ):  # else somebody else has replaced it
+                        setattr(target, name, ours)
+                except Exception:  # it does not want to be changed: a detail less
+                    continue
 
     def off(self, layers: Entries) -> None:
         put_back(self._entries)
@@ -181,8 +186,11 @@ class Swap:
 
 def put_back(entries: Iterable[tuple[Any, str, Any, Any]]) -> None:
     for target, name, original, ours in entries:
-        if getattr(target, name, None) is ours:
-            setattr(target, name, original)
+        try:
+            if getattr(target, name, None) is ours:
+                setattr(target, name, original)
+        except Exception:
+            continue
 
 
 SWAP: Final = Swap()
@@ -225,7 +233,7 @@ class Followed(Coroutine[Any, Any, Any]):
     answered by the coroutine itself.
     """
 
-    __slots__ = ("_span", "coroutine")
+    __slots__ = ("__weakref__", "_span", "coroutine")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], span: Span) -> None:
         self.coroutine = coroutine
@@ -273,10 +281,10 @@ class Followed(Coroutine[Any, Any, Any]):
 
 def enter(span: Span) -> Span | None:
     """A step of a piece begins; gives the piece in whose step it runs, for `leave`."""
-    outer, HERE.span = HERE.span, span
-    path = span.path
+    outer, path = HERE.span, span.path
     if outer is None:
         SWAP.on(path.layers)
+    HERE.span = span
     span.since_ns = now = perf_counter_ns()
     if outer is None or outer.path is not path:
         path.since_ns = now

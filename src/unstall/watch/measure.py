@@ -76,6 +76,8 @@ class Measure:
         self._since_ns = time.monotonic_ns()
         self._begun, self._begun_ns, self._rate = REQUESTS.begun, self._since_ns, 0.0
         self._cpu_ns, self._busy = time.process_time_ns(), 0.0
+        self._last = REQUESTS.begun
+        """Requests begun when one was measured last: it stands for those since the one before."""
 
     def start(self) -> None:
         METERS.add(self._seconds, *SECTIONS)
@@ -166,8 +168,10 @@ class Measure:
         kind = scope.get("type")
         if kind not in ("http", "websocket"):
             return None, send
+        begun = REQUESTS.begun
+        times, self._last = max(1, begun - self._last), begun
         path = Path(
-            scope, every, self._done,
+            scope, times, self._done,
             kind="request" if kind == "http" else "websocket", layers=self._anatomy.layers(app),
         )  # fmt: skip
         path.before = PATH.get()
@@ -182,7 +186,8 @@ class Measure:
         """At the end of a request, on its loop."""
         try:
             path.over = True
-            PATH.set(path.before)
+            if PATH.get() is path:  # the collector closes an abandoned one in any context
+                PATH.set(path.before)
             self._open.pop(id(path), None)
             entry = _entry(path.scope)
             self._tallies.add(entry, path)
@@ -263,11 +268,12 @@ def _with_timing(
 
     def timing_send(message: Any) -> Awaitable[None]:
         if message.get("type") == "http.response.start":
-            value = server_timing(path).encode("latin-1", "replace")
-            message = {
-                **message,
-                "headers": [*message.get("headers", ()), (b"server-timing", value)],
-            }
+            try:
+                value = server_timing(path).encode("latin-1", "replace")
+                headers = [*message.get("headers", ()), (b"server-timing", value)]
+            except Exception:  # the answer goes out without it
+                return send(message)
+            message = {**message, "headers": headers}
         return send(message)
 
     return timing_send

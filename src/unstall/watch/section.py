@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import TracebackType
@@ -72,7 +73,7 @@ class section:
         span.took_ns = now - self._began_ns
         if base is not None and base.within is span:
             base.within = self._outer
-        if HERE.off_loop:
+        if HERE.off_loop and _get_running_loop() is None:
             span.worked_ns = span.took_ns
         elif base is not None and HERE.span is base:
             span.steps_ns = base.steps_ns + now - base.since_ns - self._steps_ns

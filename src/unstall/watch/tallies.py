@@ -79,7 +79,8 @@ class Tallies:
 
     def __init__(self) -> None:
         self._rows: dict[Row, Tally] = {}
-        self._lock = threading.Lock()
+        # The collector may close an abandoned request in the midst of an addition, on the same thread.
+        self._lock = threading.RLock()
 
     def add(self, entry: str, path: Path) -> None:
         now = perf_counter_ns()
