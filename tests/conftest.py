@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# This machine may be slow, and the first text drawn in a fresh checkout builds Hypothesis's tables.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 
 if TYPE_CHECKING:
     from tests.support.postgres import Postgres
