@@ -5,12 +5,13 @@ The slot comes before `connect`, which a pool calls each time and which opens a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from unstall.gates.adapter import Adapter, Hook, is_a
 from unstall.gates.gate import Kind, Reading
-from unstall.gates.patches import Patches
+from unstall.gates.patches import Make, Patches
 from unstall.gates.registry import Registry, Turnstile
 from unstall.gates.wrappers import (
     asking,
@@ -59,44 +60,35 @@ def _is_async(pool: Any) -> bool:
 KIND = Kind("redis", lambda pool: pool, _name_of, _read, _timed_out, _refused, _is_async)
 
 
-def _sync(module: ModuleType, patches: Patches, registry: Registry) -> None:
-    gate = Turnstile(registry, KIND)
-    for pool in (module.ConnectionPool, module.BlockingConnectionPool):
-        patches.wrap(pool, "get_connection", asking(gate))
-        patches.wrap(pool, "release", returning(gate))
+def _installing(
+    asking: Callable[..., Make], returning: Callable[..., Make], opening: Callable[..., Make]
+) -> Callable[[ModuleType, Patches, Registry], None]:
+    """The two modules have the same classes with the same methods, coroutine functions in one of them."""
 
-    def connecting(original: Any) -> Any:
-        opened = opening(gate, _who_asked)(original)
+    def install(module: ModuleType, patches: Patches, registry: Registry) -> None:
+        gate = Turnstile(registry, KIND)
+        for pool in (module.ConnectionPool, module.BlockingConnectionPool):
+            patches.wrap(pool, "get_connection", asking(gate))
+            patches.wrap(pool, "release", returning(gate))
 
-        def connect(self: Any, *args: Any, **named: Any) -> Any:
-            if _is_open(self):
-                return original(self, *args, **named)
-            gate.slot()
-            return opened(self, *args, **named)
+        def connecting(original: Any) -> Any:
+            opened = opening(gate, _who_asked)(original)
 
-        return connect
+            def connect(self: Any, *args: Any, **named: Any) -> Any:
+                if _is_open(self):
+                    return original(self, *args, **named)
+                gate.slot()
+                return opened(self, *args, **named)
 
-    patches.wrap(module.AbstractConnection, "connect", connecting)
+            return connect
+
+        patches.wrap(module.AbstractConnection, "connect", connecting)
+
+    return install
 
 
-def _async(module: ModuleType, patches: Patches, registry: Registry) -> None:
-    gate = Turnstile(registry, KIND)
-    for pool in (module.ConnectionPool, module.BlockingConnectionPool):
-        patches.wrap(pool, "get_connection", asking_async(gate))
-        patches.wrap(pool, "release", returning_async(gate))
-
-    def connecting(original: Any) -> Any:
-        opened = opening_async(gate, _who_asked)(original)
-
-        def connect(self: Any, *args: Any, **named: Any) -> Any:
-            if _is_open(self):
-                return original(self, *args, **named)
-            gate.slot()
-            return opened(self, *args, **named)
-
-        return connect
-
-    patches.wrap(module.AbstractConnection, "connect", connecting)
+_sync = _installing(asking, returning, opening)
+_async = _installing(asking_async, returning_async, opening_async)
 
 
 def _is_open(connection: Any) -> bool:

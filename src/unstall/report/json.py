@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from unstall.model.anatomy import SlowRequest
+from unstall.model.anatomy import Piece, SlowRequest
 from unstall.model.codec import dump
-from unstall.model.cost import EntryCost, ThreadCost
+from unstall.model.cost import EntryCost, PieceCost, ThreadCost
 from unstall.model.finding import Finding, Hop, Site, Stall
 from unstall.model.histogram import Histogram
 from unstall.model.report import Report
@@ -91,17 +91,8 @@ def _entry(cost: EntryCost) -> dict[str, Any]:
         "took_max_ms": _ms(cost.took_max_ns),
         "share": None if cost.share is None else round(cost.share, 6),
         "most_per_s": None if cost.most_per_s is None else round(cost.most_per_s, 3),
-        "pieces": [
-            {
-                "kind": piece.kind, "name": piece.name, "depth": piece.depth, "calls": piece.calls,
-                "took_ms": _ms(piece.took_ns), "held_ms": _ms(piece.held_ns),
-                "own_ms": _ms(piece.own_ns), "waited_ms": _ms(piece.waited_ns),
-                "queued_ms": _ms(piece.queued_ns), "in_thread_ms": _ms(piece.worked_ns),
-                "hops": piece.hops,
-            }
-            for piece in cost.pieces
-        ],
-    }  # fmt: skip
+        "pieces": [_piece(piece, calls=piece.calls) for piece in cost.pieces],
+    }
 
 
 def _threads(cost: ThreadCost) -> dict[str, Any]:
@@ -126,18 +117,24 @@ def slow_of(request: SlowRequest) -> dict[str, Any]:
         "took_ms": _ms(request.took_ns),
         "held_ms": _ms(request.held_ns),
         "cut": request.cut,
-        "pieces": [
-            {
-                "kind": piece.kind, "name": piece.name, "depth": piece.depth,
-                "began_ms": _ms(piece.began_ns), "took_ms": _ms(piece.took_ns),
-                "held_ms": None if piece.held_ns is None else _ms(piece.held_ns),
-                "own_ms": _ms(piece.own_ns), "waited_ms": _ms(piece.waited_ns),
-                "queued_ms": _ms(piece.queued_ns), "in_thread_ms": _ms(piece.worked_ns),
-                "hops": piece.hops,
-            }
-            for piece in request.pieces
-        ],
-    }  # fmt: skip
+        "pieces": [_piece(piece, began_ms=_ms(piece.began_ns)) for piece in request.pieces],
+    }
+
+
+def _piece(piece: Piece | PieceCost, **own: float) -> dict[str, Any]:
+    return {
+        "kind": piece.kind,
+        "name": piece.name,
+        "depth": piece.depth,
+        **own,
+        "took_ms": _ms(piece.took_ns),
+        "held_ms": None if piece.held_ns is None else _ms(piece.held_ns),
+        "own_ms": _ms(piece.own_ns),
+        "waited_ms": _ms(piece.waited_ns),
+        "queued_ms": _ms(piece.queued_ns),
+        "in_thread_ms": _ms(piece.worked_ns),
+        "hops": piece.hops,
+    }
 
 
 def _distribution(durations: Histogram) -> dict[str, Any]:

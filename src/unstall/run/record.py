@@ -8,20 +8,10 @@ from pathlib import Path
 from typing import TextIO
 
 from unstall.errors import UsageError
-from unstall.model.anatomy import (
-    Held,
-    SlowRequest,
-    Threads,
-    merged_held,
-    merged_threads,
-    slowest,
-)
-from unstall.model.finding import Told
-from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, LineWriter, Recording, header_line
 from unstall.version import TOOL
-from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, KEEP_SLOW, KEEP_TOLD, drop_shortest, fewer
+from unstall.watch.recorder import KEEP_LOOPS, Sums, drop_shortest, fewer
 
 _KEEP_PULSES = 1_800
 _KEEP_STRETCHES = 400
@@ -91,11 +81,7 @@ class Ledger:
         self._pulses: list[Pulse] = []
         self._losses: dict[str, Losses] = {}
         self._dropped = 0
-        self._held: list[Held] = []
-        self._slow: list[SlowRequest] = []
-        self._threads: list[Threads] = []
-        self._latent: list[LatentCall] = []
-        self._told: list[Told] = []
+        self._sums = Sums()
         self.notes: dict[str, int] = {}
         """Sentences for the summary, each with how often it was said."""
 
@@ -121,20 +107,6 @@ class Ledger:
                 self._pulses.append(entry)
                 if len(self._pulses) > _KEEP_PULSES:
                     self._pulses = fewer(self._pulses)
-            case Held():
-                self._held.append(entry)
-                if len(self._held) > KEEP_ROWS:
-                    self._held = merged_held(self._held)
-            case Threads():
-                self._threads.append(entry)
-                if len(self._threads) > KEEP_ROWS:
-                    self._threads = merged_threads(self._threads)
-            case Told():
-                self._told = [*self._told, entry][:KEEP_TOLD]
-            case LatentCall():
-                self._latent = merged_latent([*self._latent, entry])[-KEEP_ROWS:]
-            case SlowRequest():
-                self._slow = slowest([*self._slow, entry], KEEP_SLOW)
             case Losses():
                 before = self._losses.get(entry.process, Losses(entry.process)).dropped
                 counts = {
@@ -142,6 +114,8 @@ class Ledger:
                     for what in (*before, *entry.dropped)
                 }
                 self._losses[entry.process] = replace(entry, dropped=counts)
+            case _:
+                self._sums.add(entry)
         return True
 
     def note(self, text: str) -> None:
@@ -158,12 +132,8 @@ class Ledger:
             stretches=(*self._stretches, *self._lasting.values()),
             pulses=tuple(self._pulses),
             losses=tuple(self._losses.values()),
-            held=tuple(merged_held(self._held)),
-            slow=tuple(self._slow),
-            threads=tuple(merged_threads(self._threads)),
-            latent=tuple(self._latent),
-            told=tuple(self._told),
             flaws=tuple(notes),
+            **self._sums.kept(),
         )
 
     def _stretch(self, stretch: Stretch) -> None:

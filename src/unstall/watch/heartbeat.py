@@ -76,8 +76,8 @@ class Heartbeat:
         self._begun = begun
         self._queued_ns = queued_ns
         self._collected = collected
-        self.postpone: Callable[[int], None] | None = None
-        """Is told, by each punctual beat, when the watchdog should look if no other comes."""
+        self.postpone: Callable[[int, int], None] | None = None
+        """Is told, by each punctual beat, the time and when the watchdog should look if no other comes."""
         self.mirror: Mirror | None = None
         self._context = contextvars.Context()
         self._handle: asyncio.Handle | None = None
@@ -89,22 +89,21 @@ class Heartbeat:
         self.beats = 0
         self.failed: BaseException | None = None
         self.ground = Ground()
-        self.ran_ns = time.monotonic_ns()
-        self.due_ns = self.ran_ns + self._interval_ns
-        self.cpu_ns = time.thread_time_ns()
-        self.queued_ns = queued_ns()
-        self.process_ns = time.process_time_ns()
-        self.others_ns = self.process_ns - self.cpu_ns
-        """CPU time of all other threads of the process until the last punctual beat."""
+        self._set_out()
 
     def start(self) -> None:
+        self._set_out()
+        self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
+
+    def _set_out(self) -> None:
+        """As if a beat had just run."""
         self.ran_ns = time.monotonic_ns()
         self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = self._queued_ns()
         self.process_ns = time.process_time_ns()
         self.others_ns = self.process_ns - self.cpu_ns
-        self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
+        """CPU time of all other threads of the process until the last punctual beat."""
 
     def stop(self) -> None:
         """No beat after this one; a stretch under way ends here."""
@@ -153,7 +152,7 @@ class Heartbeat:
         if lag <= self._look_after_ns:  # else the alarm has gone off, and must be heard
             self.others_ns = process - cpu
             if self.postpone is not None:
-                self.postpone(self.due_ns + self._look_after_ns)
+                self.postpone(now, self.due_ns + self._look_after_ns)
 
     def _catch_up(self, late_ns: int) -> None:
         """Takes a turn of the loop, again and again, until a few turns in a row had nothing to do."""

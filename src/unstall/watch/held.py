@@ -172,9 +172,7 @@ class Swap:
         for entries in (self._entries, layers):
             for target, name, original, ours in entries:
                 try:
-                    if (
-                        getattr(target, name, None) is original
-                    ):  # else somebody else has replaced it
+                    if getattr(target, name, None) is original:  # nobody else has replaced it
                         setattr(target, name, ours)
                 except Exception:  # it does not want to be changed: a detail less
                     continue

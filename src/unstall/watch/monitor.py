@@ -417,16 +417,8 @@ class Monitor:
             case Pulse():
                 self._recorder.pulse(entry)
                 self._carried.drop(entry.loop, entry.until_ns - _CARRIED_NS)
-            case Held():
-                self._recorder.held(entry)
-            case SlowRequest():
-                self._recorder.slow(entry)
-            case Threads():
-                self._recorder.threads(entry)
-            case Told():
-                self._recorder.told(entry)
-            case LatentCall():
-                self._recorder.latent(entry)
+            case Held() | SlowRequest() | Threads() | Told() | LatentCall():
+                self._recorder.sum(entry)
             case Loop():
                 if entry.loop in self._told:
                     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import replace
+from typing import TypedDict
 
 from unstall.model.anatomy import (
     Held,
@@ -19,6 +20,66 @@ from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Recording
 
+KEEP_LOOPS = 1_000
+KEEP_ROWS = 1_500
+KEEP_SLOW = 100
+KEEP_TOLD = 200
+
+Summed = Held | Threads | SlowRequest | LatentCall | Told
+
+
+class Kept(TypedDict):
+    held: tuple[Held, ...]
+    slow: tuple[SlowRequest, ...]
+    threads: tuple[Threads, ...]
+    latent: tuple[LatentCall, ...]
+    told: tuple[Told, ...]
+
+
+class Sums:
+    """What a recording holds beside stretches and pulses: added up, or the worst and the latest of it."""
+
+    def __init__(self) -> None:
+        self._held: list[Held] = []
+        self._threads: list[Threads] = []
+        self._slow: list[SlowRequest] = []
+        self._latent: list[LatentCall] = []
+        self._told: list[Told] = []
+
+    def add(self, entry: Summed) -> str | None:
+        """What had to be let go for it, or instead of it; None for nothing."""
+        match entry:
+            case Held():
+                self._held.append(entry)
+                if len(self._held) > KEEP_ROWS:
+                    self._held = merged_held(self._held)
+            case Threads():
+                self._threads.append(entry)
+                if len(self._threads) > KEEP_ROWS:
+                    self._threads = merged_threads(self._threads)
+            case SlowRequest():
+                self._slow.append(entry)
+                if len(self._slow) > KEEP_SLOW:
+                    self._slow = slowest(self._slow, KEEP_SLOW)
+                    return "slow requests"
+            case LatentCall():
+                self._latent = merged_latent([*self._latent, entry])[-KEEP_ROWS:]
+            case Told():
+                if len(self._told) >= KEEP_TOLD:
+                    return "findings"
+                self._told.append(entry)
+        return None
+
+    def kept(self) -> Kept:
+        """As the fields of a `Recording`."""
+        return Kept(
+            held=tuple(merged_held(self._held)),
+            slow=tuple(slowest(self._slow, KEEP_SLOW)),
+            threads=tuple(merged_threads(self._threads)),
+            latent=tuple(self._latent),
+            told=tuple(self._told),
+        )
+
 
 class Recorder:
     """Filled by the watchdog, read by anybody."""
@@ -31,11 +92,7 @@ class Recorder:
         self._stretches: list[Stretch] = []
         self._pulses: list[Pulse] = []
         self._dropped: Counter[str] = Counter()
-        self._held: list[Held] = []
-        self._slow: list[SlowRequest] = []
-        self._threads: list[Threads] = []
-        self._latent: list[LatentCall] = []
-        self._told: list[Told] = []
+        self._sums = Sums()
 
     def loop(self, loop: Loop) -> None:
         with self._lock:
@@ -60,35 +117,10 @@ class Recorder:
             if len(self._pulses) > self._keep_pulses:
                 self._pulses = fewer(self._pulses)
 
-    def held(self, held: Held) -> None:
+    def sum(self, entry: Summed) -> None:
         with self._lock:
-            self._held.append(held)
-            if len(self._held) > KEEP_ROWS:
-                self._held = merged_held(self._held)
-
-    def threads(self, threads: Threads) -> None:
-        with self._lock:
-            self._threads.append(threads)
-            if len(self._threads) > KEEP_ROWS:
-                self._threads = merged_threads(self._threads)
-
-    def told(self, told: Told) -> None:
-        with self._lock:
-            if len(self._told) < KEEP_TOLD:
-                self._told.append(told)
-            else:
-                self._dropped["findings"] += 1
-
-    def latent(self, call: LatentCall) -> None:
-        with self._lock:
-            self._latent = merged_latent([*self._latent, call])[-KEEP_ROWS:]
-
-    def slow(self, request: SlowRequest) -> None:
-        with self._lock:
-            self._slow.append(request)
-            if len(self._slow) > KEEP_SLOW:
-                self._slow = slowest(self._slow, KEEP_SLOW)
-                self._dropped["slow requests"] += 1
+            if dropped := self._sums.add(entry):
+                self._dropped[dropped] += 1
 
     def lost(self, what: str, times: int = 1) -> None:
         with self._lock:
@@ -107,18 +139,8 @@ class Recorder:
                 tuple(self._stretches),
                 tuple(self._pulses),
                 (Losses(process.process, dict(self._dropped)),),
-                tuple(merged_held(self._held)),
-                tuple(self._slow),
-                tuple(merged_threads(self._threads)),
-                tuple(self._latent),
-                tuple(self._told),
+                **self._sums.kept(),
             )
-
-
-KEEP_LOOPS = 1_000
-KEEP_ROWS = 1_500
-KEEP_SLOW = 100
-KEEP_TOLD = 200
 
 
 def drop_shortest(stretches: list[Stretch]) -> None:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from unstall.meters import METERS, Distribution, Gauge
+from unstall.meters import METERS, Distribution, Folding, Gauge
 from unstall.model.anatomy import Threads
 from unstall.model.histogram import HistogramBuilder
 from unstall.watch.discover import ImportHooks
@@ -24,7 +22,7 @@ from unstall.watch.held import HERE, Span
 from unstall.watch.pieces import EXIT, name_of, place
 from unstall.watch.tallies import OTHER
 
-_FOLD_AT = 256
+_MOST_PENDING = 255
 _MOST_ROWS = 200
 _MOST_LIMITERS = 50
 
@@ -62,7 +60,7 @@ class _Sums:
         self.queued, self.worked = HistogramBuilder(), HistogramBuilder()
 
 
-class ThreadUse:
+class ThreadUse(Folding[Hop]):
     """From `start` to `stop`."""
 
     def __init__(
@@ -74,7 +72,7 @@ class ThreadUse:
         self._process = process
         self._imports = imports
         self._failed = failed
-        self._begin()
+        super().__init__(_MOST_PENDING)
         self._restore: list[Callable[[], None]] = []
         queue = "How long calls waited for a thread of a pool."
         work = "How long calls ran in a thread of a pool."
@@ -88,16 +86,11 @@ class ThreadUse:
             self._gauge("waiting", "Calls waiting for a thread of a limiter.", "tasks_waiting"),
         )
 
-    def _begin(self) -> None:
-        self._hops: deque[Hop] = deque()
+    def renew(self) -> None:
+        super().renew()
         self._rows: dict[tuple[str, str], _Sums] = {}
-        self._lock = threading.Lock()
         self._since_ns = time.monotonic_ns()
         self._limiters: weakref.WeakKeyDictionary[Any, Asked] = weakref.WeakKeyDictionary()
-
-    def renew(self) -> None:
-        """In a forked child, which begins from zero and with locks that nobody holds."""
-        self._begin()
 
     def start(self) -> None:
         METERS.add(*self._meters)
@@ -111,8 +104,7 @@ class ThreadUse:
 
     def taken(self, now: int) -> list[Threads]:
         """Since asked last."""
-        with self._lock:
-            self._drain()
+        with self._folded():
             rows, self._rows = self._rows, {}
             since, self._since_ns = self._since_ns, now
         process = self._process()
@@ -208,34 +200,23 @@ class ThreadUse:
 
     def note(self, hop: Hop) -> None:
         """Of a call that has ended, in its thread."""
-        self._hops.append(hop)
         self._queued.observe((hop.pool,), hop.queued_ns)
         self._worked.observe((hop.pool,), hop.worked_ns)
-        if len(self._hops) >= _FOLD_AT:
-            self._fold()
+        self._append(hop)
 
     # --- sums ---------------------------------------------------------------------------------
 
-    def _fold(self) -> None:
-        if self._lock.acquire(blocking=False):
-            try:
-                self._drain()
-            finally:
-                self._lock.release()
-
-    def _drain(self) -> None:
-        for _ in range(len(self._hops)):
-            hop = self._hops.popleft()
-            row = hop.pool, hop.function
-            if row not in self._rows and len(self._rows) >= _MOST_ROWS:
-                row = hop.pool, OTHER
-            sums = self._rows.setdefault(row, _Sums())
-            sums.calls += 1
-            sums.full += hop.full
-            sums.tokens = hop.tokens
-            sums.waiting = max(sums.waiting, hop.waiting + 1 if hop.full else 0)
-            sums.queued.add(hop.queued_ns)
-            sums.worked.add(hop.worked_ns)
+    def _fold(self, item: Hop) -> None:
+        row = item.pool, item.function
+        if row not in self._rows and len(self._rows) >= _MOST_ROWS:
+            row = item.pool, OTHER
+        sums = self._rows.setdefault(row, _Sums())
+        sums.calls += 1
+        sums.full += item.full
+        sums.tokens = item.tokens
+        sums.waiting = max(sums.waiting, item.waiting + 1 if item.full else 0)
+        sums.queued.add(item.queued_ns)
+        sums.worked.add(item.worked_ns)
 
     def _gauge(self, name: str, help: str, field: str) -> Gauge:
         def read() -> Iterable[tuple[tuple[str, ...], float]]:

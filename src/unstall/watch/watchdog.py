@@ -171,10 +171,9 @@ class Watchdog:
         if subject is not None and self._alarm.follows:
             subject.heartbeat.postpone = self._postpone
 
-    def _postpone(self, at_ns: int) -> None:
+    def _postpone(self, now: int, at_ns: int) -> None:
         """Called by the punctual beats of a loop, on its thread."""
         self._alarm.postpone(at_ns)
-        now = time.monotonic_ns()
         self._second(now)
         self._each_beat(now)
         if self._deadman is not None:
@@ -194,9 +193,8 @@ class Watchdog:
             self._subjects.append(self._arrivals.popleft())
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
-            ended = (
-                subject.ended
-            )  # if it ends in the midst of the check, its last beat is yet to be seen
+            # If it ends in the midst of the check, its last beat is yet to be seen.
+            ended = subject.ended
             try:
                 for stretch in subject.check(now, self._reader, self._lateness, self._garbage):
                     self._write(stretch)
@@ -214,9 +212,7 @@ class Watchdog:
         self._subjects.remove(subject)
         self._failures.pop(subject, None)
         pulse = subject.pulse(now)
-        if (
-            pulse.lag.count > 1 or pulse.requests
-        ):  # the one beat that ends a short loop says nothing
+        if pulse.lag.count > 1 or pulse.requests:  # the beat that ends a short loop says nothing
             self._write(pulse)
         subject.close()
         self._tell_sums(now, all_of_it=True)
