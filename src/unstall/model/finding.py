@@ -34,6 +34,8 @@ class Severity(enum.StrEnum):
 class Confidence(enum.StrEnum):
     CERTAIN = "certain"
     LIKELY = "likely"
+    POSSIBLE = "possible"
+    """More than one guess lies between it and the source: hidden by default."""
 
 
 @dataclass(frozen=True, slots=True)
