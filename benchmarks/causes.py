@@ -64,7 +64,7 @@ def wrong(
     right = (FILE, expected.function, expected.call) if expected.function else None
     codes = {finding["code"] for finding in findings}
     if worst["cause"] == expected.cause and where == right and expected.code in codes:
-        if expected.cause != "waiting" or worst.get("peer") == peer:
+        if not expected.peered or worst.get("peer") == peer:
             return ""
         return f"the peer should be {peer}: {told(worst)}"
     return f"{told(worst)}; rules {sorted(codes)}"
