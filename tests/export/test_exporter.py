@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from unstall.errors import UsageError
 from unstall.export import Exporter, joining
 from unstall.export.workers import State
-from unstall.meters import METERS
+from unstall.meters import METERS, Counter
 from unstall.model.metric import Family, Sample
 from unstall.settings import Settings
 from unstall.watch.monitor import Monitor
@@ -121,7 +121,8 @@ def test_a_clean_loop_shows_no_stall_and_is_hardly_busy(run: Any) -> None:
     async def main(exporter: Exporter) -> list[float]:
         await served(exporter)
         await asyncio.gather(*(asyncio.sleep(2.2) for _ in range(50)))
-        return [sample(exporter, "asyncio_eventloop_utilization_ratio").value]
+        found = await asyncio.to_thread(sample, exporter, "asyncio_eventloop_utilization_ratio")
+        return [found.value]
 
     with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
         (busy,) = run(main(exporter))
@@ -141,16 +142,56 @@ def test_a_busy_loop_is_shown_as_busy_and_its_tasks_are_counted() -> None:
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             await asyncio.sleep(0)
-        found = sample(exporter, "asyncio_eventloop_utilization_ratio").value
-        tasks = sample(exporter, "asyncio_tasks").value
+        asked = asyncio.create_task(
+            asyncio.to_thread(
+                lambda: [
+                    sample(exporter, f"asyncio_{n}")
+                    for n in ("eventloop_utilization_ratio", "tasks")
+                ]
+            )
+        )
+        while not asked.done():
+            await asyncio.sleep(0)
         for task in others:
             task.cancel()
-        return found, tasks
+        ratio, tasks = await asked
+        return ratio.value, tasks.value
 
     with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
         busy, tasks = asyncio.run(main(exporter))
     assert busy > 0.1  # of a processor that is shared
     assert tasks >= 20
+
+
+def test_whoever_asks_at_the_port_reads_what_was_counted_a_moment_ago() -> None:
+    orders = Counter("unstall_test_orders_total", "Orders.")
+
+    async def main(exporter: Exporter) -> None:
+        await served(exporter)
+        for number in range(1, 4):  # far within the five seconds after which it is written anyway
+            orders.add(())
+            text = await asyncio.to_thread(get, exporter, "metrics")
+            assert f"unstall_test_orders_total {number}" in text.replace(".0", "")
+
+    METERS.add(orders)
+    try:
+        with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
+            asyncio.run(main(exporter))
+    finally:
+        METERS.remove(orders)
+
+
+def test_asked_on_a_loop_it_does_not_wait() -> None:
+    async def main(exporter: Exporter) -> None:
+        await served(exporter)
+        slept: list[float] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "sleep", slept.append)
+            exporter.view()
+        assert slept == []
+
+    with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
+        asyncio.run(main(exporter))
 
 
 def test_lag_is_a_histogram_of_all_beats() -> None:

@@ -26,12 +26,10 @@ def loop(age_ms: int, words: dict[str, Any] | None = None, number: int = 1) -> L
     return LoopState(number, NOW - age_ms * MS, 0, 3 * MS, words)
 
 
-def slot(
-    *loops: LoopState, families: tuple[Family, ...] = (), written_ms_ago: int = 100
-) -> SlotState:
+def slot(*loops: LoopState, families: tuple[Family, ...] = ()) -> SlotState:
     snapshot = {"families": [_packed(family) for family in families]}
     began = processes.started(ME)
-    return SlotState(ME, began, 1, 100 * MS, 20 * MS, loops, snapshot, NOW - written_ms_ago * MS)
+    return SlotState(ME, began, 1, 100 * MS, 20 * MS, loops, snapshot)
 
 
 def seen(*states: SlotState) -> View:
@@ -70,14 +68,14 @@ def test_a_frozen_worker_is_shown_with_what_its_watchdog_said() -> None:
 
 
 def test_one_that_cannot_say_a_word_is_shown_by_the_age_of_its_beat() -> None:
-    (worker,) = seen(slot(loop(5_020), written_ms_ago=5_100)).workers
+    (worker,) = seen(slot(loop(5_020))).workers
     assert (worker.state, worker.silent, worker.words) == (State.FROZEN, True, {})
-    view = seen(slot(loop(5_020), written_ms_ago=5_100))
+    view = seen(slot(loop(5_020)))
     assert values(view, "asyncio_eventloop_blocked_info") == {(str(ME), "unknown", "", ""): 1.0}
 
 
-def test_one_whose_other_threads_go_on_is_not_called_silent() -> None:
-    assert not seen(slot(loop(5_020), written_ms_ago=400)).workers[0].silent
+def test_nobody_is_called_silent_before_a_watchdog_would_have_spoken() -> None:
+    assert not seen(slot(loop(900))).workers[0].silent
 
 
 def test_who_has_moved_between_two_looks_was_only_late_to_be_read() -> None:

@@ -21,6 +21,7 @@ from unstall.watch.subject import Subject
 
 _MOST_STALLS = 30
 _LONGEST = 160
+_LEAST_NS = 900_000_000
 _SHARE_OF_TIME = 1_000
 """Counting tasks takes no more than one part in so many."""
 
@@ -35,7 +36,7 @@ class _Watched:
 
 
 class Collector:
-    """From `start` to `stop`. `follow` and `hear` are the monitor's; `refresh` comes about once a second."""
+    """From `start` to `stop`. `follow` and `hear` are the monitor's; `refresh` comes every few seconds."""
 
     def __init__(self, build: dict[str, str], threshold_ns: int, meters: Meters = METERS) -> None:
         self._threshold_ns = threshold_ns
@@ -64,7 +65,7 @@ class Collector:
         self._meters: tuple[Counter | Distribution | Gauge, ...] = (
             self._lag, self._stalled, self._victims,
             Gauge("asyncio_eventloop_utilization_ratio",
-                  "Share of the last second in which the event loop was not idle.", self._utilization),
+                  "Share of the last seconds in which the event loop was not idle.", self._utilization),
             Gauge("asyncio_tasks", "Unfinished tasks of the event loop.", lambda: [((), self._tasks)]),
             *([_build_info(build)] if build else []),
         )  # fmt: skip
@@ -130,16 +131,17 @@ class Collector:
             beat.mirror = None
             watched.cell.end()
 
-    # --- about once a second ------------------------------------------------------------------
+    # --- every few seconds, and when somebody asks --------------------------------------------
 
     def _use(self, watched: _Watched, now: int) -> None:
         cell = watched.cell
         last = cell.last_ns
         stands = now - last if now - last > self._threshold_ns else 0
         until = last + stands
-        if until > watched.since_ns:
-            busy = cell.busy_ns - watched.busy_ns + stands
-            watched.ratio = min(1.0, busy / (until - watched.since_ns))
+        if until - watched.since_ns < _LEAST_NS:
+            return  # asked again so soon, the ratio would be of next to nothing
+        busy = cell.busy_ns - watched.busy_ns + stands
+        watched.ratio = min(1.0, busy / (until - watched.since_ns))
         watched.busy_ns, watched.since_ns = cell.busy_ns, last
 
     def _utilization(self) -> Iterator[tuple[Labels, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import sys
@@ -20,11 +21,16 @@ from unstall.export.slot import Slot, SlotState
 from unstall.export.workers import View, look
 from unstall.meters import METERS
 from unstall.model.metric import Family
+from unstall.model.observation import Losses, Pulse, Stretch
+from unstall.model.recording import Entry
 from unstall.watch.monitor import Monitor
 from unstall.watch.subject import Subject
 
 PORT = "UNSTALL_METRICS_PORT"
-_EVERY_S = 1.0
+_AT_LEAST_EVERY_S = 10.0
+_PATIENCE_S = 0.1
+"""Beyond a beat, for siblings to write what was asked for."""
+_PAUSE_S = 0.01
 _LONGEST_COMMAND = 200
 
 Say = Callable[[str], None]
@@ -45,6 +51,8 @@ class Exporter:
     a supervisor that only imports the application takes no port. A worker that finds the port taken, as a
     rule by its sibling, takes the next one. Without a port, UNSTALL_METRICS_PORT is taken; without that, too,
     this worker serves nothing, and its siblings speak for it. A host stands before it: `0.0.0.0:9108`.
+
+    It is written anew every five seconds, with the monitor's pulse, and when somebody asks at the port.
 
     Of several in a process one writes. Raises UsageError for a port that is none.
     """
@@ -134,7 +142,7 @@ class Exporter:
             pump.join(1.0)
         if publish:
             self._publish(time.monotonic_ns())
-        self._monitor.unlisten(self._collector.hear)
+        self._monitor.unlisten(self._hear)
         self._collector.stop()
 
     def __enter__(self) -> Exporter:
@@ -144,7 +152,7 @@ class Exporter:
         self.stop()
 
     def _listen(self) -> None:
-        self._monitor.listen(self._collector.hear)
+        self._monitor.listen(self._hear)
         self._monitor.follow(self._loop_found)
 
     # --- reading ------------------------------------------------------------------------------
@@ -156,8 +164,8 @@ class Exporter:
         return server.place.url() if server is not None and server.place is not None else None
 
     def view(self) -> View:
-        """All workers now."""
-        return look(self._read)
+        """All workers now; asked on an event loop, which must not wait, of up to five seconds ago."""
+        return look(self._read if asyncio._get_running_loop() is not None else self._read_anew)
 
     def families(self) -> tuple[Family, ...]:
         """What `/metrics` shows."""
@@ -165,7 +173,23 @@ class Exporter:
 
     def _read(self) -> tuple[SlotState, ...]:
         segment = self._segment
-        return segment.read() if segment is not None else ()
+        if segment is None:
+            return ()
+        segment.ask(time.monotonic_ns())  # for who comes next
+        return segment.read()
+
+    def _read_anew(self) -> tuple[SlotState, ...]:
+        """After a moment, in which all workers write what they have, as far as they can."""
+        segment = self._segment
+        if segment is None:
+            return ()
+        asked = time.monotonic_ns()
+        segment.ask(asked)
+        self._wake.set()
+        patience_ns = self._monitor.settings.interval_ns + int(_PATIENCE_S * 1e9)
+        while segment.owed(asked) and time.monotonic_ns() - asked < patience_ns:
+            time.sleep(_PAUSE_S)
+        return segment.read()
 
     # --- threads ------------------------------------------------------------------------------
 
@@ -178,13 +202,19 @@ class Exporter:
                 self._pump.start()
         self._wake.set()
 
+    def _hear(self, entry: Entry) -> None:
+        """On the watchdog's thread, which is awake for it anyway."""
+        self._collector.hear(entry)
+        if isinstance(entry, Pulse | Stretch | Losses):
+            self._wake.set()
+
     def _run(self) -> None:
         try:
             self._join()
             self._serve()
             while not self._stopping:
                 self._turn(time.monotonic_ns())
-                self._wake.wait(_EVERY_S)
+                self._wake.wait(_AT_LEAST_EVERY_S)
                 self._wake.clear()
         except Exception as error:  # the host goes on without us
             self._once(f"metrics are written no longer after {type(error).__name__}: {error}")
@@ -200,13 +230,14 @@ class Exporter:
         self._segment, self._slot = join(
             self._key, self._once, settings.threshold_ns, settings.interval_ns
         )
+        self._slot.asked = self._wake.set
         self._collector.start()
         self._collector.write_to(self._slot)
 
     def _serve(self) -> None:
         if self._place is None:
             return
-        server = Server(Site(self._read), self._place, self._once)
+        server = Server(Site(self._read_anew), self._place, self._once)
         if not server.bind():
             return
         with self._lock:
@@ -243,7 +274,7 @@ class Exporter:
     def _after_fork(self) -> None:
         """In the child: silent until it runs a loop of its own."""
         self._monitor.unfollow(self._loop_found)
-        self._monitor.unlisten(self._collector.hear)
+        self._monitor.unlisten(self._hear)
         self._collector.stop()
         if self._server is not None:
             self._server.forget()

@@ -45,8 +45,14 @@ class Alone:
         return Slot.begin(self._buffer, pid, processes.started(pid), threshold_ns, interval_ns)
 
     def read(self) -> tuple[SlotState, ...]:
-        state = slot.parse(lambda at, size: bytes(self._buffer[at : at + size]))
+        state = slot.parse(self._part)
         return (state,) if state is not None else ()
+
+    def ask(self, now: int) -> None:
+        slot.ask(self._write, now)
+
+    def owed(self, asked: int) -> bool:
+        return slot.owes(self._part, asked)
 
     def current(self) -> bool:
         return True
@@ -56,6 +62,12 @@ class Alone:
 
     def leave(self) -> None:
         """Nobody else sees it."""
+
+    def _part(self, at: int, size: int) -> bytes:
+        return bytes(self._buffer[at : at + size])
+
+    def _write(self, at: int, data: bytes) -> None:
+        self._buffer[at : at + len(data)] = data
 
 
 def join(

@@ -95,6 +95,16 @@ class Segment:
             return False
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
+    def ask(self, now: int) -> None:
+        """All workers for a new snapshot."""
+        for index in range(1, self._count()):
+            start = _offset(index)
+            slot.ask(lambda at, data, start=start: os.pwrite(self._fd, data, start + at), now)  # type: ignore[misc]
+
+    def owed(self, asked: int) -> bool:
+        """Whether somebody who could has not answered yet to what was asked at `asked`."""
+        return any(slot.owes(self._reader(index), asked) for index in range(1, self._count()))
+
     def read(self) -> tuple[SlotState, ...]:
         """All that have written, dead ones included; the last is the sum of the gone.
 

@@ -1,6 +1,7 @@
 """What one worker writes for all the others to read, in fixed places of a piece of shared memory.
 
-    head      4 KiB   who it is, which snapshot is current, and eight loops: when each beat last
+    head      4 KiB   who it is, which snapshot is current, when a reader last asked for a new one, and
+                      eight loops: when each beat last
     words    16 KiB   for each loop, what is known of the stall that goes on, and the beat that it follows
     snapshots 2 x     all metric families as JSON; written in turn, so the current one is always whole
 
@@ -25,6 +26,8 @@ _CELL = struct.Struct("@qqqq")  # number, last beat, its lag, the worst lag of l
 _BEAT = struct.Struct("@qqq")  # the last three of these
 _AREA = struct.Struct("@qII")  # a moment, a length, a checksum
 _CURRENT_AT = 32
+_ASKED = struct.Struct("@q")
+_ASKED_AT = 48
 _CELLS_AT = 64
 _WORDS_AT = 4_096
 _WORDS_SIZE = 2_048
@@ -34,10 +37,14 @@ MOST_BYTES = _SNAPSHOT_SIZE - _AREA.size
 SIZE = _SNAPSHOTS_AT + 2 * _SNAPSHOT_SIZE
 _WORST_FOR_NS = 1_000_000_000
 _TRIES = 5
+_BEATS = 3
+"""A loop that has missed so many beats will not see that it is asked."""
 
 Buffer = mmap | memoryview
 Read = Callable[[int, int], bytes]
-"""Bytes of the slot: so many, from an offset."""
+"""Bytes of the slot: from an offset, so many."""
+Write = Callable[[int, bytes], object]
+"""Bytes into the slot, at an offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +70,18 @@ class SlotState:
     interval_ns: int
     loops: tuple[LoopState, ...]
     snapshot: Mapping[str, Any] | None
-    snapshot_ns: int = 0
-    """When that was written."""
 
 
 class Cell:
     """One loop's place. `begin`, `beat` and `end` are the heartbeat's, `say` is the watchdog's."""
 
-    __slots__ = ("_at", "_buffer", "_cpu_ns", "_late_ns", "_pack", "_words_at", "_worst", "_worst_at",
-                 "busy_ns", "last_ns", "number")  # fmt: skip
+    __slots__ = ("_asked", "_at", "_buffer", "_cpu_ns", "_late_ns", "_pack", "_tell", "_words_at", "_worst",
+                 "_worst_at", "busy_ns", "last_ns", "number")  # fmt: skip
 
-    def __init__(self, buffer: Buffer, index: int, late_ns: int) -> None:
+    def __init__(self, buffer: Buffer, index: int, late_ns: int, asked: Callable[[], None]) -> None:
         self._buffer = buffer
+        self._tell = asked
+        self._asked = (0,)
         self._at = _CELLS_AT + index * _CELL.size
         self._words_at = _WORDS_AT + index * _WORDS_SIZE
         self._late_ns = late_ns
@@ -99,6 +106,10 @@ class Cell:
             self._worst, self._worst_at = lag, now
         self.last_ns = now
         self._pack(self._buffer, self._at + 8, now, lag, self._worst)
+        asked = _ASKED.unpack_from(self._buffer, _ASKED_AT)
+        if asked != self._asked:
+            self._asked = asked
+            self._tell()
 
     def end(self) -> None:
         """Its loop runs no longer; the place is kept for it."""
@@ -116,8 +127,10 @@ class Cell:
 class Slot:
     """A worker's own, to write to."""
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: Buffer, asked: Callable[[], None] = lambda: None) -> None:
         self._buffer = buffer
+        self.asked = asked
+        """Is told, on a loop, that somebody wants to read a new snapshot."""
         _, _, self._late_ns, _, self._current, _ = _HEAD.unpack_from(buffer)
         self._cells: list[Cell] = []
 
@@ -134,7 +147,7 @@ class Slot:
         """A place for one more loop; None when all are taken."""
         free = next((cell for cell in self._cells if not cell.last_ns), None)
         if free is None and len(self._cells) < MOST_LOOPS:
-            free = Cell(self._buffer, len(self._cells), self._late_ns)
+            free = Cell(self._buffer, len(self._cells), self._late_ns, self.asked)
             self._cells.append(free)
         return free
 
@@ -168,6 +181,23 @@ def owner(read: Read) -> tuple[int, int]:
     return pid, began
 
 
+def ask(write: Write, now: int) -> None:
+    """For a new snapshot: the worker's next beat sees it."""
+    write(_ASKED_AT, _ASKED.pack(now))
+
+
+def owes(read: Read, asked: int) -> bool:
+    """Whether a loop of it beats, and the snapshot asked for at `asked` has not been written yet."""
+    page = read(0, _CELLS_AT + MOST_LOOPS * _CELL.size)
+    _, _, _, interval, turn, _ = _HEAD.unpack_from(page)
+    cells = (_CELL.unpack_from(page, _CELLS_AT + i * _CELL.size) for i in range(MOST_LOOPS))
+    beat = max((last for number, last, _, _ in cells if number), default=0)
+    if turn not in (1, 2) or beat < asked - _BEATS * interval:
+        return False
+    written, _, _ = _AREA.unpack(read(_SNAPSHOTS_AT + (turn - 1) * _SNAPSHOT_SIZE, _AREA.size))
+    return written < asked  # type: ignore[no-any-return]
+
+
 def parse(read: Read) -> SlotState | None:
     """What stands in a slot; None if it is free."""
     page = read(0, _SNAPSHOTS_AT)
@@ -175,10 +205,9 @@ def parse(read: Read) -> SlotState | None:
     if not pid and not began:
         return None
     loops = (_loop(page, index) for index in range(MOST_LOOPS))
-    written, snapshot = _snapshot(read)
     return SlotState(
         pid, began, since, threshold, interval, tuple(loop for loop in loops if loop is not None),
-        snapshot, written,
+        _snapshot(read),
     )  # fmt: skip
 
 
@@ -191,7 +220,7 @@ def _loop(page: bytes, index: int) -> LoopState | None:
     return LoopState(number, last, lag, worst, words if said_of == last else None)
 
 
-def _snapshot(read: Read) -> tuple[int, Mapping[str, Any] | None]:
+def _snapshot(read: Read) -> Mapping[str, Any] | None:
     """One that is overwritten meanwhile does not fit its checksum, and by then there is a newer one."""
     for _ in range(_TRIES):
         (turn,) = struct.unpack("@q", read(_CURRENT_AT, 8))
@@ -199,10 +228,10 @@ def _snapshot(read: Read) -> tuple[int, Mapping[str, Any] | None]:
             break
         at = _SNAPSHOTS_AT + (turn - 1) * _SNAPSHOT_SIZE
         _, length, _ = _AREA.unpack(read(at, _AREA.size))
-        written, snapshot = _area(read(at, min(_SNAPSHOT_SIZE, _AREA.size + length)))
+        _, snapshot = _area(read(at, min(_SNAPSHOT_SIZE, _AREA.size + length)))
         if snapshot is not None:
-            return written, snapshot
-    return 0, None
+            return snapshot
+    return None
 
 
 def _area(data: bytes) -> tuple[int, Mapping[str, Any] | None]:

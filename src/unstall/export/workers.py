@@ -15,7 +15,8 @@ from unstall.model.metric import Family, Kind, Sample
 
 Read = Callable[[], Sequence[SlotState]]
 
-_STALE_NS = 2_000_000_000
+_SILENT_NS = 2_000_000_000
+"""A watchdog that can speak has said something by then."""
 _UTILIZATION = "asyncio_eventloop_utilization_ratio"
 
 
@@ -100,7 +101,7 @@ def _worker(state: SlotState, stopped: bool, now: int) -> Worker:
         lag_s=max(worst, late) / 1e9,
         tick_age_s=max(0, now - oldest.last_ns) / 1e9,
         blocked_s=late / 1e9,
-        silent=bool(late) and not words and now - state.snapshot_ns > _STALE_NS,
+        silent=late > _SILENT_NS and not words,
         words=words,
         loops=len(state.loops),
         snapshot=state.snapshot or {},
