@@ -33,6 +33,7 @@ _BUSY = 0.5
 """Of one processor."""
 _MOST_TIMINGS = 20
 _GOLDEN = 0.6180339887498949
+_OVER = Path({}, 0, lambda _: None)
 _AFTERWARDS = ("background", "stream")
 """Kinds of pieces that run when the answer has begun or is out: a long one makes no request slow."""
 
@@ -197,7 +198,8 @@ class Measure:
             # Tasks that it started may live long, and carry its path in their context.
             path.scope = remembered(path.scope)
             path.before = None
-            del path.spans[1:]
+            path.spans.clear()
+            path.root = _OVER.root  # no circle is left to the collector
         except Exception as error:  # the host has its answer, whatever we make of it
             self._failed(error)
 
