@@ -24,6 +24,7 @@ def stretch(due: int, until: int, *, ongoing: bool = False, loop: int = 1) -> St
 
 def test_a_recording_begins_with_its_header_and_is_read_back(tmp_path: Path) -> None:
     record = RecordFile(tmp_path / "run.jsonl")
+    record.begin()
     record.write(PROCESS)
     record.close()
     assert read(record.path).processes == (PROCESS,)
@@ -34,6 +35,8 @@ def test_an_earlier_recording_is_overwritten_and_anything_else_is_not(tmp_path: 
     path = tmp_path / "run.jsonl"
     path.write_text(header_line("unstall 0.0.1") + "\n" + line_of(PROCESS) + "\n")
     record = RecordFile(path)
+    assert read(path).processes == (PROCESS,)
+    record.begin()
     record.close()
     assert record.replaced
     assert read(path).processes == ()
@@ -41,6 +44,15 @@ def test_an_earlier_recording_is_overwritten_and_anything_else_is_not(tmp_path: 
     with pytest.raises(UsageError, match="holds something that is no recording"):
         RecordFile(path)
     assert path.read_text() == "dear diary\n"
+
+
+def test_nothing_is_lost_or_left_behind_when_the_command_does_not_start(tmp_path: Path) -> None:
+    path, new = tmp_path / "run.jsonl", tmp_path / "new.jsonl"
+    path.write_text(header_line("unstall 0.0.1") + "\n" + line_of(PROCESS) + "\n")
+    for record in (RecordFile(path), RecordFile(new)):
+        record.close()
+    assert read(path).processes == (PROCESS,)
+    assert not new.exists()
 
 
 @pytest.mark.parametrize("name", ["missing/run.jsonl", "."])
@@ -54,6 +66,7 @@ def test_a_full_disk_ends_the_file_and_not_the_run() -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     record = RecordFile(full)
+    record.begin()
     record.write(replace(PROCESS, command=("x" * 100_000,)))
     record.write(LOOP)
     record.close()

@@ -57,6 +57,10 @@ def watch(command: tuple[str, ...], options: Options) -> int:
         except TargetError:
             let_through()
             raise
+        if record is not None:
+            if record.replaced:
+                complain(f"unstall: the recording in {record.path} is overwritten")
+            record.begin()
         ended = threading.Event()
         forward(process.pid, ended.is_set)
         _when_it_ends(process, inbox, ended)
@@ -97,10 +101,7 @@ def _record_file(path: Path | None) -> RecordFile | None:
         return None
     from unstall.run.record import RecordFile
 
-    record = RecordFile(path)
-    if record.replaced:
-        complain(f"unstall: the recording in {path} is overwritten")
-    return record
+    return RecordFile(path)
 
 
 def _start(command: tuple[str, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:

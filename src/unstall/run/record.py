@@ -18,18 +18,31 @@ _KEEP_STRETCHES = 400
 
 
 class RecordFile:
-    """Lines as they come. A disk that fills up ends the file, not the run."""
+    """Lines as they come, from `begin` on: until then an earlier recording stays whole.
+
+    A disk that fills up ends the file, not the run.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError if the file cannot be written, or holds something else than a recording."""
         self.path = path
         self.replaced = _is_recording(path)
         self.failed: str | None = None
+        self._ours = not path.exists()
         try:
-            self._file: TextIO = path.open("w", encoding="utf-8", buffering=1)
+            self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
         except OSError as error:
             raise UsageError(f"--record {path} cannot be written: {error.strerror}") from None
         self._writer = LineWriter()
+        self._begun = False
+
+    def begin(self) -> None:
+        self._begun = True
+        try:
+            if self.path.is_file():
+                self._file.truncate(0)
+        except OSError as error:
+            self.failed = f"the recording {self.path} cannot be overwritten: {error.strerror}"
         self._write(header_line(TOOL))
 
     def write(self, entry: Entry) -> None:
@@ -46,6 +59,8 @@ class RecordFile:
     def close(self) -> None:
         try:
             self._file.close()
+            if self._ours and not self._begun:
+                self.path.unlink()
         except OSError as error:
             self.failed = f"the recording {self.path} ends early: {error.strerror}"
 
