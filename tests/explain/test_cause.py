@@ -338,6 +338,16 @@ def test_a_wait_for_a_thread_that_computes_is_that_wait() -> None:
     assert cause(seen) is Cause.LOCK
 
 
+def test_one_look_that_caught_it_as_it_woke_does_not_excuse_a_wait_for_a_thread() -> None:
+    inside = stack(frame(), stdlib("concurrent.futures._base:Future.result"))
+    looks = look(inside, wait=FUTEX, times=4), look(inside, running=True)
+    assert (
+        cause(stretch(*looks, late_ms=300, cpu_ms=1, others_ms=290, crowded_ms=280)) is Cause.LOCK
+    )
+    awake = look(inside, running=True, times=5)
+    assert cause(stretch(awake, late_ms=300, cpu_ms=1, others_ms=290, crowded_ms=280)) is Cause.GIL
+
+
 @pytest.mark.parametrize(
     "stalled",
     [

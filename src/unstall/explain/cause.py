@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from unstall.explain.steps import main_looks, steps_of
 from unstall.model.finding import Cause
-from unstall.model.observation import Stretch, Wait
+from unstall.model.observation import Look, Stretch, Wait
 from unstall.model.place import Frame, Owner
 
 MOSTLY = 0.5
@@ -156,7 +156,9 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         if look.wait and look.wait.syscall in FUTEX and look.stack.frames
     ]
     in_lock = sum(times for tip, times in tips if _is_lock(tip))
-    in_wait = sum(times for tip, times in tips if tip.module in _LOCK_MODULES)
+    waits = any(tip.module in _LOCK_MODULES for tip, _ in tips)
+    # One look or two may catch the thread as it wakes, there, to wait on.
+    in_wait = sum(look.times for look in stretch.looks if waits and _in_lock_module(look))
     was_free = locked_ns == 0 and looks >= PUNCTUAL_LOOKS
     # Inside Future.result or Queue.get one look is enough: nobody is there by chance.
     was_lock = in_wait > SURELY * looks or (looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks)
@@ -271,6 +273,10 @@ def _waited(stretch: Stretch) -> bool:
     looks = main_looks(stretch)
     waits = sum(look.times for look in looks if look.wait is not None)
     return 2 * waits > sum(look.times for look in looks)
+
+
+def _in_lock_module(look: Look) -> bool:
+    return bool(look.stack.frames) and look.stack.frames[-1].module in _LOCK_MODULES
 
 
 def _is_lock(tip: Frame) -> bool:
