@@ -1,12 +1,13 @@
-"""What the watch remembers: an hour of it at 1,000 requests a second, and a real minute beside a bare server.
+"""What the watch remembers: an hour of it at 1,000 requests a second, a real minute, and ten with all of it on.
 
 The hour is fed to the real recorder as fast as it goes, with more than it may keep, so that the bounds
-are reached and what is dropped must be counted. The minute is real: two FastAPI servers, one watched.
+are reached and what is dropped must be counted. The minutes are real: two FastAPI servers, one watched.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 from benchmarks.support.bars import Bar, table
 from benchmarks.support.harness import Harness, parser
 from benchmarks.support.hour import LOOKS, Held
-from benchmarks.support.machine import two_cores
+from benchmarks.support.machine import rss_kib, two_cores
 from benchmarks.support.paced import Grown
 from benchmarks.support.processes import answer_of, serving
-from benchmarks.support.statistics import median_interval
+from benchmarks.support.statistics import median_interval, slope
 from unstall.settings import Settings
 
 GOAL_MIB = 50
+GROWS_MIB = 2.0
+"""An hour: what glibc's heap and CPython's free lists move by themselves."""
+ENDURED_PER_S = 300
+ENDURED_LOOKS = 120
 LOOPS = ("asyncio", "uvloop")
 SERVER_CORE, CLIENT_CORE = two_cores()
 
@@ -38,10 +43,11 @@ class Effort:
     loops: tuple[str, ...]
     warm_up: int
     minute: int
+    endured: int
 
 
-FULL = Effort(3_600, endless=True, minutes=5, loops=LOOPS, warm_up=15, minute=60)
-QUICK = Effort(1_100, endless=False, minutes=1, loops=("uvloop",), warm_up=4, minute=20)
+FULL = Effort(3_600, True, minutes=5, loops=LOOPS, warm_up=15, minute=60, endured=600)
+QUICK = Effort(1_100, False, minutes=1, loops=("uvloop",), warm_up=4, minute=20, endured=16)
 
 
 def hours(harness: Harness, effort: Effort) -> dict[str, Held]:
@@ -124,6 +130,41 @@ def minutes_table(found: dict[str, dict[str, list[Grown]]], seconds: int) -> str
     return table((*headings, "most waiting"), rows, left=2)
 
 
+def endured(harness: Harness, seconds: int) -> dict[str, list[tuple[float, float]]]:
+    """Resident MiB of both servers while they are loaded, by the seconds since."""
+    grown: dict[str, list[tuple[float, float]]] = {"bare": [], "everything": []}
+    with (
+        serving("bare", "uvloop", SERVER_CORE) as first,
+        serving("everything", "uvloop", SERVER_CORE) as second,
+    ):
+        core = "-" if CLIENT_CORE is None else CLIENT_CORE
+        places = [f"{served.port}:{served.pid}" for served in (first, second)]
+        with ThreadPoolExecutor(1) as pool:
+            loaded = pool.submit(answer_of, "paced", ENDURED_PER_S, 1, seconds, core, *places)
+            begun = time.monotonic()
+            while not loaded.done():
+                time.sleep(seconds / ENDURED_LOOKS)
+                for name, served in zip(grown, (first, second), strict=True):
+                    grown[name].append((time.monotonic() - begun, rss_kib(served.pid) / 1024))
+            failed = sum(Grown(**one).bad for one in loaded.result())
+    if failed:
+        raise RuntimeError(f"{failed} requests failed: the figure is of something else")
+    harness.raw["endured"] = grown
+    # What is bounded fills its bounds first.
+    return {
+        name: [point for point in points if point[0] > seconds / 4]
+        for name, points in grown.items()
+    }
+
+
+def endured_table(found: dict[str, list[tuple[float, float]]]) -> str:
+    rows = [
+        (name, f"{points[0][1]:.1f}", f"{points[-1][1]:.1f}", f"{slope(points) * 3_600:.2f}")
+        for name, points in found.items()
+    ]
+    return table(("server", "RSS MiB after a quarter", "at the end", "MiB/hour"), rows)
+
+
 def main() -> int:
     harness = Harness(parser(__doc__).parse_args())
     effort = QUICK if harness.quick else FULL
@@ -137,6 +178,11 @@ def main() -> int:
     harness.section(f"{effort.minute} real seconds at 1,000 requests/s, after {effort.warm_up} s")
     print(minutes_table(minutes(harness, effort), effort.minute + effort.warm_up))
 
+    harness.section(f"Everything on, {effort.endured} real seconds at {ENDURED_PER_S} requests/s")
+    lasting = endured(harness, effort.endured)
+    print(endured_table(lasting))
+    grows = slope(lasting["everything"]) * 3_600
+
     judged = [held for name, held in found.items() if name.startswith("plausible")]
     worst = max(held.peak_mib for held in judged)
     told = all(honest(held) for held in found.values())
@@ -144,6 +190,12 @@ def main() -> int:
         [
             Bar("recording_hour_mib", f"{worst:.1f}", f"< {GOAL_MIB}", worst < GOAL_MIB),
             Bar("drops_are_told", "all" if told else "not all", "of all", told),
+            Bar(
+                "everything_grows_mib_per_hour",
+                f"{grows:.2f}",
+                f"< {GROWS_MIB:g}",
+                grows < GROWS_MIB,
+            ),
         ]
     )
 

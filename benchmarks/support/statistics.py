@@ -54,6 +54,22 @@ def quantile(values: Sequence[float], q: float) -> float:
     return ordered[min(rank, len(ordered)) - 1]
 
 
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Theil and Sen's: the median of the slopes between all pairs of points, which a few leaps do not bend.
+
+    Raises ValueError when there are fewer than two points, or all of one moment.
+    """
+    slopes = [
+        (later - earlier) / (until - since)
+        for at, (since, earlier) in enumerate(points)
+        for until, later in points[at + 1 :]
+        if until != since
+    ]
+    if not slopes:
+        raise ValueError("a slope needs two moments")
+    return statistics.median(slopes)
+
+
 def lost_percent(with_it: float, without: float) -> float:
     """How much of a rate is gone: 1.0 is one per cent; negative when it grew."""
     return 100.0 * (1.0 - with_it / without)

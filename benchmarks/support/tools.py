@@ -45,6 +45,18 @@ def unstall(app: FastAPI) -> Installed:
     return Installed(seen)
 
 
+def everything(app: FastAPI) -> Installed:
+    """All of unstall that may stay on in production."""
+    from unstall import Monitor
+    from unstall.export import Exporter
+    from unstall.integrations.pools import Gates
+
+    monitor = Monitor().start()
+    Gates().start()
+    exporter = Exporter(monitor, port=0).start()
+    return Installed(lambda: monitor.statistics().stalls if exporter.address else 0)
+
+
 def aiocop(app: FastAPI) -> Installed:
     """Its README, "Usage with ASGI": set up early, activate in the lifespan."""
     import aiocop
@@ -107,5 +119,5 @@ def pyinstrument(app: FastAPI) -> Installed:
 
 
 TOOLS: dict[str, Callable[[FastAPI], Installed]] = {
-    tool.__name__: tool for tool in (bare, unstall, aiocop, debug, pyinstrument)
+    tool.__name__: tool for tool in (bare, unstall, everything, aiocop, debug, pyinstrument)
 }
