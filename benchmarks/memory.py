@@ -1,4 +1,4 @@
-"""What the watch remembers: an hour of it at 1,000 requests a second, a real minute, and ten with all of it on.
+"""What the watch remembers: an hour at 1,000 requests a second, a real minute, and ten with all of it on.
 
 The hour is fed to the real recorder as fast as it goes, with more than it may keep, so that the bounds
 are reached and what is dropped must be counted. The minutes are real: two FastAPI servers, one watched.
@@ -186,18 +186,14 @@ def main() -> int:
     judged = [held for name, held in found.items() if name.startswith("plausible")]
     worst = max(held.peak_mib for held in judged)
     told = all(honest(held) for held in found.values())
-    return harness.finish(
-        [
-            Bar("recording_hour_mib", f"{worst:.1f}", f"< {GOAL_MIB}", worst < GOAL_MIB),
-            Bar("drops_are_told", "all" if told else "not all", "of all", told),
-            Bar(
-                "everything_grows_mib_per_hour",
-                f"{grows:.2f}",
-                f"< {GROWS_MIB:g}",
-                grows < GROWS_MIB,
-            ),
-        ]
-    )
+    bars = [
+        Bar("recording_hour_mib", f"{worst:.1f}", f"< {GOAL_MIB}", worst < GOAL_MIB),
+        Bar("drops_are_told", "all" if told else "not all", "of all", told),
+    ]
+    if not harness.quick:  # in seconds a page more is hundreds of MiB an hour
+        flat = grows < GROWS_MIB
+        bars.append(Bar("everything_grows_mib_per_hour", f"{grows:.2f}", f"< {GROWS_MIB:g}", flat))
+    return harness.finish(bars)
 
 
 def honest(held: Held) -> bool:

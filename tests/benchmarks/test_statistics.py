@@ -12,6 +12,7 @@ from benchmarks.support.statistics import (
     lost_percent,
     median_interval,
     quantile,
+    slope,
 )
 
 
@@ -75,3 +76,13 @@ def test_a_table_keeps_names_left_and_figures_right() -> None:
         "bare      9",
         "aiocop   10",
     ]
+
+
+def test_a_slope_is_not_bent_by_one_leap() -> None:
+    line = [(float(at), 10.0 + 0.5 * at) for at in range(20)]
+    assert slope(line) == pytest.approx(0.5)
+    assert slope([*line, (5.5, 900.0)]) == pytest.approx(0.5, abs=0.05)
+    nothing: list[list[tuple[float, float]]] = [[], [(1.0, 2.0)], [(1.0, 2.0), (1.0, 3.0)]]
+    for points in nothing:
+        with pytest.raises(ValueError, match="two moments"):
+            slope(points)
