@@ -243,3 +243,11 @@ def test_an_import_that_the_first_request_waits_for_is_no_start_up() -> None:
 
 def test_a_stall_without_a_way_in_is_not_taken_for_start_up() -> None:
     assert not is_startup(replace(stall(served_before=0), entry=None))
+
+
+def test_a_price_says_what_share_of_the_watched_time_was_stolen() -> None:
+    (finding,) = findings_of([stall(), stall()], watched_ns=10_000_000_000)
+    (evidence,) = finding.evidence
+    assert evidence.total_ms is not None
+    assert evidence.share == evidence.total_ms / 10_000
+    assert findings_of([stall()])[0].evidence[0].share is None

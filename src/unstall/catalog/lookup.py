@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 
 @cache
-def _rows() -> Mapping[str, Mapping[str, list[str]]]:
+def _rows() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(files(__package__).joinpath("blocking.toml").read_text(encoding="utf-8"))
 
 
@@ -34,3 +35,9 @@ def rule_for(api: str) -> str | None:
             return names[name]
         name = name.rpartition(".")[0]
     return None
+
+
+def rule_and_kind(api: str) -> tuple[str, str]:
+    """The code, and what it is a matter of, in a word; both empty if there is no row."""
+    code = rule_for(api)
+    return (code, _rows()[code]["kind"]) if code else ("", "")

@@ -39,7 +39,8 @@ _MAX_REACH = 12
 
 
 LOOP_MODULES = frozenset(
-    {"asyncio.events", "asyncio.base_events", "asyncio.runners", "uvloop", "unstall.watch.discover"}
+    "asyncio.base_events asyncio.events asyncio.runners uvloop unstall.traps.steps "
+    "unstall.watch.discover".split()
 )
 """Frames between whoever started a loop and the step that it runs."""
 

@@ -17,7 +17,7 @@ from unstall.model.finding import (
 )
 from unstall.rules import BY_CODE
 
-_COMPUTE = frozenset({"US112", "US200", "US201", "US202", "US205", "US206"})
+_COMPUTE = frozenset({"US112", "US200", "US201", "US202", "US203", "US204", "US205", "US206"})
 _OF_CAUSE = {
     Cause.WAITING: "US100",
     Cause.LOCK: "US109",
@@ -89,15 +89,15 @@ def _method(stall: Stall) -> str:
     return method if dot else ""
 
 
-def findings_of(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
-    """Findings with the dearest first: by time stolen, then by victims."""
+def findings_of(stalls: Iterable[Stall], watched_ns: int = 0) -> tuple[Finding, ...]:
+    """Findings with the dearest first: by time stolen, then by victims. `watched_ns` is that of all loops."""
     groups: dict[str, tuple[Finding, list[Stall]]] = {}
     for stall in stalls:
         if stall.cause is Cause.PAUSED:
             continue
         finding = _finding(stall)
         groups.setdefault(finding.fingerprint, (finding, []))[1].append(stall)
-    priced = [_priced(finding, members) for finding, members in groups.values()]
+    priced = [_priced(finding, members, watched_ns) for finding, members in groups.values()]
     return tuple(sorted(priced, key=_price, reverse=True))
 
 
@@ -118,7 +118,7 @@ def _finding(stall: Stall) -> Finding:
     )
 
 
-def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
+def _priced(finding: Finding, stalls: Sequence[Stall], watched_ns: int) -> Finding:
     held = sorted(stall.held_ns for stall in stalls)
     worst = max(stalls, key=lambda stall: stall.held_ns)
     evidence = Evidence(
@@ -128,6 +128,7 @@ def _priced(finding: Finding, stalls: Sequence[Stall]) -> Finding:
         p99_ms=_ms(_percentile(held, 99)),
         max_ms=_ms(held[-1]),
         total_ms=_ms(sum(held)),
+        share=round(min(1.0, sum(held) / watched_ns), 6) if watched_ns else None,
         because=worst.because,
         syscall=worst.syscall,
         peer=worst.peer,

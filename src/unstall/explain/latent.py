@@ -19,7 +19,7 @@ QUIET_BELOW = frozenset(
 )
 """Packages that open, start or connect on behalf of a caller who asked for something else, or know how."""
 _IMPORTS = frozenset({"importlib", "_frozen_importlib", "_frozen_importlib_external"})
-_STARTING = frozenset({"startup", "lifespan"})
+STARTING = frozenset({"startup", "lifespan"})
 _FILE = "US106"
 _ONCE_IS_NONE = 2
 """A file that is opened once fills a cache, and is no habit."""
@@ -42,12 +42,15 @@ _KINDS = {
     "US107": Kind("start of a process", "it or the machine is slow"),
     "US108": Kind("socket or DNS call", "the other end hangs"),
     "US110": Kind("cloud SDK call", "the service hangs"),
+    "US109": Kind("wait for another thread", "that thread hangs"),
     "US111": Kind("mail, FTP, SSH or LDAP call", "the server hangs"),
+    "US113": Kind("write of a log record", "the disk or the peer hangs"),
 }
 _OTHERWISE = Kind("wait", "what it waits for hangs")
 _PRODUCTS = (
-    ("psycopg", "PostgreSQL call"), ("pymysql", "MySQL call"), ("redis", "Redis call"),
-    ("sqlite3", "SQLite call"),
+    ("psycopg", "PostgreSQL call"), ("pymysql", "MySQL call"), ("MySQLdb", "MySQL call"),
+    ("mysql.", "MySQL call"), ("redis", "Redis call"), ("sqlite3", "SQLite call"),
+    ("oracledb", "Oracle call"), ("duckdb", "DuckDB call"), ("grpc", "gRPC call"),
 )  # fmt: skip
 """Beginnings of a call's name, and a better word than its rule has."""
 
@@ -64,7 +67,7 @@ def is_quiet(stack: Stack, request: Request | None, task: str | None) -> bool:
     if any(_package(frame.module) in _IMPORTS for frame in frames):
         return True
     entry = entry_of(step_of(stack), request, task)
-    return entry is None or entry.kind in _STARTING
+    return entry is None or entry.kind in STARTING
 
 
 def latent_findings(
@@ -92,7 +95,7 @@ def _finding(call: LatentCall) -> Finding | None:
         return None
     step = step_of(call.stack)
     site = site_of(step)
-    rule = BY_CODE[_code(site.call if site else "", call.call)]
+    rule = BY_CODE[code_of_call(site.call if site else "", call.call)]
     return Finding(
         code=rule.code,
         title=rule.title,
@@ -107,7 +110,7 @@ def _finding(call: LatentCall) -> Finding | None:
     )
 
 
-def _code(at_site: str, call: str) -> str:
+def code_of_call(at_site: str, call: str) -> str:
     """By the API at the site if it is one that waits, else by what was seen to be called in the end."""
     by_site = rule_for(at_site)
     if by_site is not None and by_site.startswith("US1") and by_site != "US112":
@@ -129,7 +132,7 @@ def _priced(members: Sequence[tuple[Finding, LatentCall]]) -> Finding | None:
         kind="seen",
         count=often.times,
         max_ms=round(longest / 1e6, 1) if longest is not None else None,
-        because=_sentence(finding, shown.call, peer, longest),
+        because=sentence_of(finding, shown.call, peer, longest),
         peer=peer,
         request_id=request.request_id if request else None,
     )
@@ -139,7 +142,8 @@ def _priced(members: Sequence[tuple[Finding, LatentCall]]) -> Finding | None:
     )  # fmt: skip
 
 
-def _sentence(finding: Finding, call: str, peer: str | None, longest: int | None) -> str:
+def sentence_of(finding: Finding, call: str, peer: str | None, longest: int | None) -> str:
+    """What is done, how long it took, and what comes of it on a bad day."""
     who = finding.entry.name if finding.entry else "something"
     kind = _KINDS.get(finding.code, _OTHERWISE)
     names = (call, finding.site.call if finding.site else "")
@@ -152,6 +156,8 @@ def _sentence(finding: Finding, call: str, peer: str | None, longest: int | None
 
 
 def _duration(ns: int) -> str:
+    if ns < 100_000:
+        return "less than 0.1 ms"
     return f"{ns / 1e6:.1f} ms" if ns < 10_000_000 else f"{ns / 1e6:.0f} ms"
 
 

@@ -36,7 +36,7 @@ def report_of(recording: Recording, target: str) -> Report:
     stalls = [stall for stall in stalls if stall.cause is not Cause.PAUSED]
     startup = tuple(stall for stall in stalls if is_startup(stall))
     counted = tuple(stall for stall in stalls if not is_startup(stall))
-    findings = findings_of(counted)
+    findings = findings_of(counted, _watched_ns(recording))
     findings = (*findings, *latent_findings(recording.latent, findings))
     findings = (*findings, *told_findings(recording.told, findings))
     lag = sum((pulse.lag for pulse in recording.pulses), Histogram())
@@ -85,12 +85,17 @@ def settled(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
     return tuple(reversed(kept))
 
 
+def _watched_ns(recording: Recording) -> int:
+    """Of all loops together."""
+    return sum(pulse.until_ns - pulse.from_ns for pulse in recording.pulses)
+
+
 def _coverage(recording: Recording, stalls: int) -> dict[str, int]:
     return {
         "processes": len(recording.processes),
         "loops": len(recording.loops),
         "requests": sum(pulse.requests for pulse in recording.pulses),
-        "watched_ms": sum(p.until_ns - p.from_ns for p in recording.pulses) // 1_000_000,
+        "watched_ms": _watched_ns(recording) // 1_000_000,
         "stalls": stalls,
     }
 

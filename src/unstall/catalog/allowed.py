@@ -1,0 +1,63 @@
+"""Packs of what may block in a test, from `allowed.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from unstall.model.place import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    name: str
+    why: str
+    below: tuple[str, ...] = ()
+    """Packages, or `module:function` with `*` for anything."""
+    sites: tuple[str, ...] = ()
+    """Names of files."""
+    codes: tuple[str, ...] = ()
+    """Rules it is limited to; empty: all."""
+    becomes: str = ""
+    """The rule to report instead; empty: nothing is said."""
+
+    def holds(self, code: str, file: str, below: Iterable[Frame]) -> bool:
+        """`file` is that of the application's line, `below` are the frames under it."""
+        if self.codes and code not in self.codes:
+            return False
+        name = file.rpartition("/")[2]
+        if any(fnmatchcase(name, pattern) for pattern in self.sites):
+            return True
+        return any(_is(frame, pattern) for frame in below for pattern in self.below)
+
+
+@cache
+def packs() -> tuple[Pack, ...]:
+    """Those that unstall brings along."""
+    text = files(__package__).joinpath("allowed.toml").read_text(encoding="utf-8")
+    return tuple(_pack(row) for row in tomllib.loads(text)["pack"])
+
+
+def _pack(row: Mapping[str, Any]) -> Pack:
+    lists = {key: tuple(row.get(key, ())) for key in ("below", "sites", "codes")}
+    return Pack(row["name"], row["why"], becomes=row.get("becomes", ""), **lists)
+
+
+@cache
+def quiet_packages() -> frozenset[str]:
+    """Whole packages that are allowed whatever they do: their calls need no further look."""
+    unlimited = (pack for pack in packs() if not pack.codes and not pack.becomes)
+    return frozenset(
+        name for pack in unlimited for name in pack.below if ":" not in name and "." not in name
+    )
+
+
+def _is(frame: Frame, pattern: str) -> bool:
+    if ":" in pattern:
+        return fnmatchcase(f"{frame.module}:{frame.function}", pattern)
+    return frame.module == pattern or frame.module.startswith(f"{pattern}.")
