@@ -12,6 +12,9 @@
     │   ├── LaneDeadline         exit 2   the work was begun and took too long
     │   ├── LaneClosed           exit 2   the lane takes no more calls
     │   └── LaneBroken           exit 2   a worker died, or its answer could not be brought back
+    ├── BlockingCallError        exit 2   a call that blocks the loop, refused by a strict trap
+    ├── DeadlinePassed           exit 2   the request's time was over before a call was made
+    ├── SwitchedOff              exit 2   what was called is switched off
     ├── NotEnoughData            exit 3   nothing was seen that a verdict could stand on
     └── TargetError              exit 4   the target could not be started or imported
         └── MissingExtra         exit 4   an optional library is not installed
@@ -105,6 +108,28 @@ class LaneBroken(LaneError):
     """A worker of the lane died, or what it answered could not be brought back."""
 
     slug = "lane-broken"
+
+
+class BlockingCallError(UnstallError):
+    """A strict trap refuses a call that blocks the event loop; it is on the record already."""
+
+    slug = "blocking-call"
+
+
+class DeadlinePassed(UnstallError):
+    """The request that is worked for has no time left, so the call was not made."""
+
+    slug = "deadline-passed"
+
+
+class SwitchedOff(UnstallError):
+    """A feature switch is off for this call, and it has nothing to answer instead."""
+
+    slug = "switched-off"
+
+    def __init__(self, message: str, switch: str = "") -> None:
+        super().__init__(message)
+        self.switch = switch
 
 
 class NotEnoughData(UnstallError):

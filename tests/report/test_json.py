@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.report.examples import CHARGE, CLEAN, FOUND, NOTHING, STARVED
+from tests.report.sources import READ
 from unstall.report.json import document_of, finding_of, render
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "report-json.md"
@@ -20,6 +21,7 @@ def test_a_finding_has_exactly_the_keys_of_the_format_in_its_order() -> None:
         "severity": "error",
         "confidence": "certain",
         "entry": {"kind": "route", "name": "POST /orders", "function": "shop.orders:create"},
+        "entries": [],
         "reach": [
             {"file": "shop/orders.py", "line": 20, "function": "create", "call": ""},
             {"file": "shop/service.py", "line": 44, "function": "Orders.place", "call": ""},
@@ -33,6 +35,7 @@ def test_a_finding_has_exactly_the_keys_of_the_format_in_its_order() -> None:
         "runs_on": "loop",
         "cause": "waiting",
         "latent": False,
+        "impact": None,
         "evidence": [
             {
                 "kind": "measured",
@@ -53,8 +56,8 @@ def test_a_finding_has_exactly_the_keys_of_the_format_in_its_order() -> None:
         "docs": "rules/US102",
     }
     assert list(finding_of(CHARGE)) == [
-        *("code", "title", "severity", "confidence", "entry", "reach", "site", "runs_on"),
-        *("cause", "latent", "evidence", "remedy", "fingerprint", "docs"),
+        *("code", "title", "severity", "confidence", "entry", "entries", "reach", "site"),
+        *("runs_on", "cause", "latent", "impact", "evidence", "remedy", "fingerprint", "docs"),
     ]
 
 
@@ -97,7 +100,24 @@ def test_the_same_report_is_the_same_text() -> None:
 
 def test_every_field_is_in_the_reference() -> None:
     described = set(re.findall(r"`([a-z0-9_]+)`", REFERENCE.read_text(encoding="utf-8")))
-    assert _keys(document_of(FOUND)) - described == set()
+    hidden = set(READ.hidden)
+    assert (_keys(document_of(FOUND)) | _keys(document_of(READ))) - hidden - described == set()
+    assert hidden <= described
+
+
+def test_what_was_read_from_source_has_its_entries_its_paths_and_its_waivers() -> None:
+    document = document_of(READ)
+    first = document["findings"][0]
+    assert [entry["name"] for entry in first["entries"]] == ["POST /asr"]
+    assert (first["impact"], first["latent"], first["runs_on"]) == ("high", True, "loop")
+    assert first["reach"][0]["place"] == "loop"
+    assert document["hidden"] == {"baseline": 3, "trivial": 12}
+    (waived,) = document["waived"]
+    assert (waived["reason"], waived["until"]) == ("runs once a day", "2027-01-31")
+    steps = document["paths"][0]["steps"]
+    assert [step["place"] for step in steps] == ["loop", "loop", "thread pool", "loop"]
+    assert steps[-1]["blocking"][0]["fingerprint"] == first["fingerprint"]
+    assert steps[-1]["blocking"][0]["time_out"] == "no time-out"
 
 
 def _keys(value: Any) -> set[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.report.examples import CHARGE, CLEAN, FOUND, MEASURED, NOTHING, STARVED
 from unstall.model.finding import Cause, Confidence, Evidence, Hop
-from unstall.report.text import WIDTH, Row, block_of, culprit, render, summary_of, verdict_of
+from unstall.report.blocks import WIDTH, Row
+from unstall.report.text import block_of, culprit, render, summary_of, verdict_of
 from unstall.testing import entry, site
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

@@ -56,6 +56,8 @@ class Hop:
     line: int
     function: str
     call: str
+    place: str = ""
+    """Where `function` runs, by its source: `loop`, `thread pool`, …; empty of a stall that was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ class Evidence:
     p99_ms: float | None = None
     max_ms: float | None = None
     total_ms: float | None = None
+    share: float | None = None
+    """Of the time in which loops were watched, 0 to 1."""
     because: str | None = None
     syscall: str | None = None
     peer: str | None = None
@@ -181,16 +185,26 @@ class Finding:
     runs_on: str = "loop"
     latent: bool = False
     evidence: tuple[Evidence, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    """All entries that it touches, if it was read from source: one root cause is one finding."""
+    impact: str | None = None
+    """As source shows it: `high` (no bound is known), `low` (milliseconds) or `trivial` (a single stat)."""
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that survive edits above the site: no line number is in them."""
+        """16 hexadecimal digits that survive edits above the site: no line number is in them.
+
+        What was read from source keeps it when a further entry reaches the site.
+        """
         entry, site = self.entry, self.site
         parts = [self.code, str(self.cause)]
-        parts += [entry.kind, entry.name, entry.function] if entry else [""]
+        if self.entries:
+            parts.append(self.runs_on)
+        else:
+            parts += [entry.kind, entry.name, entry.function] if entry else [""]
         parts += [site.file, site.function] if site else [""]
-        if site and self.cause not in (Cause.CPU, Cause.SATURATED):
-            parts.append(site.call)  # code that computes calls now this, now that
+        if site and (self.entries or self.cause not in (Cause.CPU, Cause.SATURATED)):
+            parts.append(site.call)  # what is seen to compute calls now this, now that
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
     @property

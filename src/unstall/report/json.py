@@ -10,7 +10,8 @@ from unstall.model.codec import dump
 from unstall.model.cost import EntryCost, PieceCost, ThreadCost
 from unstall.model.finding import Finding, Hop, Site, Stall
 from unstall.model.histogram import Histogram
-from unstall.model.report import Report
+from unstall.model.path import Blocking, PathStep, RequestPath
+from unstall.model.report import Report, Waived
 
 VERSION = 1
 
@@ -36,6 +37,11 @@ def document_of(report: Report) -> dict[str, Any]:
         "slow": [slow_of(request) for request in report.slow],
         "stalls": [_stall(stall) for stall in report.stalls],
         "startup": [_stall(stall) for stall in report.startup],
+        "paths": [_path(path) for path in report.paths],
+        "waived": [_waived(each) for each in report.waived],
+        "hidden": dict(sorted(report.hidden.items())),
+        "objections": list(report.objections),
+        "remarks": list(report.remarks),
     }
 
 
@@ -47,11 +53,13 @@ def finding_of(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "confidence": finding.confidence.value,
         "entry": dump(finding.entry),
+        "entries": [dump(entry) for entry in finding.entries],
         "reach": [_place(hop) for hop in finding.reach],
         "site": _place(finding.site),
         "runs_on": finding.runs_on,
         "cause": finding.cause.value,
         "latent": finding.latent,
+        "impact": finding.impact,
         "evidence": [dump(evidence) for evidence in finding.evidence],
         "remedy": {"summary": finding.remedy.summary, "edit": finding.remedy.edit},
         "fingerprint": finding.fingerprint,
@@ -61,6 +69,53 @@ def finding_of(finding: Finding) -> dict[str, Any]:
 
 def _place(place: Site | Hop | None) -> dict[str, Any] | None:
     return dump(place) if place is not None else None
+
+
+def _path(path: RequestPath) -> dict[str, Any]:
+    return {
+        "entry": dump(path.entry),
+        "file": path.file,
+        "line": path.line,
+        "steps": [_step(step) for step in path.steps],
+    }
+
+
+def _step(step: PathStep) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "function": step.function,
+        "place": step.place,
+        "why": step.why,
+        "file": step.file,
+        "line": step.line,
+        "depth": step.depth,
+        "hops": step.hops,
+        "blocking": [_blocking(each) for each in step.blocking],
+        "unknown": list(step.unknown),
+    }
+
+
+def _blocking(blocking: Blocking) -> dict[str, Any]:
+    return {
+        "code": blocking.code,
+        "site": _place(blocking.site),
+        "reach": [_place(hop) for hop in blocking.reach],
+        "place": blocking.place,
+        "confidence": blocking.confidence.value,
+        "cost": blocking.cost,
+        "time_out": blocking.time_out or None,
+        "fingerprint": blocking.fingerprint or None,
+    }
+
+
+def _waived(waived: Waived) -> dict[str, Any]:
+    return {
+        "finding": finding_of(waived.finding),
+        "reason": waived.reason,
+        "file": waived.file,
+        "line": waived.line,
+        "until": waived.until,
+    }
 
 
 def _stall(stall: Stall) -> dict[str, Any]:

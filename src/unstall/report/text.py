@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from textwrap import wrap
+from collections.abc import Sequence
 
-from unstall.model.finding import Cause, Entry, Evidence, Finding, Hop, Severity, Site, Stall
+from unstall.model.finding import Cause, Entry, Evidence, Finding, Hop, Site, Stall
 from unstall.model.histogram import Histogram
 from unstall.model.report import Report, Verdict
+from unstall.report.blocks import Block, Row, lines_of, table_of
 from unstall.report.costs import entries_table, path_line, path_table, thread_lines
-from unstall.report.units import clean, counted, milliseconds
+from unstall.report.units import counted, milliseconds
 
-WIDTH = 100
-_INDENT = "  "
-_LABEL_WIDTH = 10
 _MOST_SLOW = 3
-
-_COLOURS = {
-    "": "\033[0m",
-    "bold": "\033[1m",
-    "dim": "\033[2m",
-    Severity.ERROR: "\033[1;31m",
-    Severity.WARNING: "\033[1;33m",
-    Severity.NOTE: "\033[1;36m",
-    Verdict.FINDINGS: "\033[1;31m",
-    Verdict.CLEAN: "\033[1;32m",
-    Verdict.NOT_ENOUGH_DATA: "\033[1;33m",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One labelled sentence; wrapped under itself."""
-
-    label: str
-    text: str
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A head line and its rows; `mark` stands at the right edge of the head."""
-
-    head: str
-    rows: tuple[Row, ...]
-    mark: str = ""
 
 
 def render(report: Report, *, colour: bool = False) -> str:
     """The whole report, in the order it has, without a final newline."""
-    parts = [_lines(verdict_of(report), colour, report.verdict)]
-    parts += [_lines(block_of(finding), colour) for finding in report.findings]
-    parts += [_table(lines, colour) for lines in tables_of(report)]
-    parts.append(_lines(Block("", summary_of(report)), colour))
+    parts = [lines_of(verdict_of(report), colour, report.verdict)]
+    parts += [lines_of(block_of(finding), colour) for finding in report.findings]
+    parts += [table_of(lines, colour) for lines in tables_of(report)]
+    parts.append(lines_of(Block("", summary_of(report)), colour))
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def culprit(finding: Finding, *, colour: bool = False) -> str:
     """The block of one finding, without a final newline."""
-    return "\n".join(_lines(block_of(finding), colour))
+    return "\n".join(lines_of(block_of(finding), colour))
 
 
 # --- what is said ---------------------------------------------------------------------------
@@ -187,6 +153,8 @@ def _price(evidence: Evidence) -> str:
     said += f" ({', '.join(times)})" if times else ""
     if evidence.total_ms is not None:
         said += f", {milliseconds(evidence.total_ms)} stolen from the loop"
+        if evidence.share is not None:
+            said += f" ({evidence.share:.2%} of its time)"
     if evidence.victims is not None:
         more = "at least " if evidence.victims_at_least else ""
         said += f", {more}{counted(evidence.victims, 'victim')}"
@@ -235,42 +203,3 @@ def _startup(stalls: Sequence[Stall]) -> str:
         f"{counted(len(stalls), 'stall')} at start-up, the longest "
         f"{milliseconds(longest.held_ns / 1e6)}{at}: not counted"
     )
-
-
-# --- how it is written ----------------------------------------------------------------------
-
-
-def _lines(block: Block, colour: bool, style: str = "bold") -> list[str]:
-    lines = []
-    if block.head:
-        room = WIDTH - len(block.mark) - 2 if block.mark else WIDTH
-        first, *rest = _wrapped(block.head, room)
-        gap = " " * (WIDTH - len(first) - len(block.mark)) if block.mark else ""
-        lines.append(_paint(first, style, colour) + gap + _paint(block.mark, block.mark, colour))
-        lines += [_paint(line, style, colour) for line in rest]
-    for row in block.rows:
-        lines += _row(row, colour)
-    return lines
-
-
-def _table(lines: Sequence[str], colour: bool) -> list[str]:
-    head, *rows = lines
-    return [_paint(head, "dim", colour), *rows]
-
-
-def _row(row: Row, colour: bool) -> Iterable[str]:
-    texts = _wrapped(row.text, WIDTH - len(_INDENT) - _LABEL_WIDTH)
-    for number, text in enumerate(texts):
-        label = (row.label if number == 0 else "").ljust(_LABEL_WIDTH)
-        yield _INDENT + _paint(label, "dim", colour) + _paint(text, row.style, colour)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width`; a name longer than that is cut, never at its hyphens."""
-    return wrap(clean(text), width, break_on_hyphens=False) or [""]
-
-
-def _paint(text: str, style: str, colour: bool) -> str:
-    if not colour or not style or not text.strip():
-        return text
-    return f"{_COLOURS[style]}{text}{_COLOURS['']}"

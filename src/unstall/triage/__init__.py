@@ -1,1 +1,1 @@
-"""What a run comes to, decided from numbers. Pure functions."""
+"""What a run or a reading of source comes to: what is shown, what somebody answers for, what is known."""

@@ -1,0 +1,140 @@
+"""What a person reads of an audit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.report.sources import ADVICE, ASR, MODEL, PROBE, QUERY, READ, TEXT, reached
+from unstall.model.finding import Cause, Confidence
+from unstall.model.report import Report, Verdict
+from unstall.report.audit import headline, render, sentence, statistics, unknown_calls
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_a_block_reads_like_this() -> None:
+    text = render(replace(READ, findings=(replace(QUERY, entries=(ASR, TEXT)), reached(line=92))))
+    assert text.split("\n\n")[1] == (
+        "shop/repo.py:88  US103 a synchronous database call on the event loop"
+        "                           error\n"
+        "  sqlalchemy.orm.Session.execute waits on the event loop: until it is done, this worker answers\n"
+        "  nobody\n"
+        "  chain     POST /asr [loop] → Repo.load [loop] → sqlalchemy.orm.Session.execute [loop]\n"
+        "  entries   POST /asr, GET /text/{id}\n"
+        "  time-out  none\n"
+        "  remedy    use the driver's asynchronous twin (psycopg AsyncConnection, SQLAlchemy AsyncSession,\n"
+        "            asyncpg), or make the route a plain def"
+    )
+
+
+def test_one_look_at_a_function_settles_all_its_calls() -> None:
+    others = [reached(line=90 + n, call=f"Session.c{n}") for n in range(8)]
+    text = render(replace(READ, findings=(QUERY, *others, reached(function="Repo.other"))))
+    assert "also      line 90 Session.c0, line 91 Session.c1, " in text
+    assert "and 2 more in Repo.load" in " ".join(text.split())
+    assert text.count("US103") == 2
+
+
+def test_the_first_line_counts_what_is_below_it() -> None:
+    assert headline(READ) == "findings: 2 errors, 1 note, 1 at start-up in shop"
+    clean = replace(READ, findings=(), verdict=Verdict.CLEAN)
+    assert headline(clean) == "clean: nothing that must be mended was found in shop"
+    nothing = replace(clean, verdict=Verdict.NOT_ENOUGH_DATA)
+    assert headline(nothing) == (
+        "not-enough-data: neither a route nor an async function was found in shop"
+    )
+    wrong = replace(READ, findings=(), objections=("a.py:1: a waiver needs a reason",))
+    assert headline(wrong) == "findings: waivers to correct in shop"
+
+
+def test_advice_and_start_up_are_a_line_each_below_what_must_be_mended() -> None:
+    text = render(READ)
+    assert text.index("US107") < text.index("notes (1)") < text.index("start-up: delays readiness")
+    assert (
+        "  shop/audio.py:44  US112 PIL is first loaded while a request waits  (POST /asr)" in text
+    )
+    assert "  shop/app.py:9  US106 builtins.open  (lifespan)" in text
+
+
+def test_the_summary_says_what_was_read_and_what_is_hidden() -> None:
+    text = render(replace(READ, objections=("a.py:1: a waiver needs a reason",)))
+    assert "coverage  7 files, 41 entries, 340 calls, 9 unknown calls on request paths" in text
+    assert "hidden    12 trivial (--show-trivial), 3 known in the baseline" in text
+    assert "waived    1 finding" in text
+    assert "waivers   a.py:1: a waiver needs a reason" in text
+    assert "gaps      shop/broken.py was not analysed" in text
+
+
+def test_what_is_not_certain_says_so() -> None:
+    assert "believed  likely, not certain" in render(replace(READ, findings=(PROBE,)))
+    assert "believed" not in render(replace(READ, findings=(QUERY,)))
+
+
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [
+        (QUERY, "waits on the event loop: until it is done, this worker answers nobody"),
+        (reached(cause=Cause.CPU), "computes on the event loop"),
+        (reached(place="thread pool"), "waits in one of the threads that all plain def routes"),
+        (MODEL, "waits before the first request is answered"),
+        (reached(place="executor"), "waits (executor)"),
+        (reached(because="the rule's own words"), "the rule's own words"),
+        (replace(QUERY, site=None), "this waits on the event loop"),
+    ],
+)
+def test_a_sentence_says_what_happens_where_it_happens(finding: object, said: str) -> None:
+    assert said in sentence(finding)  # type: ignore[arg-type]
+
+
+def test_a_finding_about_the_whole_project_has_no_line() -> None:
+    assert "the project  US103" in render(replace(READ, findings=(replace(QUERY, site=None),)))
+
+
+def test_unknown_calls_are_listed_once_with_what_would_settle_them() -> None:
+    twice = replace(READ, paths=(*READ.paths, replace(READ.paths[0], entry=TEXT)))
+    assert unknown_calls(twice).split("\n") == [
+        "unknown calls on request paths (1)",
+        "  shop/audio.py:42 engine.start: annotate `engine`  (GET /text/{id} and 1 more)",
+    ]
+    assert unknown_calls(replace(READ, paths=())) == "unknown calls on request paths: none"
+
+
+def test_statistics_count_by_rule() -> None:
+    lines = statistics(READ, ["a.py:5: the waiver of US106 waives nothing"]).split("\n")
+    assert lines[1].split()[-5:] == ["1", "1", "0", "0", "1"]
+    assert [line.split()[0] for line in lines[1:-1]] == ["US103", "US106", "US107", "US112"]
+    assert lines[-1] == "  a.py:5: the waiver of US106 waives nothing"
+
+
+@pytest.mark.parametrize("width", [60, 100, 140])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    long = reached(call="client." * 30 + "get", file="folder/" * 30 + "billing.py")
+    noted = replace(ADVICE, evidence=QUERY.evidence)
+    text = render(replace(READ, findings=(long, noted, MODEL)), width=width)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    coloured = render(READ, colour=True)
+    assert coloured != render(READ)
+    assert ESCAPE.sub("", coloured) == render(READ)
+
+
+def test_a_name_in_the_source_cannot_steer_the_terminal() -> None:
+    text = render(replace(READ, findings=(reached(file="a\x1b[2Jb.py", call="x\x07"),)))
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
+def test_a_clean_report_is_two_lines() -> None:
+    report = Report("unstall", "shop", Verdict.CLEAN, coverage={"entries": 1})
+    assert render(report) == (
+        "clean: nothing that must be mended was found in shop\n\n  coverage  1 entry"
+    )
+
+
+def test_a_possible_finding_is_shown_when_it_is_there() -> None:
+    possible = replace(QUERY, confidence=Confidence.POSSIBLE)
+    assert "believed  possible, not certain" in render(replace(READ, findings=(possible,)))
