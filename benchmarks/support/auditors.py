@@ -90,6 +90,7 @@ def reading(auditor: Auditor, programs: Path, repository: Path) -> Reading:
     """One tool over one repository, timed from the outside."""
     began = time.monotonic()
     texts: list[str] = []
+    complaints = ""
     for command in auditor.command(programs, repository):
         left = LIMIT_S - (time.monotonic() - began)
         try:
@@ -100,14 +101,20 @@ def reading(auditor: Auditor, programs: Path, repository: Path) -> Reading:
         except subprocess.TimeoutExpired:
             return Reading(took_s=LIMIT_S, trouble=f"gave no answer in {LIMIT_S:.0f} s")
         if done.returncode not in auditor.codes:
-            said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[
-                -1
-            ]
-            return Reading(trouble=f"ended with {done.returncode}: {said[:160]}")
+            said = _last_line(done.stderr) or _last_line(done.stdout) or "it said nothing"
+            return Reading(trouble=f"ended with {done.returncode}: {said}")
         texts.append(done.stdout)
+        complaints += done.stderr
     took = time.monotonic() - began
-    read = auditor.said(repository, "\n".join(texts))
+    try:
+        read = auditor.said(repository, "\n".join(texts))
+    except (ValueError, KeyError, TypeError) as error:
+        return Reading(trouble=_last_line(complaints) or f"said what is not understood: {error}")
     return Reading(read.places, read.findings, read.certain, took, read.trouble)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:160]
 
 
 def sources(repository: Path) -> Iterator[Path]:
@@ -133,7 +140,7 @@ def is_shown(file: str) -> bool:
 
 def _unstall(programs: Path, repository: Path) -> Iterator[Sequence[str]]:
     yield [
-        str(programs / "python"), "-m", "unstall", "audit", str(repository), "--no-import",
+        str(programs / "python"), "-m", "unstall", "audit", str(repository), "--no-import", "--no-cache",
         "--format", "json",
     ]  # fmt: skip
 

@@ -110,7 +110,7 @@ class Step:
     """One function on the path of a request, in the order of running."""
 
     kind: str
-    """middleware, dependency, endpoint, serialisation, background task, exception handler"""
+    """middleware, dependency, validation, endpoint, serialisation, stream, background task"""
     function: str
     place: Place
     why: str
@@ -136,6 +136,8 @@ class Entrance:
     line: int
     steps: tuple[Step, ...] = ()
     """Of a route: all that runs for a request, the endpoint included."""
+    by: tuple[str, ...] = ()
+    """Functions that start it: it runs if one of them does. Empty: a framework or an import starts it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""What names, classes and attributes mean, without following values."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+from unstall.audit.entrances_index import Binding, Class, Def, Index, Where, own_nodes
+from unstall.audit.ir import Names
+
+
+@dataclass(slots=True)
+class Lookup:
+    names: Names
+    index: Index
+    _attributes: dict[str, dict[str, list[tuple[Binding, Where]]]] = field(default_factory=dict)
+    _roots: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def functions(self, node: ast.expr, where: Where) -> tuple[str, ...]:
+        """First-party functions that the expression names, without calling it."""
+        return tuple(id_ for id_ in self.named(node, where) if id_ in self.index.functions)
+
+    def named(self, node: ast.expr, where: Where) -> tuple[str, ...]:
+        """What the expression names: functions and classes of the project by id, everything else dotted."""
+        if isinstance(node, ast.Name):
+            at = where
+            while True:
+                local = self.defined(node.id, at)
+                if local:
+                    return (local,)
+                if not at.scope or node.id in self.index.bindings(at):
+                    break
+                at = self.index.outer(at)
+        found = self.names.name_of(where.module, where.scope, node)
+        if found or not isinstance(node, ast.Attribute):
+            return tuple(found)
+        return tuple(
+            method.id
+            for class_ in self.classes(node.value, where)
+            if (method := self.method(class_, node.attr)) is not None
+        )
+
+    def defined(self, name: str, at: Where) -> str:
+        """Id of the function or class of this name in this very scope; empty: there is none."""
+        id_ = self.index.child(at, name)
+        return id_ if id_ in self.index.functions or id_ in self.index.classes else ""
+
+    def classes(self, node: ast.expr, where: Where) -> tuple[str, ...]:
+        """Classes that the expression's value is an instance of; first-party ones by id."""
+        if isinstance(node, ast.Name) and node.id in ("self", "cls"):
+            own = self.index.class_of(where)
+            if own is not None:
+                return (own.id,)
+        return tuple(self.names.types_of(where.module, where.scope, node))
+
+    def attributes(self, class_: str) -> dict[str, list[tuple[Binding, Where]]]:
+        """What the attributes of a first-party class are bound to, in its body, its methods and its bases."""
+        known = self._attributes.get(class_)
+        if known is None:
+            known = self._attributes[class_] = {}
+            for one in self.lineage(class_):
+                for name, bound in self._own_attributes(one).items():
+                    known.setdefault(name, bound)
+        return known
+
+    def _own_attributes(self, class_: Class) -> dict[str, list[tuple[Binding, Where]]]:
+        found = {
+            name: [(binding, class_.inside) for binding in bindings]
+            for name, bindings in self.index.bindings(class_.inside).items()
+        }
+        for statement in class_.node.body:
+            if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            inside = Where(class_.where.module, f"{class_.id}.{statement.name}")
+            for node, certain in own_nodes(statement.body):
+                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                        if isinstance(target, ast.Attribute) and _is_self(target.value):
+                            binding = Binding(node.value, node.lineno, certain=certain)
+                            found.setdefault(target.attr, []).append((binding, inside))
+        return found
+
+    def method(self, class_: str, name: str) -> Def | None:
+        """The first-party function that the class has under this name, its bases included."""
+        for one in self.lineage(class_):
+            found = self.index.functions.get(f"{one.id}.{name}")
+            if found is not None:
+                return found
+        return None
+
+    def lineage(self, class_: str) -> list[Class]:
+        """The first-party classes among a class and its bases, nearest first."""
+        found: list[Class] = []
+        waiting = [class_]
+        while waiting:
+            one = self.index.classes.get(waiting.pop(0))
+            if one is not None and one not in found:
+                found.append(one)
+                waiting += [name for base in one.node.bases for name in self._base(base, one.where)]
+        return found
+
+    def roots(self, class_: str) -> tuple[str, ...]:
+        """The foreign classes that a class is or descends from, dotted."""
+        if class_ not in self.index.classes:
+            return (class_,)
+        known = self._roots.get(class_)
+        if known is None:
+            known = self._roots[class_] = tuple(
+                name
+                for one in self.lineage(class_)
+                for base in one.node.bases
+                for name in self._base(base, one.where)
+                if name not in self.index.classes
+            )
+        return known
+
+    def _base(self, base: ast.expr, where: Where) -> tuple[str, ...]:
+        return self.named(base.value if isinstance(base, ast.Subscript) else base, where)
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")

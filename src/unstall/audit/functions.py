@@ -1,0 +1,92 @@
+"""What a definition says of a function before its body is read."""
+
+from __future__ import annotations
+
+import ast
+from typing import NamedTuple
+
+from unstall.audit.scopes import Scope
+
+_READ = frozenset(
+    "property cached_property hybrid_property computed_field async_property cached".split()
+)
+
+
+class Shape(NamedTuple):
+    """How a function is called."""
+
+    is_async: bool
+    is_generator: bool
+    is_static: bool
+    is_class: bool
+    is_property: bool
+    is_context: bool
+    is_abstract: bool
+    is_cached: bool
+    """Its body runs once for equal arguments."""
+    parameters: tuple[str, ...]
+    """Positional ones in order, the receiver included."""
+    keywords: tuple[str, ...]
+    rest: str
+    rest_keywords: str
+
+    @property
+    def takes_receiver(self) -> bool:
+        return not self.is_static
+
+
+def shape_of(scope: Scope, is_generator: bool) -> Shape:
+    node = scope.node
+    names = {_last(decorator) for decorator in getattr(node, "decorator_list", ())}
+    arguments: ast.arguments = node.args  # type: ignore[attr-defined]
+    return Shape(
+        is_async=isinstance(node, ast.AsyncFunctionDef),
+        is_generator=is_generator,
+        is_static="staticmethod" in names
+        or not (scope.outer is not None and scope.outer.kind == "class"),
+        is_class="classmethod" in names
+        or getattr(node, "name", "") in ("__init_subclass__", "__class_getitem__"),
+        is_property=bool(names & _READ),
+        is_context=bool(names & {"contextmanager", "asynccontextmanager"}),
+        is_abstract="abstractmethod" in names or "overload" in names or _is_empty(node),
+        is_cached=bool(names & {"lru_cache", "cache"}),
+        parameters=tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args)),
+        keywords=tuple(a.arg for a in arguments.kwonlyargs),
+        rest=arguments.vararg.arg if arguments.vararg else "",
+        rest_keywords=arguments.kwarg.arg if arguments.kwarg else "",
+    )
+
+
+def _last(decorator: ast.expr) -> str:
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _is_empty(node: ast.AST) -> bool:
+    """Nothing but a docstring, `...`, `pass`, or an error that says there is no code."""
+    body = getattr(node, "body", None)
+    if not isinstance(body, list):
+        return False
+    for statement in body:
+        if isinstance(statement, ast.Pass):
+            continue
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        if isinstance(statement, ast.Raise) and "NotImplemented" in ast.dump(statement):
+            continue
+        return False
+    return True
+
+
+def argument_for(call: ast.Call, shape: Shape, parameter: str, skip: int) -> ast.expr | None:
+    """The expression a call passes for a parameter; `skip`: parameters that a receiver takes."""
+    for keyword in call.keywords:
+        if keyword.arg == parameter:
+            return keyword.value
+    if parameter in shape.parameters:
+        place = shape.parameters.index(parameter) - skip
+        if 0 <= place < len(call.args) and not any(
+            isinstance(a, ast.Starred) for a in call.args[: place + 1]
+        ):
+            return call.args[place]
+    return None

@@ -1,0 +1,319 @@
+"""From what runs where to what blocks: rows of the catalog, conditions on arguments, findings."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from unstall.audit.calls import confidence_of, text_of
+from unstall.audit.ir import Entrance, Place, Via
+from unstall.audit.values import Value
+from unstall.audit.walk import Node, Outside, Walk
+from unstall.audit.walk_ways import Way
+from unstall.catalog.row import Cost, Effect, Row
+from unstall.catalog.table import Table
+from unstall.model.finding import (
+    Cause,
+    Confidence,
+    Entry,
+    Evidence,
+    Finding,
+    Hop,
+    Remedy,
+    Severity,
+    Site,
+)
+from unstall.rules import BY_CODE
+
+
+class Hit(NamedTuple):
+    """One blocking call in a function that runs in a place."""
+
+    row: Row
+    name: str
+    """The public API."""
+    place: Place
+    outside: Outside
+
+    @property
+    def guess(self) -> int:
+        return self.outside.guess
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    hits: Mapping[Node, tuple[Hit, ...]]
+    unknown: Mapping[Node, tuple[Outside, ...]]
+    """Calls whose target is not known, and calls of others' code that no row speaks of."""
+    calls: int
+
+
+def judge(walk: Walk, table: Table) -> Judged:
+    """What each node does itself, whatever reaches it."""
+    hits: dict[Node, tuple[Hit, ...]] = {}
+    unknown: dict[Node, tuple[Outside, ...]] = {}
+    rows = Rows(walk, table)
+    calls: set[int] = set()
+    for node, reached in walk.nodes.items():
+        own: list[Hit] = []
+        open_: list[Outside] = []
+        calls.update(id(edge.seen.node) for edge in reached.edges)
+        calls.update(id(outside.seen.node) for outside in reached.outside)
+        for outside in reached.outside:
+            with walk.kept(node):
+                hit = hit_of(outside, rows)
+                if hit is not None:
+                    own.append(hit)
+                elif outside.value is None or not _known(outside, rows):
+                    open_.append(outside)
+        if own:
+            hits[node] = tuple(own)
+        if open_:
+            unknown[node] = tuple(open_)
+    return Judged(hits, unknown, len(calls))
+
+
+def hit_of(outside: Outside, rows: Rows) -> Hit | None:
+    """The blocking call that it is; None where it is clean or not known."""
+    seen, value = outside.seen, outside.value
+    if value is None or (seen.event.awaited and outside.place is outside.node.place):
+        return None  # what is awaited gives the loop back
+    row, name = rows.find(value, seen.via)
+    if row is None or row.effect is not Effect.BLOCKS:
+        return None
+    call = seen.node if isinstance(seen.node, ast.Call) and seen.via is not Via.READ else None
+    if call is not None and not row.holds(given(call, outside.place is outside.node.place)):
+        return None
+    return Hit(row, name, outside.place, outside)
+
+
+class Rows:
+    """What the catalog says of a target; each name is looked up once."""
+
+    def __init__(self, walk: Walk, table: Table) -> None:
+        self._classes = walk.types.classes
+        self._table = table
+        self._known: dict[tuple[str, str, Via], tuple[Row | None, str]] = {}
+
+    def find(self, value: Value, via: Via) -> tuple[Row | None, str]:
+        """The row, and the public name that it is of."""
+        key = (value.name, value.owner, via)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._find(*key)
+        return found
+
+    def _find(self, name: str, owner: str, via: Via) -> tuple[Row | None, str]:
+        for each in self._names(name, owner, via):
+            row = self._table.row_for(each, str(via))
+            if row is not None:
+                return row, self._table.canonical(each).removesuffix(".__call__")
+        return None, name
+
+    def _names(self, name: str, owner: str, via: Via) -> Iterator[str]:
+        """The name, then the same member of the classes that the receiver inherits from."""
+        if via in (Via.CALL, Via.READ):
+            yield name
+            last = name.rpartition(".")[2]
+            for each in self._classes.foreign(owner) if owner else ():
+                yield f"{each}.{last}"
+        else:
+            yield from self._classes.foreign(owner or name) or (name,)
+
+
+def _known(outside: Outside, rows: Rows) -> bool:
+    value = outside.value
+    assert value is not None
+    if value.name.startswith("builtins.") or outside.seen.via is not Via.CALL:
+        return True
+    return rows.find(value, outside.seen.via)[0] is not None
+
+
+def given(call: ast.Call, is_call: bool) -> dict[str, str | None]:
+    """Arguments by keyword or position, as literals; of a function that is handed on: those after it."""
+    arguments = call.args if is_call else call.args[1:]
+    found: dict[str, str | None] = {}
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, ast.Starred):
+            break
+        found[str(place)] = _literal(argument)
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            found[keyword.arg] = _literal(keyword.value)
+    return found
+
+
+def _literal(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+        return (
+            text_of(node.operand) if isinstance(node.op, ast.UAdd) else f"-{node.operand.value!r}"
+        )
+    if isinstance(node, (ast.Attribute, ast.Name)):
+        return text_of(node)
+    return None
+
+
+# Findings
+
+
+class _Key(NamedTuple):
+    code: str
+    file: str
+    line: int
+    column: int
+    name: str
+    startup: bool
+
+
+def findings(
+    walk: Walk,
+    judged: Judged,
+    entrances: Sequence[Entrance],
+    found: Mapping[Node, Way],
+    reached: Mapping[Node, int],
+) -> tuple[Finding, ...]:
+    """One for each site and class of place, with all entrances that reach it."""
+    groups: dict[_Key, list[tuple[Hit, Node]]] = defaultdict(list)
+    for node, hits in judged.hits.items():
+        if node not in found:
+            continue
+        for hit in hits:
+            if hit.place not in (Place.LOOP, Place.STARTUP):
+                continue
+            where = hit.outside.seen.node
+            file = walk.types.project.file_of(walk.nodes[node].scope)
+            startup = hit.place is Place.STARTUP
+            key = _Key(hit.row.code, file, where.lineno, where.col_offset, hit.name, startup)
+            groups[key].append((hit, node))
+    made: list[Finding] = []
+    for key, group in groups.items():
+        with walk.kept(group[0][1]):
+            made.append(_finding(walk, key, group, entrances, found, reached))
+    return tuple(_one_per_line(made))
+
+
+def _one_per_line(made: Iterable[Finding]) -> Iterator[Finding]:
+    """Where one call can be several APIs of one rule, the surest speaks for them."""
+    best: dict[tuple[object, ...], Finding] = {}
+    order = list(Confidence)
+    for finding in made:
+        assert finding.site is not None
+        key = (
+            finding.code,
+            finding.site.file,
+            finding.site.line,
+            finding.runs_on,
+            finding.site.function,
+        )
+        other = best.get(key)
+        if other is None or order.index(finding.confidence) < order.index(other.confidence):
+            best[key] = finding
+    return iter(best.values())
+
+
+def impact_of(hit: Hit) -> str:
+    """`trivial` is a single call of microseconds; in a loop over files there are as many as files."""
+    if hit.row.cost is Cost.US:
+        is_many = hit.outside.seen.event.repeats and hit.row.code == "US106"
+        return "low" if is_many else "trivial"
+    return "low" if hit.row.cost is Cost.MS else "high"
+
+
+def _finding(
+    walk: Walk,
+    key: _Key,
+    group: Sequence[tuple[Hit, Node]],
+    entrances: Sequence[Entrance],
+    found: Mapping[Node, Way],
+    reached: Mapping[Node, int],
+) -> Finding:
+    hit, node = min(
+        group, key=lambda pair: (max(pair[0].guess, found[pair[1]].guess), found[pair[1]].length)
+    )
+    guess = max(hit.guess, found[node].guess)
+    bits = 0
+    for _, each in group:
+        bits |= reached.get(each, 0)
+    first = entrances[found[node].entrance]
+    entries = [entrances[number] for number in numbers(bits)]
+    ordered = [first, *(e for e in entries if e is not first)]
+    rule = BY_CODE[key.code]
+    instead = hit.row.instead
+    return Finding(
+        code=key.code,
+        title=rule.title,
+        severity=Severity.NOTE if key.startup else rule.severity,
+        confidence=confidence_of(guess),
+        entry=entry_of(first),
+        site=Site(key.file, key.line, qualname(node.function), key.name),
+        cause=Cause.CPU
+        if key.code.startswith("US2")
+        else Cause.LOCK
+        if key.code == "US109"
+        else Cause.WAITING,
+        remedy=Remedy(f"{instead}; {rule.remedy}" if instead else rule.remedy),
+        reach=reach(walk, found, node),
+        runs_on=str(hit.place),
+        evidence=(Evidence("reached"),),
+        entries=tuple(dict.fromkeys(entry_of(e) for e in ordered)),
+        impact=impact_of(hit),
+    )
+
+
+def numbers(bits: int) -> Iterator[int]:
+    """Which bits are set, lowest first."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
+def entry_of(entrance: Entrance) -> Entry:
+    return Entry(entrance.kind, entrance.name, entrance.function)
+
+
+def qualname(function: str) -> str:
+    return function.partition(":")[2] or function
+
+
+def reach(walk: Walk, found: Mapping[Node, Way], node: Node) -> tuple[Hop, ...]:
+    """The calls from the entrance to the node."""
+    hops: list[Hop] = []
+    current: Node | None = node
+    while current is not None:
+        way = found[current]
+        if way.before is None or way.seen is None:
+            break
+        scope = walk.nodes[way.before].scope
+        where = way.seen.node
+        called = where.func if isinstance(where, ast.Call) and way.seen.via is Via.CALL else where
+        file = walk.types.project.file_of(scope)
+        hops.append(
+            Hop(
+                file,
+                where.lineno,
+                qualname(way.before.function),
+                text_of(called),
+                str(way.before.place),
+            )
+        )
+        current = way.before
+        if len(hops) > 64:
+            break
+    return tuple(reversed(hops))
+
+
+def time_out_of(row: Row, call: ast.expr) -> str:
+    """What bounds a call, in a clause; empty where nothing is known."""
+    bound = row.time_out
+    if bound is None:
+        return ""
+    for keyword in call.keywords if isinstance(call, ast.Call) else ():
+        if keyword.arg == bound.parameter:
+            return f"{bound.parameter}={text_of(keyword.value)}"
+    return "no time-out" if bound.default == "none" else f"{bound.parameter}: {bound.default}"

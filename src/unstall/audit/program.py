@@ -1,0 +1,225 @@
+"""A project worked out as far as calls go: its functions, its entrances, and what they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unstall.audit.calls import Calls
+from unstall.audit.calls_ir import as_call
+from unstall.audit.entrances import entrances as entrances_of
+from unstall.audit.imported import Imported
+from unstall.audit.imported_merge import merge
+from unstall.audit.imported_types import seen
+from unstall.audit.ir import Entrance, Function, Place, Program, Unread
+from unstall.audit.judge import Judged, judge
+from unstall.audit.names import SourceNames, declared
+from unstall.audit.project import Project
+from unstall.audit.source import Parsed, find, parse_file
+from unstall.audit.types import Types
+from unstall.audit.values import EXTERNAL, INSTANCE, Values
+from unstall.audit.walk import Node, Walk
+from unstall.audit.walk_ways import Way, reaching, roots_of, ways
+from unstall.catalog.table import Table
+
+
+class Functions(Mapping[str, Function]):
+    """All functions; the calls of one are worked out when it is asked for."""
+
+    def __init__(self, project: Project, types: Types, calls: Calls) -> None:
+        self._declared = declared(project, types)
+        self._project = project
+        self._types = types
+        self._calls = calls
+        self._whole: dict[str, Function] = {}
+
+    @property
+    def declared(self) -> Mapping[str, Function]:
+        """Without their calls."""
+        return self._declared
+
+    def __getitem__(self, key: str) -> Function:
+        found = self._whole.get(key)
+        if found is None:
+            found = self._whole[key] = self._filled(self._declared[key])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._declared)
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+    def _filled(self, known: Function) -> Function:
+        scope = self._project.scope(known.id)
+        assert scope is not None
+        seen = self._calls.of(scope)
+        returns = {
+            value.name
+            for value in self._types.returned(scope)
+            if value.kind in (INSTANCE, EXTERNAL) and value.name
+        }
+        return replace(
+            known,
+            calls=tuple(as_call(self._types, scope, each) for each in seen),
+            returns=tuple(sorted(returns)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """Everything that rules, findings and paths are made of."""
+
+    program: Program
+    names: SourceNames
+    functions: Functions
+    walk: Walk
+    judged: Judged
+    entrances: tuple[Entrance, ...]
+    """Those of the program, and async functions that nobody is seen to call."""
+    found: Mapping[Node, Way]
+    reached: Mapping[Node, int]
+    """Bits: the entrances by number."""
+    gaps: tuple[str, ...] = ()
+    """What import did not see."""
+
+
+def read(root: Path, files: Sequence[str] | None = None) -> tuple[list[Parsed], list[Unread]]:
+    """All files of a project."""
+    parsed: list[Parsed] = []
+    unread: list[Unread] = []
+    for file in files if files is not None else find(root):
+        try:
+            one = parse_file(root, file)
+        except Exception as error:
+            one = Unread(file, f"reading it failed ({type(error).__name__}); please report it")
+        if isinstance(one, Parsed):
+            parsed.append(one)
+        else:
+            unread.append(one)
+    return parsed, unread
+
+
+def work_out(
+    root: Path,
+    parsed: Sequence[Parsed],
+    unread: Sequence[Unread],
+    table: Table,
+    imported: Imported | None = None,
+    settled: Mapping[int, Values] | None = None,
+) -> Worked:
+    """From files to what is reached from where. `settled`: what expressions of the trees are known to be."""
+    project = Project(parsed, table)
+    types = Types(project)
+    types.settled = settled or {}
+    if imported is not None:
+        imported = imported.under({file: each.name for file, each in project.by_file.items()})
+        types.seen = seen(imported)
+    names = SourceNames(project, types)
+    calls = Calls(types)
+    functions = Functions(project, types, calls)
+    entered = entrances_of(names, functions.declared, project.slips)
+    gaps: tuple[str, ...] = ()
+    if imported is not None:
+        merged = merge(entered, imported, frozenset(functions.declared))
+        entered, gaps = merged.entrances, merged.gaps
+    entered = tuple(_placed(entered))
+    walk = Walk(types, calls)
+    for entrance in entered:
+        walk.explore(roots_of(entrance))
+    every, found, reached = _with_tasks(walk, functions, entered)
+    program = Program(
+        root=root,
+        modules=project.modules,
+        functions=functions,
+        bases=_bases(types),
+        entrances=entered,
+        unread=tuple(unread),
+    )
+    return Worked(program, names, functions, walk, judge(walk, table), every, found, reached, gaps)
+
+
+def _with_tasks(
+    walk: Walk, functions: Functions, entered: Sequence[Entrance]
+) -> tuple[tuple[Entrance, ...], dict[Node, Way], dict[Node, int]]:
+    """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case."""
+    roots = [(number, 0, node) for number, e in enumerate(entered) for node in roots_of(e)]
+    found = ways(walk, roots)
+    # A service has its tasks; what its commands run waits for nobody's request.
+    serves = any(entrance.kind in _SERVED for entrance in entered)
+    on_loop = {
+        node.function
+        for node, way in found.items()
+        if way.guess < 2 and node.place in (Place.LOOP, Place.STARTUP)
+    }
+    tasks: list[Entrance] = []
+    for function in _unreached(walk, functions, on_loop):
+        if function.id in on_loop or (serves and _is_command(function.file)):
+            continue
+        node = Node(function.id, Place.LOOP)
+        walk.explore([node])
+        number = len(entered) + len(tasks)
+        name = function.id.partition(":")[2]
+        tasks.append(Entrance("task", name, function.id, Place.LOOP, function.file, function.line))
+        roots.append((number, 1, node))
+        on_loop |= _reachable(walk, node)
+    return (*entered, *tasks), ways(walk, roots), reaching(walk, roots)
+
+
+def _placed(entered: Sequence[Entrance]) -> Iterator[Entrance]:
+    """Tasks of commands beside a service run on a loop that no request waits for."""
+    serves = any(entrance.kind in _SERVED for entrance in entered)
+    for entrance in entered:
+        if serves and entrance.kind == "task" and _is_command(entrance.file):
+            yield replace(entrance, kind="offline", place=Place.OFFLINE)
+        else:
+            yield entrance
+
+
+_SERVED = ("route", "websocket")
+_COMMANDS = frozenset({"cli", "commands", "management", "cli.py", "__main__.py", "manage.py"})
+
+
+def _is_command(file: str) -> bool:
+    return not _COMMANDS.isdisjoint(file.split("/"))
+
+
+def _unreached(walk: Walk, functions: Functions, on_loop: set[str]) -> list[Function]:
+    """Async functions of the service, those first that nobody mentions."""
+    modules = walk.types.project.modules
+    callers = walk.types.callers
+    waiting = []
+    for function in functions.declared.values():
+        module = modules.get(function.id.partition(":")[0])
+        if (
+            function.is_async
+            and function.id not in on_loop
+            and module is not None
+            and not module.is_test
+        ):
+            scope = walk.types.project.scope(function.id)
+            mentioned = bool(scope is not None and callers.mentions(scope))
+            waiting.append((mentioned, function.file, function.line, function))
+    return [each[3] for each in sorted(waiting, key=lambda each: each[:3])]
+
+
+def _reachable(walk: Walk, start: Node) -> set[str]:
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        node = waiting.pop()
+        for edge in walk.nodes[node].edges if node in walk.nodes else ():
+            if edge.guess < 2 and edge.target not in seen:
+                seen.add(edge.target)
+                waiting.append(edge.target)
+    return {node.function for node in seen if node.place in (Place.LOOP, Place.STARTUP)}
+
+
+def _bases(types: Types) -> dict[str, tuple[str, ...]]:
+    return {
+        scope.id: types.classes.bases(scope.id)
+        for index in types.project.indexes.values()
+        for scope in index.scopes.values()
+        if scope.kind == "class"
+    }

@@ -1,0 +1,91 @@
+"""US401, US402: clients, engines and pools that requests make instead of sharing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unstall.audit.entrances_index import Use
+from unstall.audit.ir import Place
+from unstall.audit.rules.kept import Fate, fate, is_cached, path_to, repeats
+from unstall.audit.rules.subject import Subject, Way, found
+from unstall.model.finding import Confidence, Finding
+
+CLIENTS = frozenset(
+    """
+    httpx.AsyncClient httpx.Client httpx2.AsyncClient httpx2.Client
+    requests.Session requests.session aiohttp.ClientSession niquests.Session niquests.AsyncSession
+    urllib3.PoolManager curl_cffi.requests.Session curl_cffi.requests.AsyncSession
+    boto3.client boto3.resource boto3.Session boto3.session.Session
+    openai.OpenAI openai.AsyncOpenAI openai.AzureOpenAI openai.AsyncAzureOpenAI
+    anthropic.Anthropic anthropic.AsyncAnthropic groq.Groq groq.AsyncGroq mistralai.Mistral cohere.Client
+    cohere.AsyncClient
+    redis.Redis redis.StrictRedis redis.from_url redis.Redis.from_url redis.StrictRedis.from_url
+    redis.asyncio.Redis redis.asyncio.StrictRedis redis.asyncio.from_url redis.asyncio.Redis.from_url
+    valkey.Valkey valkey.from_url valkey.asyncio.Valkey valkey.asyncio.from_url
+    pymongo.MongoClient pymongo.AsyncMongoClient motor.motor_asyncio.AsyncIOMotorClient
+    elasticsearch.Elasticsearch elasticsearch.AsyncElasticsearch
+    opensearchpy.OpenSearch opensearchpy.AsyncOpenSearch
+    docker.from_env docker.DockerClient docker.APIClient
+    google.cloud.storage.Client google.cloud.bigquery.Client google.cloud.firestore.Client
+    google.cloud.firestore.AsyncClient google.cloud.pubsub_v1.PublisherClient
+    azure.storage.blob.BlobServiceClient azure.storage.blob.aio.BlobServiceClient
+    azure.storage.blob.BlobServiceClient.from_connection_string
+    azure.storage.blob.aio.BlobServiceClient.from_connection_string
+    qdrant_client.QdrantClient qdrant_client.AsyncQdrantClient weaviate.Client pinecone.Pinecone
+    grpc.insecure_channel grpc.secure_channel grpc.aio.insecure_channel grpc.aio.secure_channel
+    kafka.KafkaProducer aiokafka.AIOKafkaProducer confluent_kafka.Producer
+    twilio.rest.Client neo4j.GraphDatabase.driver neo4j.AsyncGraphDatabase.driver
+    asyncpg.connect psycopg.AsyncConnection.connect
+    """.split()
+)
+"""Each has connections of its own, or costs milliseconds to make."""
+
+ENGINES = frozenset(
+    """
+    sqlalchemy.create_engine sqlalchemy.ext.asyncio.create_async_engine sqlmodel.create_engine
+    sqlalchemy.engine_from_config sqlalchemy.ext.asyncio.async_engine_from_config
+    asyncpg.create_pool aiomysql.create_pool aiopg.create_pool aioodbc.create_pool databases.Database
+    psycopg_pool.ConnectionPool psycopg_pool.AsyncConnectionPool psycopg2.pool.SimpleConnectionPool
+    psycopg2.pool.ThreadedConnectionPool
+    redis.ConnectionPool redis.BlockingConnectionPool redis.ConnectionPool.from_url
+    redis.asyncio.ConnectionPool redis.asyncio.BlockingConnectionPool redis.asyncio.ConnectionPool.from_url
+    """.split()
+)
+"""Each is a pool."""
+
+SERVING = (Place.LOOP, Place.THREAD_POOL, Place.EXECUTOR)
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    for code, names in (("US401", CLIENTS), ("US402", ENGINES)):
+        for use, name in subject.calls(names):
+            yield from _judged(subject, code, use, name)
+
+
+def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Finding]:
+    definition = subject.definition(use.where)
+    ways = _uncached(subject, subject.requests(use.where.scope, *SERVING))
+    if definition is None or not ways:
+        return
+    what = fate(subject, use)
+    if what is Fate.KEPT:
+        return
+    entered = any(not way.through for way in ways)
+    certain = what is Fate.LET_GO or (what is Fate.RETURNED and entered)
+    body = definition.node.body
+    again = isinstance(body, list) and repeats(path_to(body, use.call))
+    because = (
+        f"{name} is made " + ("in a loop, " if again else "") + "for each request and not kept"
+    )
+    yield found(
+        code,
+        subject.spot(use.where, use.call, name),
+        because,
+        ways=ways,
+        confidence=Confidence.CERTAIN if certain else Confidence.POSSIBLE,
+    )
+
+
+def _uncached(subject: Subject, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """Those on which nothing is called only once."""
+    return tuple(way for way in ways if not any(is_cached(subject, id_) for id_ in way.through))

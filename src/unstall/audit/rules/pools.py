@@ -1,0 +1,210 @@
+"""US403, US404: how large pools are, and how long one waits for a slot."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from unstall.audit import imported
+from unstall.audit.entrances_index import Use, own_nodes
+from unstall.audit.ir import Place
+from unstall.audit.rules.arguments import argument, is_none, is_open, number
+from unstall.audit.rules.subject import Subject, Way, found
+from unstall.audit.rules.time_outs import ENGINES
+from unstall.model.finding import Confidence, Finding, Severity
+
+TOKENS = 40
+"""Threads that anyio shares out by default."""
+SERVER = 100
+"""PostgreSQL's max_connections by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Parameters that say how many connections a pool may have, with their defaults."""
+
+    size: tuple[str, int]
+    overflow: tuple[str, int] = ("", 0)
+
+
+POOLS: Mapping[str, Sizes] = {
+    **{engine: Sizes(("pool_size", 5), ("max_overflow", 10)) for engine in ENGINES},
+    "asyncpg.create_pool": Sizes(("max_size", 10)),
+    "psycopg_pool.ConnectionPool": Sizes(("max_size", 4)),
+    "psycopg_pool.AsyncConnectionPool": Sizes(("max_size", 4)),
+    "aiomysql.create_pool": Sizes(("maxsize", 10)),
+}
+UNPOOLED = ("NullPool", "StaticPool", "SingletonThreadPool", "AssertionPool")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    use: Use
+    name: str
+    size: int
+    overflow: int
+
+    @property
+    def most(self) -> int:
+        return self.size + self.overflow
+
+    @property
+    def shown(self) -> str:
+        return f"({self.size} + {self.overflow})" if self.overflow else str(self.size)
+
+
+def check_sums(subject: Subject) -> Iterator[Finding]:
+    """US403"""
+    counts = [workers for workers in subject.deployment.workers if workers.count > 1]
+    most = max(counts, key=lambda each: each.count, default=None)
+    for pool in _pools(subject):
+        spot = subject.spot(pool.use.where, pool.use.call, pool.name)
+        workers = most.count if most else 1
+        if workers * pool.most > SERVER:
+            where = f" ({most.file}:{most.line})" if most else ""
+            because = (
+                f"{workers} workers{where} x {pool.shown} = {workers * pool.most} connections, "
+                f"and {SERVER} is PostgreSQL's default limit (assumed)"
+            )
+            yield found("US403", spot, because, confidence=Confidence.LIKELY, runs_on=Place.STARTUP)
+        users = _threaded_users(subject) if "async" not in pool.name.lower() else ()
+        tokens = _tokens(subject)
+        if users and tokens and pool.name in ENGINES and pool.most < tokens:
+            because = (
+                f"{tokens} threads serve plain def routes, and the pool has {pool.shown} slots"
+            )
+            yield found(
+                "US403", spot, because, ways=users[:1], severity=Severity.NOTE,
+                confidence=Confidence.LIKELY, runs_on=Place.THREAD_POOL,
+            )  # fmt: skip
+
+
+def _pools(subject: Subject) -> Iterator[Pool]:
+    for use, name in subject.calls(POOLS):
+        ways = subject.ways(use.where.scope)
+        if use.in_main or is_open(use.call) or (use.where.scope and _only_offline(ways)):
+            continue
+        said = ast.unparse(use.call)
+        if "sqlite" in said or any(word in said for word in UNPOOLED):
+            continue
+        sizes, known = POOLS[name], _imported(subject, use)
+        if known is not None and known.driver.startswith("sqlite"):
+            continue
+        size = known.size if known and known.size is not None else _value(use.call, sizes.size)
+        over = (
+            known.overflow
+            if known and known.overflow is not None
+            else _value(use.call, sizes.overflow)
+        )
+        if size and over is not None and over >= 0:
+            yield Pool(use, name, size, over)
+
+
+def _imported(subject: Subject, use: Use) -> imported.Pool | None:
+    """The pool as it is after import, if a global holds it."""
+    statement = subject.shapes.statements.get(id(use.call))
+    if subject.imported is None or use.where.scope or not isinstance(statement, ast.Assign):
+        return None
+    names = {f"{use.where.module}:{t.id}" for t in statement.targets if isinstance(t, ast.Name)}
+    return next((pool for pool in subject.imported.pools if pool.name in names), None)
+
+
+def _only_offline(ways: tuple[Way, ...]) -> bool:
+    return all(way.place is Place.OFFLINE for way in ways)
+
+
+def _value(call: ast.Call, parameter: tuple[str, int]) -> int | None:
+    """What is given as a literal, else the default; None: something else is given."""
+    name, default = parameter
+    given = argument(call, name) if name else None
+    if given is None:
+        return default
+    value = number(given)
+    return int(value) if value is not None else None
+
+
+SESSIONS = (
+    "sqlalchemy.orm.Session",
+    "sqlmodel.Session",
+    "sqlalchemy.engine.Connection",
+    "sqlalchemy.Connection",
+)
+
+
+def _threaded_users(subject: Subject) -> tuple[Way, ...]:
+    """Requests whose plain def steps use a synchronous session."""
+    for node, hit in subject.hits(Place.THREAD_POOL):
+        if hit.name.startswith(SESSIONS):
+            ways = subject.requests(node.function)
+            if ways:
+                return ways
+    return ()
+
+
+def _tokens(subject: Subject) -> int | None:
+    """Of the shared limiter; None: the code sets it to what is not known."""
+    tokens: int | None = TOKENS
+    for module in subject.program.modules.values():
+        for node in module.tree.body if module.is_test else ast.walk(module.tree):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(target, ast.Attribute) and target.attr == "total_tokens"
+                for target in node.targets
+            ):
+                value = number(node.value)
+                tokens = int(value) if value is not None else None
+    return tokens
+
+
+WAITS = {
+    "asyncpg.Pool.acquire": "timeout",
+    "asyncpg.pool.Pool.acquire": "timeout",
+}
+"""Waits that have no end unless this is given."""
+NEVER_NONE = {
+    "redis.BlockingConnectionPool": "timeout",
+    "redis.asyncio.BlockingConnectionPool": "timeout",
+    "httpx.Timeout": "pool",
+    "httpx2.Timeout": "pool",
+    "sqlalchemy.create_engine": "pool_timeout",
+    "sqlalchemy.ext.asyncio.create_async_engine": "pool_timeout",
+    "psycopg_pool.ConnectionPool": "timeout",
+    "psycopg_pool.AsyncConnectionPool": "timeout",
+}
+"""Defaults that `None` takes away."""
+
+
+def check_acquire(subject: Subject) -> Iterator[Finding]:
+    """US404"""
+    for use, name in subject.calls(WAITS):
+        ways = subject.requests(use.where.scope)
+        given = argument(use.call, WAITS[name])
+        if (
+            ways
+            and not is_open(use.call)
+            and (given is None or is_none(given))
+            and not _in_time_out(subject, use)
+        ):
+            because = "no timeout is given, and the default is none: a full pool makes a queue without end"
+            yield found("US404", subject.spot(use.where, use.call, name), because, ways=ways)
+    for use, name in subject.calls(NEVER_NONE):
+        if is_none(argument(use.call, NEVER_NONE[name])) and not use.in_main:
+            because = f"{NEVER_NONE[name]}=None: a full pool makes a queue without end"
+            ways = subject.requests(use.where.scope)
+            yield found("US404", subject.spot(use.where, use.call, name), because, ways=ways)
+
+
+def _in_time_out(subject: Subject, use: Use) -> bool:
+    """Something in the function bounds it from outside."""
+    definition = subject.definition(use.where)
+    body = definition.node.body if definition else []
+    nodes = (node for node, _ in own_nodes(body if isinstance(body, list) else [body]))
+    names = {"timeout", "wait_for", "move_on_after", "fail_after", "timeout_at"}
+    return any(
+        isinstance(node, ast.Call)
+        and (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        in names
+        for node in nodes
+    )

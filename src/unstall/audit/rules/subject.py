@@ -1,0 +1,312 @@
+"""What a rule looks at, and how it says what it found."""
+
+from __future__ import annotations
+
+import ast
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from unstall.audit.calls import confidence_of
+from unstall.audit.entrances_index import Def, Index, Use, Where
+from unstall.audit.imported import Imported
+from unstall.audit.ir import Entrance, Module, Names, Place, Program
+from unstall.audit.judge import Hit, reach
+from unstall.audit.program import Worked
+from unstall.audit.rules.deployment import NONE, Deployment, version_in, version_of
+from unstall.audit.rules.shapes import Shapes, shapes
+from unstall.audit.walk import Node
+from unstall.catalog.table import Table
+from unstall.model.finding import (
+    Cause,
+    Confidence,
+    Entry,
+    Evidence,
+    Finding,
+    Hop,
+    Remedy,
+    Severity,
+    Site,
+)
+from unstall.rules import BY_CODE
+
+CAUSES = {"US2": Cause.CPU, "US301": Cause.SATURATED, "US303": Cause.CPU, "US8": Cause.SATURATED}
+"""By a code, or how it begins; all others wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one entrance comes to a function, and where that then runs."""
+
+    entrance: Entrance
+    place: Place
+    guess: int = 0
+    """Guesses that lie on it."""
+    hops: tuple[Hop, ...] = ()
+    through: tuple[str, ...] = ()
+    """Ids of the functions on the way, without the last; empty: requests enter here."""
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.entrance.kind, self.entrance.name, self.entrance.function)
+
+
+PER_REQUEST = frozenset(
+    ("route", "websocket", "middleware", "dependency", "exception handler", "background task")
+)
+"""Kinds of entrances that requests come in by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A line of the project."""
+
+    file: str
+    line: int
+    function: str
+    call: str
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    worked: Worked
+    table: Table
+    index: Index
+    deployment: Deployment = NONE
+    imported: Imported | None = None
+    _ways: dict[str, tuple[Way, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def program(self) -> Program:
+        return self.worked.program
+
+    @property
+    def names(self) -> Names:
+        return self.worked.names
+
+    def version(self, package: str) -> tuple[int, ...] | None:
+        """As imported, else the lowest that a lock or requirement allows; None: not known."""
+        told = self.imported.versions.get(package) if self.imported else None
+        return version_in(told) if told else version_of(self.deployment, package)
+
+    # Who comes here
+
+    @cached_property
+    def nodes(self) -> Mapping[str, tuple[Node, ...]]:
+        """By function: where it runs, as far as something reaches it."""
+        found: dict[str, dict[Node, None]] = {}
+        for node in self.worked.found:
+            found.setdefault(node.function, {})[node] = None
+        return {function: tuple(nodes) for function, nodes in found.items()}
+
+    def ways(self, function: str) -> tuple[Way, ...]:
+        """One for each place and entrance, the best first."""
+        known = self._ways.get(function)
+        if known is None:
+            ways: dict[tuple[Place, str, str], Way] = {}
+            nodes = self.nodes.get(function, ())
+            for node in sorted(nodes, key=lambda each: self.worked.found[each].guess):
+                for way in self._ways_to(node):
+                    ways.setdefault((way.place, way.entrance.kind, way.entrance.name), way)
+            known = self._ways[function] = tuple(ways.values())
+        return known
+
+    def _ways_to(self, node: Node) -> Iterator[Way]:
+        best = self.worked.found[node]
+        entrances = self.worked.entrances
+        through: list[str] = []
+        before = best.before
+        while before is not None and len(through) < 64:
+            through.append(before.function)
+            before = self.worked.found[before].before
+        hops = reach(self.worked.walk, self.worked.found, node)
+        yield Way(entrances[best.entrance], node.place, best.guess, hops, tuple(through))
+        bits = self.worked.reached.get(node, 0) & ~(1 << best.entrance)
+        while bits:
+            number = bits.bit_length() - 1
+            bits ^= 1 << number
+            yield Way(entrances[number], node.place, best.guess, (), tuple(through))
+
+    def requests(self, function: str, *places: Place) -> tuple[Way, ...]:
+        """Ways of requests to a function, in any of these places; without one: in all."""
+        return tuple(
+            way
+            for way in self.ways(function)
+            if way.entrance.kind in PER_REQUEST and (not places or way.place in places)
+        )
+
+    def is_entered(self, function: str) -> bool:
+        """Some request, task or start-up comes there; not only the command line."""
+        return any(node.place is not Place.OFFLINE for node in self.nodes.get(function, ()))
+
+    def called(self, function: str) -> Iterator[str]:
+        """What a function calls itself, by name; `?` for what is not known."""
+        for node in self.nodes.get(function, ()):
+            reached = self.worked.walk.nodes.get(node)
+            if reached is not None:
+                yield from (edge.target.function for edge in reached.edges)
+                for outside in reached.outside:
+                    yield self.table.canonical(outside.value.name) if outside.value else "?"
+                return
+
+    # What blocks
+
+    def hits(self, *places: Place) -> Iterator[tuple[Node, Hit]]:
+        """Blocking calls in functions that something reaches, where they run in one of these places."""
+        for node, hits in self.worked.judged.hits.items():
+            if node in self.worked.found:
+                for hit in hits:
+                    if hit.place in places:
+                        yield node, hit
+
+    def below(self, start: Node) -> Iterator[tuple[int, Hit]]:
+        """Blocking calls that a function comes to in its own place, nearest first, with the guesses."""
+        walk, judged = self.worked.walk, self.worked.judged
+        seen, waiting = {start}, deque([(0, start)])
+        while waiting:
+            guess, node = waiting.popleft()
+            for hit in judged.hits.get(node, ()):
+                if hit.place is start.place:
+                    yield max(guess, hit.guess), hit
+            reached = walk.nodes.get(node)
+            for edge in reached.edges if reached else ():
+                if edge.target.place is start.place and edge.target not in seen:
+                    seen.add(edge.target)
+                    waiting.append((max(guess, edge.guess), edge.target))
+
+    def spot_of(self, node: Node, hit: Hit) -> Spot:
+        scope = self.worked.walk.nodes[node].scope
+        where = hit.outside.seen.node
+        return Spot(
+            self.worked.walk.types.project.file_of(scope),
+            where.lineno,
+            shown(node.function),
+            hit.name,
+        )
+
+    # What is called
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        return shapes(self.program.modules.values())
+
+    def calls(self, names: Iterable[str], everywhere: bool = False) -> Iterator[tuple[Use, str]]:
+        """Calls by public names, where something enters and at module level: functions, classes, methods."""
+        wanted = frozenset(names)
+        lasts = {name.rpartition(".")[2] for name in wanted}
+        lasts |= {alias for last in lasts for alias in self.shapes.aliases.get(last, ())}
+        for use in self.index.uses(*sorted(lasts)):
+            if everywhere or not use.where.scope or self.is_entered(use.where.scope):
+                targets = self.targets(use.where, use.call.func)
+                found = next((name for name in targets if name in wanted), None)
+                if found:
+                    yield use, found
+
+    def targets(self, where: Where, expression: ast.expr) -> tuple[str, ...]:
+        """Public names of what is called, those that its class inherits included."""
+        found = [
+            self.table.canonical(n)
+            for n in self.names.name_of(where.module, where.scope, expression)
+        ]
+        if isinstance(expression, ast.Attribute):
+            classes = self.names.types_of(where.module, where.scope, expression.value)
+            found += [f"{base}.{expression.attr}" for cls in classes for base in self.lineage(cls)]
+            made = self.names.types_of(where.module, where.scope, expression)
+            found += [
+                cls for cls in made if cls.endswith(f".{expression.attr}")
+            ]  # of a library that is all clean
+        return tuple(dict.fromkeys(found))
+
+    def types(self, where: Where, expression: ast.expr) -> tuple[str, ...]:
+        classes = self.names.types_of(where.module, where.scope, expression)
+        return tuple(dict.fromkeys(base for cls in classes for base in self.lineage(cls)))
+
+    def lineage(self, cls: str) -> tuple[str, ...]:
+        """A class and what it inherits from, as far as it is known."""
+        found: dict[str, None] = {}
+        waiting = [self.table.canonical(cls)]
+        while waiting:
+            name = waiting.pop(0)
+            if name not in found:
+                found[name] = None
+                waiting += [self.table.canonical(n) for n in self.program.bases.get(name, ())]
+                waiting += self.table.bases(name)
+        return tuple(found)
+
+    # Where it stands
+
+    def module(self, where: Where) -> Module:
+        return self.program.modules[where.module]
+
+    def spot(self, where: Where, node: ast.expr | ast.stmt, call: str) -> Spot:
+        return Spot(self.module(where).file, node.lineno, shown(where.scope), call)
+
+    def function_at(self, module: Module, line: int) -> Def | None:
+        """The innermost function around a line."""
+        lines, defs = self._defs.get(module.name, ((), ()))
+        for place in range(bisect_right(lines, line) - 1, -1, -1):
+            if (defs[place].node.end_lineno or 0) >= line:
+                return defs[place]
+        return None
+
+    @cached_property
+    def _defs(self) -> Mapping[str, tuple[tuple[int, ...], tuple[Def, ...]]]:
+        """By module: named functions with their first lines, in order."""
+        found: dict[str, list[Def]] = {}
+        for definition in self.index.functions.values():
+            if not isinstance(definition.node, ast.Lambda):
+                found.setdefault(definition.where.module, []).append(definition)
+        ordered = {name: sorted(defs, key=lambda d: d.node.lineno) for name, defs in found.items()}
+        return {
+            name: (tuple(d.node.lineno for d in defs), tuple(defs))
+            for name, defs in ordered.items()
+        }
+
+    def definition(self, where: Where) -> Def | None:
+        return self.index.functions.get(where.scope)
+
+
+_SURE = list(Confidence)
+
+
+def shown(function: str) -> str:
+    """As tracebacks name it: without its module."""
+    return function.partition(":")[2] or "<module>"
+
+
+def found(
+    code: str,
+    spot: Spot,
+    because: str,
+    *,
+    confidence: Confidence = Confidence.CERTAIN,
+    severity: Severity | None = None,
+    ways: Iterable[Way] = (),
+    runs_on: Place | None = None,
+    remedy: str = "",
+) -> Finding:
+    """`because`: one clause with what was seen. Without a way it is about what start-up makes."""
+    rule = BY_CODE[code]
+    ways = tuple(ways)
+    entries = tuple(dict.fromkeys(way.entry for way in ways))
+    place = runs_on or (ways[0].place if ways else Place.STARTUP)
+    confidence = max(
+        confidence, confidence_of(min((way.guess for way in ways), default=0)), key=_SURE.index
+    )
+    return Finding(
+        code=code,
+        title=rule.title,
+        severity=severity or rule.severity,
+        confidence=confidence,
+        entry=entries[0] if entries else None,
+        site=Site(spot.file, spot.line, spot.function, spot.call),
+        cause=CAUSES.get(code, CAUSES.get(code[:3], Cause.WAITING)),
+        remedy=Remedy(remedy or rule.remedy),
+        reach=ways[0].hops if ways else (),
+        runs_on=str(place),
+        evidence=(Evidence("reached", because=because),),
+        entries=entries,
+        impact="low",
+    )

@@ -1,0 +1,308 @@
+"""Where a function hands over control: calls, loops, `with`, reads and yields, in the order of running."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from unstall.audit.scopes import Binding, Scope
+from unstall.audit.scopes_index import Index
+
+_COLLECTORS = frozenset(
+    "gather wait_for create_task ensure_future shield wait as_completed run run_until_complete "
+    "run_coroutine_threadsafe start_soon create_background_task async_to_sync".split()
+)
+"""What takes coroutines: a call in its arguments makes one."""
+
+
+class Event(NamedTuple):
+    kind: str
+    """call, iterate, enter, exit, read, yield"""
+    node: ast.expr
+    awaited: bool = False
+    """Or async for, async with."""
+    repeats: bool = False
+    tests: tuple[ast.expr, ...] = ()
+    """Conditions it lies under."""
+    negated: tuple[bool, ...] = ()
+    """Of each condition: it lies under `else`."""
+
+
+class Scan:
+    """The events of one scope; those of functions, classes and lambdas in it are their own."""
+
+    __slots__ = (
+        "_awaited",
+        "_index",
+        "_loop",
+        "_scope",
+        "_tests",
+        "awaits",
+        "events",
+        "first_yield",
+    )
+
+    def __init__(self, scope: Scope, index: Index) -> None:
+        self.events: list[Event] = []
+        self.awaits = False
+        self.first_yield: int | None = None
+        """Events before it run when a generator is first asked; None: it is no generator."""
+        self._scope = scope
+        self._index = index
+        self._awaited: set[int] = set()
+        self._loop = 0
+        self._tests: tuple[tuple[ast.expr, bool], ...] = ()
+        if scope.spans is None:
+            scope.spans = []
+        node = scope.node
+        if isinstance(node, ast.Lambda):
+            self._visit(node.body)
+        else:
+            self._visit_all(getattr(node, "body", ()))
+
+    def _emit(self, kind: str, node: ast.expr, awaited: bool = False) -> None:
+        tests = self._tests
+        self.events.append(
+            Event(
+                kind,
+                node,
+                awaited or id(node) in self._awaited,
+                self._loop > 0,
+                tuple(test for test, _ in tests),
+                tuple(negated for _, negated in tests),
+            )
+        )
+
+    def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
+        for node in nodes:
+            self._visit(node)
+
+    def _visit(self, node: ast.AST) -> None:
+        kind = type(node)
+        if kind in _LEAVES:
+            return
+        handler = _VISITORS.get(kind)
+        if handler is not None:
+            handler(self, node)
+            return
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                for each in value:
+                    if isinstance(each, ast.AST):
+                        self._visit(each)
+            elif isinstance(value, ast.AST):
+                self._visit(value)
+
+    # Definitions: what runs now are decorators and defaults.
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        self._visit_all(node.decorator_list)
+        self._visit_all(node.args.defaults)
+        self._visit_all(d for d in node.args.kw_defaults if d is not None)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        self._visit_all(node.decorator_list)
+        self._visit_all(node.bases)
+        if self._scope.kind != "class":
+            # A class body runs where it stands; its names belong to a scope of its own.
+            inner = self._scope.children.get(id(node))
+            if inner is not None:
+                inner.spans = inner.spans or []
+
+    def _lambda(self, node: ast.Lambda) -> None:
+        if id(node) not in self._scope.children:
+            self._index.define(node, self._scope, f"<lambda>@{node.lineno}")
+        self._visit_all(node.args.defaults)
+
+    # Expressions
+
+    def _call(self, node: ast.Call) -> None:
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        if name in _COLLECTORS:
+            for argument in node.args:
+                self._collected(argument)
+        if isinstance(node.func, ast.Attribute):
+            self._visit(node.func.value)
+        elif not isinstance(node.func, ast.Name):
+            self._visit(node.func)
+        self._visit_all(node.args)
+        for keyword in node.keywords:
+            self._visit(keyword.value)
+        self._emit("call", node)
+
+    def _collected(self, node: ast.expr) -> None:
+        """Calls in it make coroutines that somebody awaits."""
+        if isinstance(node, ast.Call):
+            self._awaited.add(id(node))
+        elif isinstance(node, ast.Starred):
+            self._collected(node.value)
+        elif isinstance(node, (ast.ListComp, ast.GeneratorExp, ast.SetComp)):
+            self._collected(node.elt)
+        elif isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            for item in node.elts:
+                self._collected(item)
+
+    def _await(self, node: ast.Await) -> None:
+        self.awaits = True
+        self._awaited.add(id(node.value))
+        self._visit(node.value)
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        self._visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            self._emit("read", node)
+
+    def _yield(self, node: ast.Yield | ast.YieldFrom) -> None:
+        if node.value is not None:
+            self._visit(node.value)
+        if isinstance(node, ast.YieldFrom) and node.value is not None:
+            self._loop += 1
+            self._emit("iterate", node.value)
+            self._loop -= 1
+        if self.first_yield is None:
+            self.first_yield = len(self.events)
+        self._emit("yield", node)
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+    ) -> None:
+        assert self._scope.spans is not None
+        start = (node.lineno, node.col_offset)
+        end = (node.end_lineno or 0, node.end_col_offset or 0)
+        for number, part in enumerate(node.generators):
+            self._visit(part.iter)
+            for name, index in _names_in(part.target):
+                binding = Binding(
+                    "for", node, part.iter, None, index, start, (), bool(part.is_async)
+                )
+                self._scope.spans.append((start, end, name, binding))
+            self.awaits = self.awaits or bool(part.is_async)
+            self._emit("iterate", part.iter, bool(part.is_async))
+            self._loop += number == 0
+            self._visit_all(part.ifs)
+        if isinstance(node, ast.DictComp):
+            self._visit(node.key)
+            self._visit(node.value)
+        else:
+            self._visit(node.elt)
+        self._loop -= 1
+
+    def _named(self, node: ast.NamedExpr) -> None:
+        self._visit(node.value)
+        at = (node.end_lineno or 0, node.end_col_offset or 0)
+        if isinstance(node.target, ast.Name):
+            path = self._scope.path_at(node.lineno)
+            binding = Binding("assign", node, node.value, None, (), at, path)
+            known = self._scope.bindings.setdefault(node.target.id, [])
+            if all(each.node is not node for each in known):
+                known.append(binding)
+
+    # Statements
+
+    def _for(self, node: ast.For | ast.AsyncFor) -> None:
+        is_async = isinstance(node, ast.AsyncFor)
+        self.awaits = self.awaits or is_async
+        self._visit(node.iter)
+        self._loop += 1
+        self._emit("iterate", node.iter, is_async)
+        self._visit_all(node.body)
+        self._loop -= 1
+        self._visit_all(node.orelse)
+
+    def _while(self, node: ast.While) -> None:
+        self._loop += 1
+        self._visit(node.test)
+        self._under(node.test, False, node.body)
+        self._loop -= 1
+        self._visit_all(node.orelse)
+
+    def _if(self, node: ast.If) -> None:
+        outside = self._tests
+        while True:
+            self._visit(node.test)
+            self._under(node.test, False, node.body)
+            self._tests = (*self._tests, (node.test, True))
+            if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+                node = node.orelse[0]
+                continue
+            self._visit_all(node.orelse)
+            self._tests = outside
+            return
+
+    def _choice(self, node: ast.IfExp) -> None:
+        self._visit(node.test)
+        self._under(node.test, False, [node.body])
+        self._under(node.test, True, [node.orelse])
+
+    def _under(self, test: ast.expr, negated: bool, nodes: Iterable[ast.AST]) -> None:
+        outside = self._tests
+        self._tests = (*outside, (test, negated))
+        self._visit_all(nodes)
+        self._tests = outside
+
+    def _with(self, node: ast.With | ast.AsyncWith) -> None:
+        is_async = isinstance(node, ast.AsyncWith)
+        self.awaits = self.awaits or is_async
+        for item in node.items:
+            self._visit(item.context_expr)
+            self._emit("enter", item.context_expr, is_async)
+        self._visit_all(node.body)
+        for item in reversed(node.items):
+            self._emit("exit", item.context_expr, is_async)
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self._visit(node.value)
+
+
+def _names_in(target: ast.expr, index: tuple[int, ...] = ()) -> list[tuple[str, tuple[int, ...]]]:
+    if isinstance(target, ast.Name):
+        return [(target.id, index)]
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return [
+            found for n, item in enumerate(target.elts) for found in _names_in(item, (*index, n))
+        ]
+    return []
+
+
+_LEAVES = frozenset(
+    (
+        ast.Name,
+        ast.Constant,
+        ast.Load,
+        ast.Store,
+        ast.Pass,
+        ast.Import,
+        ast.ImportFrom,
+        ast.Global,
+        ast.Nonlocal,
+    )
+)
+_VISITORS: dict[type[ast.AST], Callable[[Scan, ast.AST], None]] = {
+    ast.FunctionDef: Scan._function,  # type: ignore[dict-item]
+    ast.AsyncFunctionDef: Scan._function,  # type: ignore[dict-item]
+    ast.ClassDef: Scan._class,  # type: ignore[dict-item]
+    ast.Lambda: Scan._lambda,  # type: ignore[dict-item]
+    ast.Call: Scan._call,  # type: ignore[dict-item]
+    ast.Await: Scan._await,  # type: ignore[dict-item]
+    ast.Attribute: Scan._attribute,  # type: ignore[dict-item]
+    ast.Yield: Scan._yield,  # type: ignore[dict-item]
+    ast.YieldFrom: Scan._yield,  # type: ignore[dict-item]
+    ast.ListComp: Scan._comprehension,  # type: ignore[dict-item]
+    ast.SetComp: Scan._comprehension,  # type: ignore[dict-item]
+    ast.GeneratorExp: Scan._comprehension,  # type: ignore[dict-item]
+    ast.DictComp: Scan._comprehension,  # type: ignore[dict-item]
+    ast.NamedExpr: Scan._named,  # type: ignore[dict-item]
+    ast.For: Scan._for,  # type: ignore[dict-item]
+    ast.AsyncFor: Scan._for,  # type: ignore[dict-item]
+    ast.While: Scan._while,  # type: ignore[dict-item]
+    ast.If: Scan._if,  # type: ignore[dict-item]
+    ast.IfExp: Scan._choice,  # type: ignore[dict-item]
+    ast.With: Scan._with,  # type: ignore[dict-item]
+    ast.AsyncWith: Scan._with,  # type: ignore[dict-item]
+    ast.AnnAssign: Scan._annotated,  # type: ignore[dict-item]
+}

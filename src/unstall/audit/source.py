@@ -1,0 +1,154 @@
+"""Find a project's Python files and parse them. Nothing of the project is imported."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unstall.audit.ir import Unread
+
+MAX_BYTES = 3_000_000
+"""Beyond that a file is generated: nobody's route lives in it."""
+
+_SKIPPED = frozenset(
+    "__pycache__ node_modules site-packages __pypackages__ bower_components venv env virtualenv".split()
+)
+_BUILT = frozenset({"build", "dist", "target", "out"})
+_TEST_FOLDERS = frozenset(
+    "test tests testing e2e integration_tests unit_tests script scripts example examples sample samples "
+    "doc docs benchmark benchmarks bench migrations alembic notebooks fixtures".split()
+)
+_TEST_FILE = re.compile(r"(?:test_.*|.*_tests?|conftest|setup|noxfile|tasks_test)\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file, by its path relative to the root, with `/`."""
+
+    file: str
+    tree: ast.Module
+    is_test: bool
+    lines: int
+
+
+def is_test_file(file: str) -> bool:
+    """Tests, scripts, examples and migrations: read, because others call into them, but no request enters."""
+    *folders, name = file.split("/")
+    return bool(_TEST_FILE.fullmatch(name)) or any(f.lower() in _TEST_FOLDERS for f in folders)
+
+
+def find(root: Path) -> Iterator[str]:
+    """Python files below `root`, sorted, each directory once however many links lead to it."""
+    seen: set[tuple[int, int]] = set()
+
+    def walk(folder: Path, prefix: str) -> Iterator[str]:
+        try:
+            status = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        names = {entry.name for entry in entries}
+        if "pyvenv.cfg" in names and prefix:
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                continue
+            if is_folder:
+                if _enters(folder, entry.name):
+                    yield from walk(folder / entry.name, f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".py"):
+                yield f"{prefix}{entry.name}"
+
+    yield from walk(root, "")
+
+
+def _enters(folder: Path, name: str) -> bool:
+    if name in _SKIPPED or name.endswith(".egg-info"):
+        # A package may be called env or venv: then it says so.
+        return name in ("env", "venv") and (folder / name / "__init__.py").is_file()
+    return name not in _BUILT or (folder / name / "__init__.py").is_file()
+
+
+def parse_file(root: Path, file: str) -> Parsed | Unread:
+    """The syntax tree of one file, or why there is none."""
+    path = root / file
+    try:
+        if not path.is_file():
+            return Unread(file, "it is no regular file, or a link to nowhere")
+        if path.stat().st_size > MAX_BYTES:
+            size = path.stat().st_size / 1e6
+            return Unread(
+                file, f"it has {size:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: probably generated"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        return Unread(file, f"it cannot be read: {error.strerror or error}")
+    tree = parse(data)
+    if isinstance(tree, str):
+        return Unread(file, tree)
+    return Parsed(file, tree, is_test_file(file), data.count(b"\n") + 1)
+
+
+def parse(data: bytes) -> ast.Module | str:
+    """The tree, or one clause that says why not."""
+    first = _try(data)
+    if isinstance(first, ast.Module):
+        return first
+    for older in _rewrites(data):
+        again = _try(older)
+        if isinstance(again, ast.Module):
+            return again
+    return first
+
+
+def _try(data: bytes) -> ast.Module | str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(data)
+    except SyntaxError as error:
+        where = f" in line {error.lineno}" if error.lineno else ""
+        return f"this Python cannot parse it{where}: {error.msg}"
+    except (ValueError, LookupError) as error:
+        return f"it is not valid source: {error}"
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply to parse"
+
+
+_EXCEPT = re.compile(
+    rb"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)[ \t]*:", re.MULTILINE
+)
+_GENERIC = re.compile(
+    rb"^([ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+)(\[[^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*\])",
+    re.MULTILINE,
+)
+_ALIAS = re.compile(rb"^([ \t]*)type[ \t]+(\w+)(?:\[[^\]\n]*\])?[ \t]*=", re.MULTILINE)
+_TEMPLATE = re.compile(rb"(?<![\w'\"])[tT](r?['\"])")
+
+
+def _rewrites(data: bytes) -> Iterator[bytes]:
+    """The same program in older syntax, line for line: what 3.12 to 3.14 brought and this Python may lack."""
+    steps: tuple[Callable[[bytes], bytes], ...] = (
+        lambda text: _EXCEPT.sub(rb"\1(\2):", text),
+        lambda text: _GENERIC.sub(lambda match: match[1] + b" " * len(match[2]), text),
+        lambda text: _ALIAS.sub(rb"\1\2 =", text),
+        lambda text: _TEMPLATE.sub(rb"f\1", text),
+    )
+    text = data
+    for step in steps:
+        changed = step(text)
+        if changed != text:
+            text = changed
+            yield text

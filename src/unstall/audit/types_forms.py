@@ -1,0 +1,54 @@
+"""Calls that are forms of the language or of typing: `super()`, `partial(f)`, `cast(T, x)`."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from unstall.audit.scopes import Scope
+from unstall.audit.values import (
+    NOTHING,
+    SUPER,
+    Values,
+    one,
+)
+
+if TYPE_CHECKING:
+    from unstall.audit.types import Types
+
+
+def special(types: Types, scope: Scope, node: ast.Call) -> Values | None:
+    """`super()`, `partial(f)`, `cast(T, x)` and `Depends(f)` as a value; None: an ordinary call."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name == "super" and isinstance(node.func, ast.Name):
+        owner = scope.class_of_method()
+        return one(SUPER, owner.id) if owner is not None else NOTHING
+    if name in ("partial", "partialmethod", "copy_context", "bind") and node.args:
+        if any(v.name.startswith("functools.partial") for v in types.values(scope, node.func)):
+            return types.values(scope, node.args[0])
+        return None
+    if name == "type" and len(node.args) == 1 and isinstance(node.func, ast.Name):
+        return types.classes_of(types.known(scope, node.args[0]))
+    if (
+        name == "cast"
+        and len(node.args) == 2
+        and any(
+            v.name in ("typing.cast", "typing_extensions.cast")
+            for v in types.values(scope, node.func)
+        )
+    ):
+        return types.annotation(scope, node.args[0]) or types.values(scope, node.args[1])
+    if name in ("TypeVar", "NewType", "ParamSpec") and any(
+        v.name.startswith("typing") for v in types.values(scope, node.func)
+    ):
+        if name == "NewType" and len(node.args) == 2:
+            return one("type", "", types.annotation(scope, node.args[1]))
+        return _bound(types, scope, node)
+    return None
+
+
+def _bound(types: Types, scope: Scope, node: ast.Call) -> Values:
+    for keyword in node.keywords:
+        if keyword.arg == "bound":
+            return one("type", "", types.annotation(scope, keyword.value))
+    return NOTHING

@@ -1,0 +1,82 @@
+"""Which entrances reach a node, and by which calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from unstall.audit.calls import Seen
+from unstall.audit.ir import Entrance
+from unstall.audit.walk import Node, Walk
+
+
+class Way(NamedTuple):
+    """The best way to a node: fewest guesses, then fewest calls."""
+
+    guess: int
+    length: int
+    entrance: int
+    before: Node | None
+    seen: Seen | None
+
+
+def roots_of(entrance: Entrance) -> Iterator[Node]:
+    """All that an entrance runs: its function, and the steps of a route."""
+    runs = [
+        (entrance.function, entrance.place),
+        *((step.function, step.place) for step in entrance.steps),
+    ]
+    for function, place in dict.fromkeys(runs):
+        if ":" in function:
+            yield Node(function, place)
+
+
+def ways(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, Way]:
+    """The best way to each node, from (entrance, guesses, node); level by level of guesses."""
+    found: dict[Node, Way] = {}
+    levels: list[deque[Node]] = [deque(), deque(), deque()]
+    for entrance, guess, node in roots:
+        old = found.get(node)
+        if node in walk.nodes and (old is None or guess < old.guess):
+            found[node] = Way(guess, 0, entrance, None, None)
+            levels[min(guess, 2)].append(node)
+    for level in range(3):
+        while levels[level]:
+            node = levels[level].popleft()
+            way = found[node]
+            if way.guess != level:
+                continue
+            for edge in walk.nodes[node].edges:
+                guess = max(way.guess, min(edge.guess, 2))
+                old = found.get(edge.target)
+                if old is not None and (old.guess, old.length) <= (guess, way.length + 1):
+                    continue
+                found[edge.target] = Way(guess, way.length + 1, way.entrance, node, edge.seen)
+                levels[guess].append(edge.target)
+    return found
+
+
+def reaching(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, int]:
+    """For each node the entrances that reach it with at most one guess, as bits."""
+    found: dict[Node, int] = {}
+    waiting: deque[Node] = deque()
+    for entrance, guess, node in roots:
+        if node in walk.nodes and guess < 2:
+            found[node] = found.get(node, 0) | (1 << entrance)
+            waiting.append(node)
+    queued = set(waiting)
+    while waiting:
+        node = waiting.popleft()
+        queued.discard(node)
+        bits = found[node]
+        for edge in walk.nodes[node].edges:
+            if edge.guess > 1:
+                continue
+            old = found.get(edge.target, 0)
+            if old | bits != old:
+                found[edge.target] = old | bits
+                if edge.target not in queued:
+                    queued.add(edge.target)
+                    waiting.append(edge.target)
+    return found

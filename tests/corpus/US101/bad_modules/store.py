@@ -1,0 +1,6 @@
+import time
+
+
+def load(item: str) -> object:
+    time.sleep(len(item))  # expect: US101 loop
+    return item

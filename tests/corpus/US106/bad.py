@@ -1,0 +1,89 @@
+"""File I/O on the event loop."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from fastapi import BackgroundTasks, Depends, FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+app = FastAPI()
+
+ROOT = Path("data")
+
+
+async def authorise() -> None:
+    await asyncio.sleep(0)
+
+
+@app.get("/direct")
+async def direct(value: str = "") -> object:
+    await authorise()
+    with open(ROOT / value) as file:  # expect: US106 loop
+        return file.read()  # expect: US106 loop
+
+
+def helper(value: str) -> object:
+    return (ROOT / value).read_bytes()  # expect: US106 loop
+
+
+@app.get("/helper")
+async def behind_a_helper(value: str = "") -> object:
+    await authorise()
+    return helper(value)
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.inner = Path("data")
+
+    def load(self, value: str) -> object:
+        return self.inner.joinpath(value).write_text('x')  # expect: US106 loop
+
+
+keeper = Keeper()
+
+
+@app.get("/attribute")
+async def on_an_attribute(value: str = "") -> object:
+    await authorise()
+    return keeper.load(value)
+
+
+async def dependency(value: str = "") -> object:
+    await authorise()
+    return [folder for folder, _, _ in os.walk(value)]  # expect: US106 loop
+
+
+@app.get("/dependency")
+async def with_a_dependency(found: object = Depends(dependency)) -> object:
+    await authorise()
+    return found
+
+
+class Middleware:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        value = scope["path"]
+        shutil.copy(ROOT / value, ROOT / 'copy')  # expect: US106 loop
+        await self.app(scope, receive, send)
+
+
+app.add_middleware(Middleware)
+
+
+async def task(value: str) -> None:
+    await authorise()
+    with tempfile.NamedTemporaryFile() as file:  # expect: US106 loop
+        file.write(value.encode() * 1000)  # expect: US106 loop
+        shutil.rmtree(ROOT / value)  # expect: US106 loop
+
+
+@app.post("/task")
+async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
+    await authorise()
+    tasks.add_task(task, value)
