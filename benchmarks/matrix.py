@@ -27,6 +27,9 @@ from benchmarks.support.staging import staged
 from tests.support.postgres import running_postgres
 
 TOOLS = ("unstall", *PEERS)
+TEST_TOOLS = ("trap", "blockbuster", "aiocop", "pyleak")
+"""What a test suite may be run under; `trap` is unstall's test mode."""
+TEST_GROUPS = (Group.LATENT, Group.CLEAN)
 RIGHT_PERCENT = 98.0
 MARKS = (("caught", "K"), ("line", "L"), ("cause", "C"), ("route", "R"), ("live", "V"))
 Column = tuple[str, str]
@@ -137,6 +140,8 @@ def complaints(scores: Sequence[Score]) -> Iterator[str]:
             yield f"accused: {where}: {each.said}"
         elif each.tool == "unstall" and case.judged:
             yield from _wrong(each, where)
+        elif each.tool == "trap":
+            yield from _untrapped(each, where)
 
 
 def _wrong(each: Score, where: str) -> Iterator[str]:
@@ -147,6 +152,15 @@ def _wrong(each: Score, where: str) -> Iterator[str]:
         yield f"missed: {where}, which held the loop for {each.lasted_s:.2f} s"
     if each.noise:
         yield f"accused {each.noise} x beside the culprit: {where}: {each.said}"
+
+
+def _untrapped(each: Score, where: str) -> Iterator[str]:
+    if BY_NAME[each.case].group is Group.CLEAN:
+        return
+    if not each.caught:
+        yield f"missed: {where}"
+    elif not each.line or each.noise:
+        yield f"not right: {where}: {each.said}"
 
 
 # --- what must hold ---------------------------------------------------------------------------------
@@ -176,19 +190,36 @@ def bars(scores: Sequence[Score]) -> list[Bar]:
     return held
 
 
+def trap_bars(scores: Sequence[Score]) -> list[Bar]:
+    """Of test mode: every call that is fast today is caught at its line, and nothing that is clean."""
+    ours = [each for each in scores if each.tool == "trap"]
+    latent = [each for each in ours if BY_NAME[each.case].group is Group.LATENT]
+    caught = sum(each.caught and each.line for each in latent)
+    noise = sum(each.noise for each in ours)
+    void = sum(bool(each.trouble) for each in scores)
+    return [
+        Bar("matrix_ran", str(len(scores) - void), f"of {len(scores)}", void == 0),
+        Bar("trap_latent_caught", str(caught), f"of {len(latent)}", caught == len(latent)),
+        Bar("trap_noise", f"{noise} accusations", "== 0", noise == 0),
+    ]
+
+
 def chosen(options: argparse.Namespace) -> list[Case]:
     if options.only:
         return [BY_NAME[name] for name in options.only]
-    return [case for case in CASES if case.quick or not options.quick]
+    cases = [case for case in CASES if case.quick or not options.quick]
+    return [case for case in cases if options.mode == "run" or case.group in TEST_GROUPS]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__)
     options.add_argument("--only", metavar="CASE", action="append", choices=sorted(BY_NAME))
-    options.add_argument("--tool", metavar="T", action="append", choices=TOOLS)
+    options.add_argument("--tool", metavar="T", action="append", choices={*TOOLS, *TEST_TOOLS})
+    options.add_argument("--mode", choices=("run", "test"), default="run")
     harness = Harness(options.parse_args(arguments))
     cases = chosen(harness.options)
-    over = columns(harness.options.tool or TOOLS, harness.quick)
+    testing = harness.options.mode == "test"
+    over = columns(harness.options.tool or (TEST_TOOLS if testing else TOOLS), harness.quick)
     harness.section(f"{len(cases)} cases, {len(cases) * len(over)} fresh services, in random order")
     scores = measured(harness, cases, over)
     print(per_tool(scores, over))
@@ -200,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(per_case(scores, cases, over))
     harness.section("What unstall got wrong, what accused clean code, what did not run")
     print("\n".join(complaints(scores)) or "nothing")
+    if testing:
+        return harness.finish(trap_bars(scores))
     ours = [each for each in scores if each.tool == "unstall" and BY_NAME[each.case].judged]
     print(f"\nunstall's rule is the catalog's in {_share([each.rule for each in ours])}")
     locked = [each for each in ours if BY_NAME[each.case].group in LOCKED]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PEERS = ("blockbuster", "aiocop", "pyleak", "debug", "loopguard")
 
 Step = Callable[[], Awaitable[Any]]
-_PLACE = re.compile(r"(benchmarks/cases/\w+\.py):(\d+)")
+_PLACE = re.compile(r"(benchmarks/cases/[\w/]+\.py):(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ def _same(step: Step) -> Step:
 class Peer:
     started: Callable[[], None] = field(default=lambda: None)
     """To be called on the loop at start-up."""
+    ended: Callable[[], None] = field(default=lambda: None)
+    """To be called before what it said is read."""
     around: Callable[[Step], Step] = _same
     """For a tool that decorates what it watches."""
 

@@ -16,8 +16,8 @@ LIVE_S = 0.2
 THRESHOLDS_S = {"unstall": 0.1, "aiocop": 0.03, "pyleak": 0.1, "debug": 0.1, "loopguard": 0.05}
 """As configured; blockbuster has none: it raises before the call."""
 NAMES = {
-    "line": ("unstall", "blockbuster", "aiocop", "pyleak"),
-    "cause": ("unstall", "blockbuster", "aiocop"),
+    "line": ("unstall", "trap", "blockbuster", "aiocop", "pyleak"),
+    "cause": ("unstall", "trap", "blockbuster", "aiocop"),
 }
 """Who says such a thing at all."""
 _WAITS = (Cause.WAITING, Cause.LOCK)
@@ -134,6 +134,7 @@ def _of_peer(case: Case, told: Told) -> Score:
         cause=any(_is_cause(case, word) for word in told.words),
         route=_names_route(case, told.words),
         live=_is_live(told, first_s),
+        noise=sum(not right.count(line) for line in lines) if told.tool == "trap" else 0,
         first_s=first_s,
         lasted_s=_lasted_s(told),
         said="; ".join(word.text for word in told.words[-2:]),

@@ -49,7 +49,7 @@ def application(tool: str, case: Case) -> FastAPI:
         yield
 
     app = FastAPI(lifespan=lifespan)
-    peer = TOOLS[tool](app, said)
+    peer = tool_of(tool)(app, said)
 
     @app.get("/bystander")
     async def bystander() -> None:
@@ -57,6 +57,7 @@ def application(tool: str, case: Case) -> FastAPI:
 
     @app.get("/end")
     async def end() -> dict[str, Any]:
+        peer.ended()
         return {"words": [asdict(word) for word in said.words], "spans": spans}
 
     if case.group is Group.CLEAN:
@@ -64,6 +65,14 @@ def application(tool: str, case: Case) -> FastAPI:
     else:
         ADD[case.place](app, case.path, _timed(peer.around(case.function), spans))
     return app
+
+
+def tool_of(tool: str) -> Callable[[FastAPI, Said], Peer]:
+    if tool == "trap":
+        from benchmarks.support.trapping import trap
+
+        return trap
+    return TOOLS[tool]
 
 
 def _timed(step: Step, spans: Spans) -> Step:
@@ -142,6 +151,10 @@ def _add_clean(app: FastAPI, case: Case) -> None:
 
 def main(tool: str, loop: Literal["asyncio", "uvloop"], staged: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    if tool == "trap":
+        from benchmarks.support.trapping import arm
+
+        arm()
     case = case_of(staged)
     if case.prepare is not None:
         case.prepare()

@@ -208,6 +208,30 @@ def test_latent_cases_are_no_part_of_the_bars() -> None:
     ]
 
 
+LATENT = BY_NAME["os_stat_fast"]
+
+
+def test_test_mode_is_judged_by_latent_and_clean_cases() -> None:
+    (line,) = marked(LATENT)
+    right = Told("os_stat_fast", "trap", "asyncio", sent_ns=SENT, spans=((BEGUN, ENDED),),
+                 words=(word(label="waiting", line=line),), status=200)  # fmt: skip
+    beside = replace(
+        right, words=(*right.words, word(label="waiting", line="benchmarks/cases/x.py:1"))
+    )
+    silent = replace(right, words=())
+    clean = replace(right, case=CLEAN.name, spans=(), words=())
+    accused = replace(clean, words=right.words)
+
+    def held(*seen: Told) -> dict[str, bool]:
+        scores = [score(BY_NAME[each.case], each) for each in seen]
+        return {bar.name: bar.holds for bar in matrix.trap_bars(scores)}
+
+    assert all(held(right, clean).values())
+    assert not held(silent)["trap_latent_caught"]
+    assert not held(beside)["trap_noise"]
+    assert not held(accused)["trap_noise"]
+
+
 # --- the whole of it --------------------------------------------------------------------------------
 
 

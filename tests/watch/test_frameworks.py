@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.testclient import TestClient
 from starlette.types import Message
 
 from unstall.watch.discover import ImportHooks
@@ -62,3 +63,14 @@ def test_two_that_count_are_one_count(first_to_stop: int) -> None:
         for each in both:
             each.stop()
         ServerErrorMiddleware.__call__ = original.__wrapped__  # type: ignore[method-assign]
+
+
+def test_a_server_that_asks_still_hears_that_it_is_asynchronous() -> None:
+    """As Starlette's test client and uvicorn do, of whatever app they are given."""
+    frameworks = Frameworks(ImportHooks())
+    frameworks.start()
+    try:
+        with TestClient(ServerErrorMiddleware(Starlette())) as client:
+            assert client.get("/").status_code == 404
+    finally:
+        frameworks.stop()

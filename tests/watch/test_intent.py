@@ -351,10 +351,10 @@ def test_a_cursor_factory_of_the_applications_own_is_left_alone(postgres: Postgr
 
 def test_without_being_asked_nothing_is_wrapped_and_nothing_listens() -> None:
     before = requests.sessions.Session.send
-    heard = AUDIT._heard
+    heard = AUDIT.listened
     with Monitor(Settings(root=ROOT)):
         assert requests.sessions.Session.send is before
-        assert AUDIT._heard == heard
+        assert AUDIT.listened == heard
 
 
 def test_a_listener_that_fails_is_removed_and_the_hosts_call_goes_on(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_listener_that_fails_is_removed_and_the_hosts_call_goes_on(tmp_path: P
         return (tmp_path / "x").read_text()
 
     assert asyncio.run(main()) == "kept"
-    assert AUDIT._heard == ()
+    assert not AUDIT.listened
     assert [type(error) for error in AUDIT.failures] == [RuntimeError]
     AUDIT.failures.clear()
 

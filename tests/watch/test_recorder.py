@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from unstall.model.anatomy import Held
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Loop, Process, Pulse, Stretch
-from unstall.watch.recorder import KEEP_LOOPS, Recorder, merge_neighbours
+from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, Recorder, Sums, merge_neighbours
 
 PROCESS = Process("1-a", 1, 0.0, 0, ("python",), "3.11", 100_000_000)
 
@@ -63,3 +64,34 @@ def test_seconds_of_different_loops_are_never_merged() -> None:
 def test_a_snapshot_ends_with_the_losses_even_when_there_are_none() -> None:
     recording = Recorder(2, 2).snapshot(PROCESS, "unstall 0")
     assert [lost.dropped for lost in recording.losses] == [{}]
+
+
+def held(entry: str, ns: int = 1_000) -> Held:
+    return Held("1-a", 0, 1, entry, "request", "", 0, 1, ns, Histogram.of([ns]))
+
+
+def test_rows_of_the_same_pieces_do_not_grow_with_time() -> None:
+    sums, most = Sums(), 0
+    for _ in range(1_000):
+        assert [sums.add(held(f"GET /{number}")) for number in range(4)] == [None] * 4
+        most = max(most, len(sums._held))
+    assert most < 100
+    assert [row.calls for row in sums.kept()["held"]] == [1_000] * 4
+
+
+def test_of_too_many_pieces_the_dearest_are_kept_and_the_rest_is_told() -> None:
+    sums = Sums()
+    told = {sums.add(held(f"GET /{number}", ns=number)) for number in range(4 * KEEP_ROWS)}
+    assert told == {None, "rows of held time"}
+    kept = sums.kept()["held"]
+    assert len(kept) <= 3 * KEEP_ROWS
+    assert f"GET /{4 * KEEP_ROWS - 1}" in {row.entry for row in kept}
+
+
+def test_pulses_that_are_alike_share_what_they_hold() -> None:
+    recorder = Recorder(keep_stretches=2, keep_pulses=10)
+    for second in range(2):
+        recorder.pulse(pulse(second, lags=(100_000, 100_001, 5_000_000)))
+    one, other = recorder.snapshot(PROCESS, "unstall 0").pulses
+    assert one.lag == other.lag
+    assert all(a is b for a, b in zip(one.lag.buckets, other.lag.buckets, strict=True))

@@ -13,14 +13,21 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
-Heard = Callable[[str, str | None, FrameType], None]
-"""Is given the function's name, the other end, and the frame that called it."""
+Heard = Callable[[str, str | None, FrameType], BaseException | None]
+"""Is given the function's name, the other end, and the frame that called it.
+
+What it returns is raised at the call, and so ends it.
+"""
+OtherEnd = Callable[[tuple[Any, ...]], object]
+"""From the arguments of an event to the other end, or `SKIP` if this call does not count."""
+Events = Mapping[str, tuple[str, OtherEnd]]
+"""Event to function, and what tells its other end."""
 
 SKIP = object()
 _UNREAL = ("/dev/", "/proc/", "/sys/")
 
 
-def _file(args: tuple[Any, ...]) -> object:
+def file_of(args: tuple[Any, ...]) -> object:
     path = args[0]
     if isinstance(path, PurePath):
         path = str(path)
@@ -31,7 +38,7 @@ def _file(args: tuple[Any, ...]) -> object:
     return SKIP if path.startswith(_UNREAL) else path
 
 
-def _address(args: tuple[Any, ...]) -> object:
+def address_of(args: tuple[Any, ...]) -> object:
     from _socket import SOCK_DGRAM, socket
 
     sock, address = args
@@ -51,74 +58,94 @@ def _host(args: tuple[Any, ...]) -> object:
     return SKIP if numeric else host
 
 
-def _program(args: tuple[Any, ...]) -> object:
+def program_of(args: tuple[Any, ...]) -> object:
     program = args[0]
     return program if type(program) is str else None
 
 
-def _nap(args: tuple[Any, ...]) -> object:
+def nap_of(args: tuple[Any, ...]) -> object:
     return None if args[0] > 0 else SKIP
 
 
-EVENTS: Mapping[str, tuple[str, Callable[[tuple[Any, ...]], object]]] = {
-    "open": ("open", _file),
-    "os.listdir": ("os.listdir", _file),
-    "os.scandir": ("os.scandir", _file),
-    "os.remove": ("os.remove", _file),
-    "os.rename": ("os.rename", _file),
-    "shutil.copyfile": ("shutil.copyfile", _file),
-    "shutil.copytree": ("shutil.copytree", _file),
-    "shutil.rmtree": ("shutil.rmtree", _file),
-    "socket.connect": ("socket.socket.connect", _address),
+EVENTS: Events = {
+    "open": ("open", file_of),
+    "os.listdir": ("os.listdir", file_of),
+    "os.scandir": ("os.scandir", file_of),
+    "os.remove": ("os.remove", file_of),
+    "os.rename": ("os.rename", file_of),
+    "shutil.copyfile": ("shutil.copyfile", file_of),
+    "shutil.copytree": ("shutil.copytree", file_of),
+    "shutil.rmtree": ("shutil.rmtree", file_of),
+    "socket.connect": ("socket.socket.connect", address_of),
     "socket.getaddrinfo": ("socket.getaddrinfo", _host),
     "socket.gethostbyname": ("socket.gethostbyname", _host),
-    "subprocess.Popen": ("subprocess.Popen", _program),
+    "subprocess.Popen": ("subprocess.Popen", program_of),
     "os.system": ("os.system", lambda _: None),
-    "sqlite3.connect": ("sqlite3.connect", _file),
-    "time.sleep": ("time.sleep", _nap),
+    "sqlite3.connect": ("sqlite3.connect", file_of),
+    "time.sleep": ("time.sleep", nap_of),
 }
-"""Event to function, and what tells its other end or that it does not count. 3.13 brought `time.sleep`."""
+"""What production listens to. 3.13 brought `time.sleep`."""
 
 
 class Audit:
     """The hook of this process. Listeners are called on the loop's thread, and must be quick."""
 
-    __slots__ = ("_heard", "_installed", "failures")
+    __slots__ = ("_installed", "_listeners", "_table", "failures")
 
     def __init__(self) -> None:
-        self._heard: tuple[Heard, ...] = ()
+        self._listeners: tuple[tuple[Heard, Events], ...] = ()
+        self._table: dict[str, tuple[tuple[str, OtherEnd, Heard], ...]] = {}
         self._installed = False
         self.failures: list[BaseException] = []
         """Errors of listeners, which are removed at the first."""
 
-    def listen(self, heard: Heard) -> None:
-        self._heard = (*self._heard, heard)
+    @property
+    def listened(self) -> bool:
+        return bool(self._listeners)
+
+    def listen(self, heard: Heard, events: Events = EVENTS) -> bool:
+        """False on an interpreter without audit events: then nothing will be heard."""
+        add = getattr(sys, "addaudithook", None)
+        if add is None:
+            return False
+        self._set((*self._listeners, (heard, events)))
         if not self._installed:
             self._installed = True
-            sys.addaudithook(_hook_of(self))
+            add(_hook_of(self))
+        return True
 
     def leave(self, heard: Heard) -> None:
-        self._heard = tuple(each for each in self._heard if each != heard)
+        self._set(tuple(each for each in self._listeners if each[0] != heard))
 
-    def hear(self, event: str, args: tuple[Any, ...], caller: FrameType) -> None:
-        """Never raises: that would end the host's call."""
-        try:
-            call, other_end = EVENTS[event]
-            peer = other_end(args)
-            if peer is not SKIP:
-                for heard in self._heard:
-                    heard(call, peer, caller)  # type: ignore[arg-type]
-        except BaseException as error:
-            self._heard = ()
-            self.failures.append(error)
+    def _set(self, listeners: tuple[tuple[Heard, Events], ...]) -> None:
+        table: dict[str, tuple[tuple[str, OtherEnd, Heard], ...]] = {}
+        for heard, events in listeners:
+            for event, (call, other_end) in events.items():
+                table[event] = (*table.get(event, ()), (call, other_end, heard))
+        self._listeners, self._table = listeners, table
+
+    def hear(self, event: str, args: tuple[Any, ...], caller: FrameType) -> BaseException | None:
+        """What a listener wants to be raised. Never raises itself: that would end the host's call."""
+        refusal = None
+        for call, other_end, heard in self._table.get(event, ()):
+            try:
+                peer = other_end(args)
+                if peer is not SKIP:
+                    refusal = heard(call, peer, caller) or refusal  # type: ignore[arg-type]
+            except BaseException as error:
+                self.leave(heard)
+                self.failures.append(error)
+        return refusal
 
 
 def _hook_of(audit: Audit) -> Callable[[str, tuple[Any, ...]], None]:
     """A plain function: before each call the interpreter looks for an attribute, longer in a method."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in EVENTS and audit._heard and _get_running_loop() is not None:
-            audit.hear(event, args, sys._getframe(1))
+        if event in audit._table and _get_running_loop() is not None:
+            refusal = audit.hear(event, args, sys._getframe(1))
+            if refusal is not None:
+                raise refusal
 
     return hook
 

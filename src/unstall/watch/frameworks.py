@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sys
 from collections.abc import Awaitable
 from functools import wraps
 from types import ModuleType
@@ -25,6 +28,14 @@ def passed_on(call: Call) -> Call:
         return call(self, scope, receive, send)
 
     return __call__
+
+
+def _look_asynchronous(function: Any) -> None:
+    """It returns a coroutine without being a coroutine function: who asks must hear that it is one."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:  # what `asyncio.iscoroutinefunction` looks for
+        function._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 
 class Frameworks:
@@ -52,5 +63,6 @@ class Frameworks:
         # Another monitor of this process counts already: ours only keeps its wrapper inside.
         ours = wraps(original)((passed_on if hasattr(original, _COUNTS) else counted)(original))
         setattr(ours, _COUNTS, True)
+        _look_asynchronous(ours)
         cls.__call__ = ours
         self._wrapped.append((cls, original, ours))

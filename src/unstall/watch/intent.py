@@ -8,11 +8,9 @@ count grows, and it is told of once a minute.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 import time
-import weakref
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterator
 from threading import get_ident
@@ -24,16 +22,16 @@ from unstall.model.latent import LatentCall
 from unstall.model.observation import Request
 from unstall.model.place import Stack
 from unstall.watch.audit import AUDIT
+from unstall.watch.caller import caller_of, place_of
+from unstall.watch.cursors import Cursors
 from unstall.watch.discover import ImportHooks
-from unstall.watch.scope import describe, scope_of_step
-from unstall.watch.stacks import Glimpse, StackReader, glimpse_of
+from unstall.watch.stacks import Glimpse, StackReader
 
 MOST_CALLS = 200
 MOST_LOOKS = 20
 MOST_PLACES = 1_000
 AGAIN_NS = 60_000_000_000
 _SECOND_NS = 1_000_000_000
-_DEEPEST = 40
 
 ENTRY_POINTS: tuple[tuple[str, str, str, str], ...] = (
     ("psycopg.connection", "Connection", "wait", "psycopg.Connection.wait"),
@@ -58,14 +56,12 @@ class _Place:
     )  # fmt: skip
 
     def __init__(self, call: str, peer: str | None, frame: FrameType, now: int) -> None:
-        frames = _frames(frame)
-        task = _current_task()
-        scope = scope_of_step(frames, task)
+        caller = caller_of(frame)
         self.call = call
         self.peer = peer
-        self.glimpse: Glimpse | None = glimpse_of(frames)
-        self.request: Request | None = describe(scope) if scope is not None else None
-        self.task = getattr(task.get_coro(), "__qualname__", None) if task is not None else None
+        self.glimpse: Glimpse | None = caller.glimpse
+        self.request: Request | None = caller.request
+        self.task = caller.task
         self.stack = Stack(())
         self.quiet = False
         self.times = 0
@@ -159,7 +155,7 @@ class Intent:
         if self._calls <= 0:
             return
         self._calls -= 1
-        key = _key_of(call, frame)
+        key = place_of(call, frame)
         place = self._places.get(key)
         if place is None:
             if self._looks <= 0:
@@ -213,67 +209,3 @@ class Intent:
     def _psycopg2(self, module: ModuleType) -> None:
         self._cursors = Cursors(self.timed)
         self._put(module, "connect", self._cursors.connect(module))
-
-
-class Cursors:
-    """psycopg2 is written in C: its calls are seen by a cursor class of ours, on connections without one."""
-
-    def __init__(self, timed: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
-        self._timed = timed
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._cursor: type | None = None
-
-    def connect(self, module: ModuleType) -> Callable[..., Any]:
-        original = module.connect
-        self._cursor = self._cursor_class(module.extensions.cursor)
-        noted = self._timed("psycopg2.connect", original)
-
-        @functools.wraps(original)
-        def connect(*args: Any, **named: Any) -> Any:
-            connection = noted(*args, **named)
-            if connection.cursor_factory is None and not connection.async_:
-                connection.cursor_factory = self._cursor
-                self._connections.add(connection)
-            return connection
-
-        return connect
-
-    def restore(self) -> None:
-        for connection in list(self._connections):
-            if connection.cursor_factory is self._cursor:
-                connection.cursor_factory = None
-        self._connections.clear()
-
-    def _cursor_class(self, base: Any) -> type:
-        methods = {
-            name: self._timed(f"psycopg2.extensions.cursor.{name}", getattr(base, name))
-            for name in ("execute", "executemany", "callproc")
-        }
-        return type("cursor", (base,), {**methods, "__module__": base.__module__})
-
-
-def _key_of(call: str, frame: FrameType) -> int:
-    """Equal for the same call from the same lines; a stack is told by its innermost frames."""
-    key: list[object] = [call]
-    at: FrameType | None = frame
-    while at is not None and len(key) < 2 * _DEEPEST:
-        key.append(id(at.f_code))
-        key.append(at.f_lasti)
-        at = at.f_back
-    return hash(tuple(key))
-
-
-def _frames(innermost: FrameType) -> list[FrameType]:
-    frames: list[FrameType] = []
-    frame: FrameType | None = innermost
-    while frame is not None:
-        frames.append(frame)
-        frame = frame.f_back
-    return frames
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None

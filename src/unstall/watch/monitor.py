@@ -44,6 +44,7 @@ from unstall.watch.threads import ThreadUse
 from unstall.watch.watchdog import Watchdog
 
 _CARRIED_NS = 30_000_000_000
+_SETTLE_PAUSE_S = 0.001
 
 Listener = Callable[[Entry], None]
 """Is given all that is seen, on the watchdog's thread. One that raises is removed and counted.
@@ -150,7 +151,8 @@ class Monitor:
             self._running = True
             self._garbage.start()
             self._discovery.start()
-            self._frameworks.start()
+            if self.settings.count:
+                self._frameworks.start()
             self._lifespans.start()
             self._imports.when("greenlet", lambda _: self._greenlets())
             if self.settings.measure:
@@ -227,6 +229,23 @@ class Monitor:
 
     def recording(self) -> Recording:
         return self._recorder.snapshot(self._process, TOOL)
+
+    def settle(self, seconds: float) -> bool:
+        """Waits until every stall that is over has been told of, `seconds` at most; not on the watchdog."""
+        watchdog = self._watchdog
+        if watchdog is None:
+            return True
+        until = time.monotonic() + seconds
+        while unsettled := [each for each in watchdog.subjects() if not each.settled]:
+            if time.monotonic() >= until:
+                return False
+            for subject in unsettled:
+                subject.hurried = True
+            watchdog.ring()
+            time.sleep(_SETTLE_PAUSE_S)
+        for subject in watchdog.subjects():
+            subject.hurried = False
+        return True
 
     # --- telling ------------------------------------------------------------------------------
 
@@ -494,6 +513,11 @@ _active: weakref.WeakSet[Monitor] = weakref.WeakSet()
 def active() -> int:
     """How many monitors of this process are on."""
     return len(_active)
+
+
+def running() -> tuple[Monitor, ...]:
+    """The monitors of this process that are on."""
+    return tuple(_active)
 
 
 def _in_forked_child() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from unstall.model.anatomy import (
     Held,
@@ -16,14 +17,19 @@ from unstall.model.anatomy import (
     slowest,
 )
 from unstall.model.finding import Told
+from unstall.model.histogram import Histogram
 from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Recording
+
+T = TypeVar("T")
 
 KEEP_LOOPS = 1_000
 KEEP_ROWS = 1_500
 KEEP_SLOW = 100
 KEEP_TOLD = 200
+_ROOM = 50
+_MOST_PAIRS = 5_000
 
 Summed = Held | Threads | SlowRequest | LatentCall | Told
 
@@ -45,18 +51,25 @@ class Sums:
         self._slow: list[SlowRequest] = []
         self._latent: list[LatentCall] = []
         self._told: list[Told] = []
+        self._most_held = self._most_threads = _room_after(0)
 
     def add(self, entry: Summed) -> str | None:
         """What had to be let go for it, or instead of it; None for nothing."""
         match entry:
             case Held():
                 self._held.append(entry)
-                if len(self._held) > KEEP_ROWS:
-                    self._held = merged_held(self._held)
+                if len(self._held) > self._most_held:
+                    merged = merged_held(self._held)
+                    self._held = _dearest(merged, lambda row: row.held.sum_ns)
+                    self._most_held = _room_after(len(self._held))
+                    return "rows of held time" if len(merged) > KEEP_ROWS else None
             case Threads():
                 self._threads.append(entry)
-                if len(self._threads) > KEEP_ROWS:
-                    self._threads = merged_threads(self._threads)
+                if len(self._threads) > self._most_threads:
+                    pools = merged_threads(self._threads)
+                    self._threads = _dearest(pools, lambda row: row.worked.sum_ns)
+                    self._most_threads = _room_after(len(self._threads))
+                    return "rows of threads" if len(pools) > KEEP_ROWS else None
             case SlowRequest():
                 self._slow.append(entry)
                 if len(self._slow) > KEEP_SLOW:
@@ -81,6 +94,29 @@ class Sums:
         )
 
 
+def _room_after(rows: int) -> int:
+    """How many rows there may be before they are merged again, so that neither memory nor work grows."""
+    return 2 * rows + _ROOM
+
+
+def _dearest(rows: list[T], price: Callable[[T], int]) -> list[T]:
+    return rows if len(rows) <= KEEP_ROWS else sorted(rows, key=price, reverse=True)[:KEEP_ROWS]
+
+
+class Shared:
+    """Histograms of one loop differ little: pairs of bucket and count that came before are used again."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def of(self, lag: Histogram) -> Histogram:
+        if len(self._pairs) > _MOST_PAIRS:
+            self._pairs.clear()
+        return replace(
+            lag, buckets=tuple(self._pairs.setdefault(pair, pair) for pair in lag.buckets)
+        )
+
+
 class Recorder:
     """Filled by the watchdog, read by anybody."""
 
@@ -93,6 +129,7 @@ class Recorder:
         self._pulses: list[Pulse] = []
         self._dropped: Counter[str] = Counter()
         self._sums = Sums()
+        self._shared = Shared()
 
     def loop(self, loop: Loop) -> None:
         with self._lock:
@@ -113,7 +150,7 @@ class Recorder:
 
     def pulse(self, pulse: Pulse) -> None:
         with self._lock:
-            self._pulses.append(pulse)
+            self._pulses.append(replace(pulse, lag=self._shared.of(pulse.lag)))
             if len(self._pulses) > self._keep_pulses:
                 self._pulses = fewer(self._pulses)
 

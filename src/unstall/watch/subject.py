@@ -85,6 +85,8 @@ class Subject:
         self.tid = threading.get_native_id()
         self.loop = Loop(process, number, _name_of(type(loop)), thread.name)
         self.ended = False
+        self.hurried = False
+        """Somebody waits for what is known: no more is hoped for from a loop that catches up."""
         self.probe = ThreadProbe(self.tid)
         self.heartbeat = Heartbeat(
             loop, settings, lambda: REQUESTS.begun, self._queued_ns, collected
@@ -107,6 +109,11 @@ class Subject:
     def calm(self) -> bool:
         """Nothing is under way, so there is nothing to look at before a beat fails to come."""
         return self._open is None and not self._unfinished
+
+    @property
+    def settled(self) -> bool:
+        """Every late beat so far has been written down."""
+        return self.calm and not self.heartbeat.late
 
     def next_check_ns(self, now: int) -> int:
         """The moment when a look may be due."""
@@ -277,7 +284,8 @@ class Subject:
         waiting: list[tuple[Late, _Open | None]] = []
         for beat, ongoing in self._unfinished:
             begun = caught_up.get(beat.ran_ns)
-            patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not self.ended
+            hurried = self.ended or self.hurried
+            patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not hurried
             if begun is None and patient:
                 waiting.append((beat, ongoing))
                 continue

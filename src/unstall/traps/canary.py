@@ -1,0 +1,85 @@
+"""Proof that a trap is armed: each kind of hook is made to fire once, on a loop in its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NamedTuple
+
+from unstall.errors import TargetError
+from unstall.traps.hooks import HOOKS, SEES_CALLS, Seen
+
+
+class Hook(NamedTuple):
+    """A kind of hooks, by one call that it sees."""
+
+    name: str
+    call: str
+    source: str
+
+
+NEEDED = (
+    Hook("audit events", "open", "open(__file__, 'rb').close()"),
+    Hook("wrapped functions", "time.sleep", "import time; time.sleep(1e-9)"),
+    Hook(
+        "waits for other threads",
+        "threading.Condition.wait",
+        "import threading; threading.Event().wait(1e-9)",
+    ),
+)
+_NO_CALLS = "calls of C code are seen from Python 3.12 on: here only those of drivers with rows of their own"
+
+
+def inactive_hooks(hooks: Sequence[Hook] = NEEDED) -> tuple[str, ...]:
+    """What a trap does not see on this interpreter, each as a sentence. Raises TargetError if it is blind."""
+    heard = _heard(hooks)
+    blind = [hook.name for hook in hooks if hook.call not in heard]
+    if blind:
+        raise TargetError(
+            f"the trap is not armed: Python {sys.version.split()[0]} showed it no {', no '.join(blind)}; "
+            "run without --unstall, and report it with the packages that are installed"
+        )
+    missing = tuple(f"{name}: it is not as unstall knows it" for name in HOOKS.missing)
+    return missing if SEES_CALLS else (_NO_CALLS, *missing)
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self.calls: set[str] = set()
+
+    def saw(self, call: str, peer: str | None, frame: FrameType) -> Seen | None:
+        self.calls.add(call)
+        return None
+
+    def waited(self, whose: str, ns: int) -> None:
+        """The canary's own steps matter to nobody."""
+
+
+def _heard(hooks: Sequence[Hook]) -> set[str]:
+    """A loop on this thread would leave its mark: asyncio's loop of the thread is forgotten after a run."""
+    listener = _Listener()
+    thread = threading.Thread(target=_sing, args=(hooks,), name="unstall-canary")
+    HOOKS.open(listener)
+    try:
+        thread.start()
+        thread.join()
+    finally:
+        HOOKS.close(listener)
+    return listener.calls
+
+
+def _sing(hooks: Sequence[Hook]) -> None:
+    async def song() -> None:
+        for hook in hooks:
+            # By nobody we know, for what is ours is not looked at.
+            named: dict[str, Any] = {"__name__": "canary", "__file__": __file__}
+            exec(compile(hook.source, "<canary>", "exec"), named)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(song())
+    finally:
+        loop.close()

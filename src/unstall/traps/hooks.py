@@ -1,0 +1,334 @@
+"""What is put into the interpreter while a trap is open, once for all of them, and taken out after the last.
+
+Every hook ends in `Hooks.see`, which asks in this order, the cheapest first: is a trap open, does a loop run
+on this thread, does an outer hook see this call already, is it allowed here, is it the loop's own business.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import time
+from asyncio import _get_running_loop
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from threading import get_ident
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from unstall.catalog.allowed import quiet_packages
+from unstall.traps.drivers import DRIVERS, Driver
+from unstall.traps.events import IMPORT, TRAP_EVENTS
+from unstall.traps.handles import SQLite, objects_of
+from unstall.traps.patches import Patches
+from unstall.traps.primitives import PRIMITIVES, Blocks, Primitive, always
+from unstall.traps.regions import ALLOWED
+from unstall.watch.audit import AUDIT, SKIP
+from unstall.watch.cursors import Cursors
+from unstall.watch.discover import ImportHooks
+
+if TYPE_CHECKING:
+    from unstall.traps.calls import Calls
+    from unstall.traps.steps import Steps
+
+SEES_CALLS = sys.version_info >= (3, 12)
+"""`sys.monitoring` shows the calls of C code that the application makes."""
+_BODY = "<module>"
+
+
+class Seen(Protocol):
+    """A call that is under way."""
+
+    def took(self, ns: int) -> None: ...
+
+    @property
+    def refusal(self) -> BaseException | None: ...
+
+
+class Catcher(Protocol):
+    """What an open trap is to the hooks."""
+
+    def saw(self, call: str, peer: str | None, frame: FrameType) -> Seen | None:
+        """None if nobody need know of the call."""
+
+    def waited(self, whose: str, ns: int) -> None:
+        """A step waited for so long, and no call was seen in it."""
+
+
+class Hooks:
+    """One for the process. The trap that was opened last is told, and no other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._held = 0
+        self._catchers: tuple[Catcher, ...] = ()
+        self._inside: set[int] = set()
+        self._patches = Patches()
+        self._imports = ImportHooks(self.failed)
+        self._functions: dict[int, Any] = {}
+        """By the `id` of the original. Like a function of C, a static method becomes no method in a class."""
+        self._sqlite: SQLite | None = None
+        self._cursors: Cursors | None = None
+        self._calls: Calls | None = None
+        self._steps: Steps | None = None
+        self._heard: Counter[int] = Counter()
+        """Calls of each thread, whether or not they were anybody's business."""
+        self._quiet = quiet_packages()
+        self.failures: list[BaseException] = []
+        """Errors of ours: nothing of them reached the host."""
+        self.missing: list[str] = []
+        """Rows whose library is imported and is not as the row says."""
+
+    def failed(self, error: BaseException) -> None:
+        if len(self.failures) < 100:
+            self.failures.append(error)
+
+    # --- traps --------------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The hooks stay in for as long as the block lasts, whether or not a trap is open."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def hold(self) -> None:
+        with self._lock:
+            self._held += 1
+            if self._held == 1:
+                self._install()
+
+    def release(self) -> None:
+        with self._lock:
+            self._held -= 1
+            if self._held == 0:
+                self._remove()
+
+    def open(self, catcher: Catcher) -> None:
+        self.hold()
+        with self._lock:
+            self._catchers = (*self._catchers, catcher)
+
+    def close(self, catcher: Catcher) -> None:
+        with self._lock:
+            self._catchers = tuple(each for each in self._catchers if each is not catcher)
+        self.release()
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def see(self, call: str, peer: str | None, frame: FrameType) -> Seen | None:
+        """Never raises. None if the call is nobody's business; on the thread that makes it."""
+        catchers = self._catchers
+        ident = get_ident()
+        self._heard[ident] += 1
+        if not catchers or ALLOWED.get():
+            return None
+        if ident in self._inside:
+            return None
+        caller = _not_ours(frame)
+        if caller is None or package_of(caller) in self._quiet:
+            return None
+        self._inside.add(ident)  # what we do ourselves is no call of the application's
+        try:
+            return catchers[-1].saw(call, peer, caller)
+        except Exception as error:
+            self.failed(error)
+            return None
+        finally:
+            self._inside.discard(ident)
+
+    def _audited(self, call: str, peer: str | None, frame: FrameType) -> BaseException | None:
+        if call == IMPORT and frame.f_code.co_name == _BODY:
+            return None  # an import inside of an import
+        seen = self.see(call, peer, frame)
+        return seen.refusal if seen is not None else None
+
+    def guarded(
+        self, call: str, original: Callable[..., Any], blocks: Blocks = always
+    ) -> Callable[..., Any]:
+        """The function, seen and timed on a running loop; nothing else below it is seen."""
+        inside = self._inside
+
+        @functools.wraps(original)
+        def guarded(*args: Any, **named: Any) -> Any:
+            if not self._catchers or _get_running_loop() is None:
+                return original(*args, **named)
+            ident = get_ident()
+            if ident in inside:
+                return original(*args, **named)
+            __tracebackhide__ = True  # pytest shows the call, not us
+            seen = self._judge(call, blocks, args, named, sys._getframe(1))
+            if seen is None:
+                return original(*args, **named)
+            refusal = seen.refusal
+            if refusal is not None:
+                raise refusal
+            inside.add(ident)
+            began = time.perf_counter_ns()
+            try:
+                return original(*args, **named)
+            finally:
+                took = time.perf_counter_ns() - began
+                inside.discard(ident)
+                seen.took(took)
+
+        return guarded
+
+    def _judge(
+        self,
+        call: str,
+        blocks: Blocks,
+        args: tuple[Any, ...],
+        named: dict[str, Any],
+        frame: FrameType,
+    ) -> Seen | None:
+        try:
+            peer = blocks(args, named)
+        except Exception as error:  # arguments of a kind that the row does not know
+            self.failed(error)
+            return None
+        if peer is SKIP:
+            return None
+        return self.see(call, peer if isinstance(peer, str) else None, frame)
+
+    # --- what is put in -----------------------------------------------------------------------
+
+    def _install(self) -> None:
+        if not AUDIT.listen(self._audited, TRAP_EVENTS):
+            self.missing.append(
+                "audit events: this interpreter has none, so no file or name is seen"
+            )
+        for primitive in PRIMITIVES:
+            self._primitive(primitive)
+        if SEES_CALLS:
+            self._see_calls()
+        else:
+            self._rebind()
+        self._see_steps()
+        for driver in DRIVERS:
+            self._imports.when(driver.module, functools.partial(self._driver, driver))
+        self._imports.when("psycopg2", self._psycopg2)
+        self._imports.when("sqlite3.dbapi2", self._sqlite3)
+        self._imports.start()
+
+    def _remove(self) -> None:
+        AUDIT.leave(self._audited)
+        self._imports.stop()
+        if self._calls is not None:
+            self._calls.stop()
+        self._calls = None
+        self.missing.clear()
+        self._patches.restore()
+        if self._steps is not None:
+            self._steps.stop()
+        self._heard.clear()
+        self._functions.clear()
+        if self._cursors is not None:
+            self._cursors.restore()
+        if self._sqlite is not None:
+            self._sqlite.restore()
+
+    def _see_calls(self) -> None:
+        from unstall.traps.calls import Calls
+
+        calls = Calls(lambda: bool(self._catchers), self.see, self._inside, self.failed)
+        if calls.start():
+            self._calls = calls
+        else:
+            self.missing.append("calls of C code: all numbers of tools of sys.monitoring are taken")
+
+    def _see_steps(self) -> None:
+        from unstall.traps.steps import Steps, Wait
+
+        def told(wait: Wait) -> None:
+            for catcher in self._catchers[-1:]:
+                catcher.waited(wait.whose, wait.ns)
+
+        self._steps = Steps(
+            lambda: bool(self._catchers), self._heard.__getitem__, told, self.failed
+        )
+        self._steps.start(self._patches)
+
+    def _primitive(self, row: Primitive) -> None:
+        module = import_module(row.module)
+        owner = getattr(module, row.owner, None) if row.owner else module
+        if owner is None:
+            return  # not on this system
+        for name in row.names:
+            original = getattr(owner, name, None)
+            if original is None:
+                continue
+            ours: Any = self.guarded(f"{row.call}.{name}", original, row.blocks)
+            if not row.owner:
+                ours = self._functions[id(original)] = staticmethod(ours)
+            self._patches.put(owner, name, ours)
+
+    def _rebind(self) -> None:
+        """Names that modules have imported one by one: `from time import sleep`."""
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] in sys.stdlib_module_names or type(module) is not ModuleType:
+                continue
+            for attribute, value in list(vars(module).items()):
+                if id(value) in self._functions:
+                    self._patches.put(module, attribute, self._functions[id(value)])
+
+    def _driver(self, row: Driver, module: ModuleType) -> None:
+        owner = getattr(module, row.owner, None) if row.owner else module
+        for name in row.names:
+            own = vars(owner).get(name) if owner is not None else None
+            original = getattr(owner, name, None)
+            if original is None:
+                self.missing.append(f"{row.module}.{row.owner or name}")
+                continue
+            call = f"{row.call}.{name}".removesuffix(".__init__").removesuffix(".__call__")
+            if isinstance(own, classmethod):
+                ours: Any = classmethod(self.guarded(call, own.__func__, row.blocks))
+            elif isinstance(own, staticmethod):
+                ours = staticmethod(self.guarded(call, own.__func__, row.blocks))
+            else:
+                ours = self.guarded(call, original, row.blocks)
+            try:
+                self._patches.put(owner, name, ours)
+            except (AttributeError, TypeError):
+                self.missing.append(f"{call} cannot be wrapped")
+
+    def _psycopg2(self, module: ModuleType) -> None:
+        self._cursors = Cursors(self.guarded)
+        self._patches.put(module, "connect", self._cursors.connect(module))
+        if not SEES_CALLS:
+            for connection in objects_of(module.extensions.connection):
+                self._cursors.adopt(connection)
+
+    def _sqlite3(self, module: ModuleType) -> None:
+        self._sqlite = SQLite(self.guarded, self._statement_ran)
+        connect = staticmethod(functools.wraps(module.connect)(self._sqlite.connect(module)))
+        for each in (module, sys.modules.get("sqlite3")):
+            if each is not None and hasattr(each, "connect"):
+                self._patches.put(each, "connect", connect)
+        if not SEES_CALLS:
+            self._sqlite.trace(module)
+
+    def _statement_ran(self) -> None:
+        """Called by SQLite in the midst of a statement; two frames of ours lie above the caller."""
+        if self._catchers and _get_running_loop() is not None:
+            self.see("sqlite3.Connection.execute", None, sys._getframe(2))
+
+
+def _not_ours(frame: FrameType) -> FrameType | None:
+    """A wrapper of ours may lie around the call; nor is anybody to blame for what we do ourselves."""
+    caller: FrameType | None = frame
+    while caller is not None and package_of(caller) == "unstall":
+        caller = caller.f_back
+    return caller
+
+
+def package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+HOOKS = Hooks()

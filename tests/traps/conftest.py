@@ -1,0 +1,47 @@
+"""After each test of traps the interpreter is as it was before."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from unstall.traps.hooks import HOOKS
+from unstall.traps.primitives import PRIMITIVES
+from unstall.watch.audit import AUDIT
+
+
+def _interpreter() -> dict[str, Any]:
+    """All that a trap touches."""
+    state: dict[str, Any] = {}
+    for row in PRIMITIVES:
+        module = import_module(row.module)
+        owner = getattr(module, row.owner, None) if row.owner else module
+        for name in row.names:
+            state[f"{row.module}.{row.owner}.{name}"] = vars(owner).get(name) if owner else None
+    state["sqlite3.connect"] = sqlite3.connect
+    state["importers"] = list(sys.meta_path)
+    state["policy"] = asyncio.get_event_loop_policy()
+    state["steps"] = vars(asyncio.Handle)["_run"]
+    state["run_forever"] = asyncio.BaseEventLoop.run_forever
+    state["listening"] = AUDIT.listened
+    state["threads"] = sorted(each.name for each in threading.enumerate() if "unstall" in each.name)
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is not None:
+        state["tools"] = [monitoring.get_tool(number) for number in range(6)]
+    return state
+
+
+@pytest.fixture(autouse=True)
+def everything_is_restored() -> Iterator[None]:
+    before = _interpreter()
+    failures = list(HOOKS.failures)
+    yield
+    assert _interpreter() == before
+    assert HOOKS.failures == failures
