@@ -18,7 +18,7 @@ from typing import Any
 from unstall.errors import UsageError
 from unstall.gates.adapter import Adapter, Hook
 from unstall.gates.flow import HOP, flow_here
-from unstall.gates.gate import Gate, Kind, Statistics
+from unstall.gates.gate import Gate, Kind, Loan, Statistics
 from unstall.gates.nested import Nested
 from unstall.gates.patches import Patches
 from unstall.gates.registry import Registry
@@ -206,6 +206,10 @@ class Gates:
     def statistics(self) -> tuple[Statistics, ...]:
         """Of every pool that was used or named; safe from any thread, at any time."""
         return _SHARED.registry.statistics()
+
+    def lent(self) -> tuple[Loan, ...]:
+        """Slots that were taken since a start and have not come back."""
+        return tuple(_SHARED.registry.loans.values())
 
     @property
     def inactive(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The public kit for tests: a clock that only moves when told, and short builders for what was seen.
+"""A clock that only moves when told, and short builders for what was seen.
 
 Times are in milliseconds here, because tests read better in them. A built stretch begins at 0: the last
 healthy heartbeat ran then, the next was due `DUE_MS` later, and it came `late_ms` after that.

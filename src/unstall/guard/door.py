@@ -1,0 +1,126 @@
+"""Slots and the queue before them. All of it runs on one loop, so nothing needs a lock."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from dataclasses import dataclass
+
+from unstall.clock import NS_PER_S
+from unstall.guard.limits import Adaptive
+from unstall.guard.policy import SHARES, Crowd, Decision, Priority, Room, Verdict
+
+
+class Lot:
+    """The slots of one route, or of all."""
+
+    __slots__ = ("in_flight", "limit", "most")
+
+    def __init__(self, limit: int | None) -> None:
+        self.in_flight = 0
+        self.limit = limit
+        self.most = sys.maxsize if limit is None else limit
+
+    @property
+    def room(self) -> Room:
+        return Room(self.in_flight, self.limit)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    lot: Lot
+    future: asyncio.Future[None]
+
+
+TOO_LONG = Decision(Verdict.SHED, "queue-timeout", "no slot came free in time")
+_ORDER = tuple(Priority)
+
+
+class Door:
+    """Lets in, lets wait, lets go. A slot that is taken is given back exactly once, whatever happens."""
+
+    def __init__(self, limit: int | None, queue: int, adaptive: Adaptive | None = None) -> None:
+        self.adaptive = adaptive
+        self._limit = limit
+        self.queue = queue
+        self.in_flight = 0
+        self._waiting: dict[Priority, deque[_Waiter]] = {each: deque() for each in _ORDER}
+        self.queued = 0
+
+    @property
+    def limit(self) -> int | None:
+        if self.adaptive is None:
+            return self._limit
+        learned = self.adaptive.limit
+        return learned if self._limit is None else min(self._limit, learned)
+
+    def crowd(self, lot: Lot, priority: Priority, stuck: tuple[str, ...] = ()) -> Crowd:
+        ahead = 0
+        for each in _ORDER[: _ORDER.index(priority) + 1]:
+            # Who waits for a slot of a full route stands in nobody's way.
+            ahead += sum(1 for waiter in self._waiting[each] if waiter.lot.room.free())
+        room = Room(self.in_flight, self.limit)
+        return Crowd(room, lot.room, self.queued, self.queue, ahead, stuck)
+
+    def enter(self, lot: Lot) -> None:
+        self.in_flight += 1
+        lot.in_flight += 1
+
+    async def wait(self, lot: Lot, priority: Priority, within_ns: int | None) -> bool:
+        """Whether it is in now; else no slot came in time."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(lot, loop.create_future())
+        line = self._waiting[priority]
+        line.append(waiter)
+        self.queued += 1
+        timer = None
+        if within_ns is not None:
+            timer = loop.call_later(max(0, within_ns) / NS_PER_S, _wake, waiter.future)
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            if waiter in line:
+                self._forget(waiter, line)
+            else:  # it was let in, and goes at once
+                self.leave(lot)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if waiter in line:
+            self._forget(waiter, line)
+            return False
+        return True
+
+    def leave(self, lot: Lot) -> None:
+        self.in_flight -= 1
+        lot.in_flight -= 1
+        if self.queued:
+            self.let_in()
+
+    def let_in(self) -> None:
+        """As many of those who wait as there is room for, the most important first, each in its turn."""
+        for priority in _ORDER:
+            line = self._waiting[priority]
+            for waiter in tuple(line):
+                if not Room(self.in_flight, self.limit).free(SHARES[priority].slots):
+                    return
+                if waiter.lot.room.free() and not waiter.future.done():
+                    self._forget(waiter, line)
+                    self.enter(waiter.lot)
+                    waiter.future.set_result(None)
+
+    def ended(self, now: int, took_ns: int, dropped: bool) -> None:
+        """Before `leave`."""
+        if self.adaptive is not None:
+            self.adaptive.ended(now, took_ns, self.in_flight, dropped)
+
+    def _forget(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
+        line.remove(waiter)
+        self.queued -= 1
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

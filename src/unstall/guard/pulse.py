@@ -1,0 +1,201 @@
+"""How late and how busy the loop is, by a timer of the guard's own; and how much memory is used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import time
+from asyncio import _get_running_loop as running_loop
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from unstall.clock import NS_PER_S
+from unstall.guard.policy import Sight
+
+BEAT_NS = 20_000_000
+_OVER_NS = NS_PER_S
+"""Utilisation is that of about the last second."""
+_BEATS = 3
+SEVERAL = 3
+_IDLE_NS = 10 * NS_PER_S
+
+
+class Beats:
+    """Pure: beats in, lag and utilisation out.
+
+    The lag is the least of the last three beats: one stall is a bug and no overload, and to refuse
+    requests when it is over would help nobody.
+    """
+
+    __slots__ = ("_busy_ns", "_lags", "_since_ns", "_window", "due_ns")
+
+    def __init__(self, now: int) -> None:
+        self._lags: deque[int] = deque(maxlen=_BEATS)
+        self._window: deque[tuple[int, int, int]] = deque()
+        self._since_ns = now
+        self._busy_ns = 0
+        self.due_ns = now + BEAT_NS
+
+    def beat(self, now: int, cpu_ns: int) -> None:
+        """`cpu_ns` is what the loop's thread used since the last beat."""
+        lag = max(0, now - self.due_ns)
+        elapsed = max(1, now - self._since_ns)
+        busy = min(elapsed, max(cpu_ns, lag))
+        self._lags.append(lag)
+        self._window.append((now, elapsed, busy))
+        while self._window and now - self._window[0][0] > _OVER_NS:
+            self._window.popleft()
+        self._since_ns = now
+        self.due_ns = now + BEAT_NS
+
+    def lag_ns(self, now: int, *, several: bool = False) -> int:
+        """Where `several` requests have begun since the last beat and the next is overdue, the loop is late
+        now, in this very turn, and with nothing but them."""
+        overdue = now - self.due_ns
+        late = min(self._lags) if len(self._lags) == _BEATS else 0
+        return max(late, overdue) if several else late
+
+    def utilization(self) -> float:
+        elapsed = sum(each[1] for each in self._window)
+        return sum(each[2] for each in self._window) / elapsed if elapsed else 0.0
+
+
+class Pulse:
+    """Beats on the loop of whoever asks, and rests after ten seconds in which nobody did.
+
+    A request that begins takes one from `grace`, and has to `look` only when there is nothing left.
+    """
+
+    __slots__ = (
+        "_asked_ns", "_beats", "_context", "_cpu_ns", "_late_ns", "_loop", "_memory", "_rss",
+        "_sampled_ns", "_several", "_tell", "grace", "sight",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        late_ns: int | None = None,
+        rss: bool = False,
+        memory: bool = False,
+        tell: Callable[[Sight], object] | None = None,
+    ) -> None:
+        """`late_ns` is how late a beat has to be before anybody has to look at it. `tell` is called with
+        what each beat saw."""
+        self._late_ns = 0 if late_ns is None else late_ns
+        self._rss = _rss_bytes if rss else _unknown
+        self._memory = _memory_share() if memory else _unknown_share
+        self._tell = tell
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._beats = Beats(0)
+        self._context = contextvars.Context()
+        self._several = False
+        """Whether more than `SEVERAL` requests have begun since the last beat."""
+        self._asked_ns = self._cpu_ns = self._sampled_ns = 0
+        self.grace = 0
+        """Requests that may begin without a look."""
+        self.sight = Sight()
+        """As of the last beat."""
+
+    def look(self) -> bool:
+        """Whether what the last beat saw still counts, for a request that begins and some after it."""
+        if self._loop is not running_loop():
+            return False
+        self._several = True
+        if time.monotonic_ns() - self._beats.due_ns > self._late_ns:
+            return False
+        self.grace = SEVERAL
+        return True
+
+    def __call__(self) -> Sight:
+        """Now, for a request that begins."""
+        now = time.monotonic_ns()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._beats = Beats(now)
+            self._cpu_ns = time.thread_time_ns()
+            self._asked_ns = now
+            self._sample(now)
+            loop.call_later(BEAT_NS / NS_PER_S, self._beat, loop, context=self._context)
+            return self.sight
+        if self.grace:
+            self.grace -= 1
+        else:
+            self._several = True
+        if now > self._beats.due_ns:
+            sight = self.sight
+            lag_ns = self._beats.lag_ns(now, several=self._several)
+            return Sight(lag_ns, sight.utilization, sight.rss_bytes, sight.memory)
+        return self.sight
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            return
+        now, cpu = time.monotonic_ns(), time.thread_time_ns()
+        self._beats.beat(now, cpu - self._cpu_ns)
+        self._cpu_ns = cpu
+        if self._several or self.grace < SEVERAL:
+            self._asked_ns = now
+        self._sample(now)
+        if now - self._asked_ns > _IDLE_NS:
+            self._loop, self.grace = None, 0
+            return
+        loop.call_later(BEAT_NS / NS_PER_S, self._beat, loop, context=self._context)
+
+    def _sample(self, now: int) -> None:
+        memory, rss = self.sight.memory, self.sight.rss_bytes
+        if now - self._sampled_ns > NS_PER_S:
+            self._sampled_ns = now
+            memory, rss = self._memory(), self._rss()
+        self.sight = Sight(self._beats.lag_ns(now), self._beats.utilization(), rss, memory)
+        self.grace, self._several = SEVERAL, False
+        if self._tell is not None:
+            self._tell(self.sight)
+
+
+# --- memory ---------------------------------------------------------------------------------
+
+
+def _unknown() -> int | None:
+    return None
+
+
+def _unknown_share() -> float | None:
+    return None
+
+
+def _rss_bytes() -> int | None:
+    """From the kernel's tables, not from a disk; about 10 us."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - the cheapest way
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _memory_share(root: Path = Path("/sys/fs/cgroup")) -> Callable[[], float | None]:
+    """Of the container's limit, in version 2 and version 1 of cgroups; unknown without a limit."""
+    for used, limit in _places(root):
+        most = _number(limit)
+        if most is not None and most < 1 << 60:
+
+            def share(used: Path = used, most: int = most) -> float | None:
+                now = _number(used)
+                return None if now is None else now / most
+
+            return share
+    return _unknown_share
+
+
+def _places(root: Path) -> Iterator[tuple[Path, Path]]:
+    yield root / "memory.current", root / "memory.max"
+    yield root / "memory/memory.usage_in_bytes", root / "memory/memory.limit_in_bytes"
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,200 @@
+"""Who held what, and for how long: sampled while a pattern is tried, told when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+
+from unstall.explain.stalls import judged
+from unstall.gates.flow import line_of
+from unstall.integrations.pools import Gates
+from unstall.model.finding import Cause, Stall
+from unstall.model.place import Owner
+from unstall.settings import Settings, working_folder
+from unstall.watch.monitor import Monitor
+from unstall.watch.scope import awaited_by
+from unstall.watch.stacks import Places
+
+SAMPLE_S = 0.02
+_DEEPEST = 64
+_MOST_TOLD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that was held by a line of the application."""
+
+    what: str
+    """`thread 'AnyIO worker thread'`, `task 'create'`, `a slot of shop`."""
+    place: str
+    """`shop/billing.py:31 in Billing.charge`."""
+    seconds: float
+    """At least so long."""
+
+    def __str__(self) -> str:
+        return f"{self.what} was at {self.place} for {self.seconds:.2f} s"
+
+
+class Holders:
+    """Watches this process while it is open: its loop's stalls, its threads, its tasks, its pools.
+
+    What began before is left out, and so is the task that opened it. Only lines of the application count:
+    files below the working folder that are not installed.
+    """
+
+    def __init__(self, threshold_ms: float = 50.0) -> None:
+        self._settings = Settings(threshold_ms=threshold_ms, measure=False)
+        self._monitor = Monitor(self._settings)
+        self._gates = Gates()
+        self._places = Places(working_folder())
+        self._since: dict[tuple[str, int, str], float] = {}
+        self._longest: dict[tuple[str, str], float] = {}
+        self._before: frozenset[tuple[str, int]] = frozenset()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="unstall-holders", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> Holders:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        self._gates.start()
+        self._monitor.start()
+        self._before = frozenset((kind, number) for kind, number, _, _ in self._seen())
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+        self._monitor.stop()
+        self._gates.stop()
+
+    # --- what was seen ------------------------------------------------------------------------
+
+    def now(self) -> list[Hold]:
+        """What is held at this moment, the longest first."""
+        self._sample()
+        found = [
+            Hold(self._names[kind, number], place, time.monotonic() - since)
+            for (kind, number, place), since in list(self._since.items())
+        ]
+        return sorted(found, key=lambda hold: -hold.seconds)
+
+    def longest(self) -> list[Hold]:
+        """The longest hold of each line, whether it has ended or not."""
+        found = [Hold(what, place, seconds) for (what, place), seconds in self._longest.items()]
+        return sorted(found, key=lambda hold: -hold.seconds)
+
+    def stalls(self) -> tuple[Stall, ...]:
+        """Of every loop of this process, over or not, the longest first; after the end."""
+        threshold = self._settings.threshold_ns
+        told = [judged(stretch, threshold)[0] for stretch in self._monitor.recording().stretches]
+        real = [stall for stall in told if stall.cause is not Cause.PAUSED]
+        return tuple(sorted(real, key=lambda stall: -stall.held_ns))
+
+    # --- sampling -----------------------------------------------------------------------------
+
+    _names: dict[tuple[str, int], str]
+
+    def _run(self) -> None:
+        while not self._end.wait(SAMPLE_S):
+            self._sample()
+
+    def _sample(self) -> None:
+        now = time.monotonic()
+        held: dict[tuple[str, int, str], float] = {}
+        names: dict[tuple[str, int], str] = {}
+        for kind, number, name, place in self._seen():
+            if (kind, number) in self._before:
+                continue
+            since = self._since.get((kind, number, place), now)
+            held[kind, number, place] = since
+            names[kind, number] = name
+            known = (name, place)
+            self._longest[known] = max(self._longest.get(known, 0.0), now - since)
+        self._names, self._since = names, held
+
+    def _seen(self) -> Iterator[tuple[str, int, str, str]]:
+        """Kind, number, name and place of all that is at work now."""
+        yield from self._threads()
+        yield from self._tasks()
+        yield from self._loans()
+
+    def _threads(self) -> Iterator[tuple[str, int, str, str]]:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        apart = {threading.get_ident(), self._thread.ident, threading.main_thread().ident}
+        for ident, frame in sys._current_frames().items():
+            place = None if ident in apart else self._place(frame)
+            if place is not None:
+                yield "thread", ident, f"thread {names.get(ident, ident)!r}", place
+
+    def _tasks(self) -> Iterator[tuple[str, int, str, str]]:
+        if self._loop is None:
+            return
+        try:
+            tasks = asyncio.all_tasks(self._loop)
+        except RuntimeError:  # they came and went too fast
+            return
+        for task in tasks:
+            frames = [coroutine.cr_frame for coroutine in awaited_by(task)]
+            places = (self._here(frame) for frame in reversed(frames) if frame is not None)
+            place = next((place for place in places if place is not None), None)
+            if place is not None:
+                yield "task", id(task), f"task {task.get_name()!r}", place
+
+    def _loans(self) -> Iterator[tuple[str, int, str, str]]:
+        for loan in self._gates.lent():
+            if loan.where is not None:
+                code, _, _ = loan.where
+                file, _ = self._places.locate(code.co_filename)
+                place = f"{file}:{line_of(loan.where)} in {code.co_qualname}"
+                yield "slot", id(loan), f"a slot of {loan.gate.name}", place
+
+    def _place(self, frame: FrameType | None) -> str | None:
+        """Of the innermost line of the application."""
+        for _ in range(_DEEPEST):
+            if frame is None:
+                return None
+            place = self._here(frame)
+            if place is not None:
+                return place
+            frame = frame.f_back
+        return None
+
+    def _here(self, frame: FrameType) -> str | None:
+        code = frame.f_code
+        file, owner = self._places.locate(code.co_filename)
+        if owner is not Owner.APP:
+            return None
+        return f"{file}:{frame.f_lineno} in {code.co_qualname}"
+
+
+def told(holds: list[Hold], nobody: str) -> str:
+    """As the end of a sentence."""
+    if not holds:
+        return nobody
+    shown = "; ".join(map(str, holds[:_MOST_TOLD]))
+    more = len(holds) - _MOST_TOLD
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def told_stall(stall: Stall) -> str:
+    """`the loop was held 0.51 s by time.sleep at shop/billing.py:31 in charge (waiting)`."""
+    held = f"the loop was held {stall.held_ns / 1e9:.2f} s"
+    site = stall.site
+    if site is None:
+        return f"{held} ({stall.cause}: {stall.because})"
+    by = f" by {site.call}" if site.call else ""
+    return f"{held}{by} at {site.file}:{site.line} in {site.function} ({stall.cause})"

@@ -1,0 +1,102 @@
+"""Slots are lost by nobody: not by who waits, not by who is cancelled in the very moment of being let in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from unstall.guard.door import Door, Lot
+from unstall.guard.policy import Priority
+
+
+def test_who_matters_more_is_let_in_first_and_others_in_their_turn() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        door, lot = Door(1, 10), Lot(None)
+        door.enter(lot)
+
+        async def wait(name: str, priority: Priority) -> None:
+            assert await door.wait(lot, priority, None)
+            order.append(name)
+            door.leave(lot)
+
+        async with asyncio.TaskGroup() as group:
+            for name, priority in (
+                ("low", Priority.LOW),
+                ("first", Priority.NORMAL),
+                ("second", Priority.NORMAL),
+                ("critical", Priority.CRITICAL),
+            ):
+                group.create_task(wait(name, priority))
+            await asyncio.sleep(0)
+            assert door.queued == 4
+            door.leave(lot)
+        assert (door.in_flight, lot.in_flight, door.queued) == (0, 0, 0)
+
+    asyncio.run(main())
+    assert order == ["critical", "first", "second", "low"]
+
+
+def test_a_full_route_does_not_keep_others_out() -> None:
+    async def main() -> None:
+        door, full, other = Door(2, 10), Lot(1), Lot(None)
+        door.enter(full)
+        waiting = asyncio.create_task(door.wait(full, Priority.NORMAL, None))
+        await asyncio.sleep(0)
+        assert door.crowd(other, Priority.NORMAL).waiting_ahead == 0
+        assert door.crowd(full, Priority.NORMAL).route.free() is False
+        door.leave(full)
+        assert await waiting
+
+    asyncio.run(main())
+
+
+def test_a_queue_timeout_gives_the_place_back() -> None:
+    async def main() -> None:
+        door, lot = Door(1, 10), Lot(None)
+        door.enter(lot)
+        assert not await door.wait(lot, Priority.NORMAL, 1_000_000)
+        assert (door.queued, door.in_flight) == (0, 1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_slot_is_lost_whatever_is_cancelled(seed: int) -> None:
+    chance = random.Random(seed)
+    most = 0
+
+    async def request(door: Door, lot: Lot) -> None:
+        nonlocal most
+        priority = chance.choice(list(Priority))
+        within = chance.choice([None, 0, 500_000, 3_000_000])
+        if door.in_flight < (door.limit or 0) and lot.room.free() and not door.queued:
+            door.enter(lot)
+        elif not await door.wait(lot, priority, within):
+            return
+        most = max(most, door.in_flight)
+        try:
+            await asyncio.sleep(chance.random() * 0.002)
+        finally:
+            door.leave(lot)
+
+    async def main() -> None:
+        door = Door(4, 1_000)
+        lots = [Lot(None), Lot(2)]
+        tasks = []
+        for _ in range(150):
+            tasks.append(asyncio.create_task(request(door, chance.choice(lots))))
+            if chance.random() < 0.3:
+                chance.choice(tasks).cancel()
+            if chance.random() < 0.5:
+                await asyncio.sleep(0)
+        await asyncio.wait(tasks, timeout=20)
+        assert all(task.done() for task in tasks)
+        assert (door.in_flight, door.queued) == (0, 0)
+        assert [lot.in_flight for lot in lots] == [0, 0]
+
+    asyncio.run(main())
+    assert most <= 4

@@ -1,0 +1,392 @@
+"""Admission, seen by clients."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import BackgroundTasks, FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.guard.asgi import Got, answer, ask, ok, scope_of
+from tests.support.serving import served
+from unstall import Guard, Lane
+from unstall.errors import SwitchedOff, UsageError
+from unstall.guard.guard import Guard as PlainGuard
+from unstall.guard.guard import Route
+from unstall.guard.limits import AIMD, Adaptive
+from unstall.guard.metrics import ADMITTED, QUEUED
+from unstall.guard.policy import Pressure, Priority, Sight, Verdict, decide
+from unstall.guard.rates import Rate
+
+
+class Held:
+    """An app whose requests stay until they are let go."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.most = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.go.wait()
+        finally:
+            self.inside -= 1
+        await answer(send)
+
+
+async def begun(guard: Any, *requests: str) -> list[asyncio.Task[Got]]:
+    tasks = [asyncio.create_task(ask(guard, request)) for request in requests]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+def statuses(tasks: list[asyncio.Task[Got]]) -> list[int]:
+    return [task.result().status for task in tasks if task.done()]
+
+
+def test_beyond_slots_and_queue_requests_are_refused_at_once() -> None:
+    async def main() -> None:
+        app = Held()
+        guard = Guard(app, in_flight=2, queue=1, queue_timeout=60)
+        tasks = await begun(guard, *["/"] * 5)
+        assert statuses(tasks) == [503, 503]
+        refused = tasks[-1].result()
+        assert refused.problem["reason"] == "full"
+        assert int(refused.headers["retry-after"]) in (1, 2)
+        assert int(refused.headers["content-length"]) == len(refused.body)
+        app.go.set()
+        assert sorted(got.status for got in await asyncio.gather(*tasks)) == [
+            200,
+            200,
+            200,
+            503,
+            503,
+        ]
+        assert app.most == 2
+        seen = guard.statistics()
+        assert (seen.in_flight, seen.queued, seen.admitted) == (0, 0, 3)
+        assert seen.shed == {"full": 2}
+
+    asyncio.run(main())
+
+
+def test_who_waits_too_long_is_refused() -> None:
+    async def main() -> None:
+        guard = Guard(Held(), in_flight=1, queue=5, queue_timeout=0.01)
+        (first,) = await begun(guard, "/")
+        assert (await ask(guard)).problem["reason"] == "queue-timeout"
+        first.cancel()
+
+    asyncio.run(main())
+
+
+def test_probes_are_let_in_however_full_it_is() -> None:
+    async def main() -> None:
+        app = Held()
+        guard = Guard(app, in_flight=1)
+        tasks = await begun(guard, "/orders", "/livez", "/metrics", "/orders")
+        assert statuses(tasks) == [503]
+        assert app.inside == 3
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_route_has_slots_and_a_priority_of_its_own() -> None:
+    async def main() -> None:
+        app = Held()
+        routes = {
+            "GET /reports/{id}": Route(in_flight=1),
+            "/bulk": Route(priority="low"),
+        }
+        guard = Guard(app, in_flight=4, routes=routes)
+        tasks = await begun(
+            guard, "/reports/1", "/reports/2", "/bulk", "/bulk", "/bulk", "/x", "/x"
+        )
+        # One report, and low ones only while three of four slots are not used.
+        assert [task.result().status if task.done() else None for task in tasks] == [
+            None, 503, None, None, 503, None, 503,
+        ]  # fmt: skip
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_slot_comes_back_whatever_the_app_does() -> None:
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError("bug")
+
+    async def main() -> None:
+        for adaptive in (None, "gradient"):
+            guard = Guard(failing, in_flight=1, adaptive=adaptive)
+            for _ in range(3):
+                with pytest.raises(KeyError):
+                    await ask(guard)
+            assert guard.statistics().in_flight == 0
+        guard = Guard(Held(), in_flight=1)
+        (task,) = await begun(guard, "/")
+        task.cancel()
+        await asyncio.wait([task])
+        assert guard.statistics().in_flight == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "sight", "reason"),
+    [
+        ({"lag_ms": 50}, Sight(lag_ns=60_000_000), "lag"),
+        ({"utilization": 0.9}, Sight(utilization=0.95), "utilization"),
+        ({"rss_mb": 100}, Sight(rss_bytes=101_000_000), "rss"),
+        ({"memory": 0.9}, Sight(memory=0.95), "memory"),
+    ],
+)
+def test_pressure_sheds_and_its_absence_does_not(
+    options: dict[str, Any], sight: Sight, reason: str
+) -> None:
+    async def main() -> None:
+        routes = {"/pay": Route(priority="critical")}
+        guard = Guard(ok, pulse=lambda: sight, routes=routes, **options)
+        assert (await ask(guard)).problem["reason"] == reason
+        assert (await ask(guard, "/pay")).status == 200
+        calm = Guard(ok, pulse=lambda: Sight(0, 0.1, 10, 0.1), **options)
+        assert (await ask(calm)).status == 200
+
+    asyncio.run(main())
+
+
+def test_an_episode_is_logged_once_with_who_held_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    class Told(PlainGuard):
+        def culprit(self) -> str:
+            return "by time.sleep at shop.py:3 in pay (waiting)"
+
+    async def main() -> None:
+        guard = Told(ok, lag_ms=1, pulse=lambda: Sight(lag_ns=10**9))
+        for _ in range(20):
+            await ask(guard)
+
+    with caplog.at_level(logging.WARNING, "unstall.guard"):
+        asyncio.run(main())
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "requests are refused: the event loop is 1000 ms late, 1 are allowed; "
+        "last held by time.sleep at shop.py:3 in pay (waiting)"
+    )
+
+
+def test_a_route_is_refused_while_a_lane_that_it_needs_is_stuck() -> None:
+    async def main() -> None:
+        with Lane("guarded", threads=1, deadline=0.02) as lane:
+            guard = Guard(ok, routes={"/pay": Route(lanes=("guarded",))})
+            assert (await ask(guard, "/pay")).status == 200
+            with pytest.raises(Exception, match="guarded"):
+                await lane.run(time.sleep, 0.5)
+            assert (await ask(guard, "/pay")).problem["reason"] == "lane-stuck"
+            assert (await ask(guard, "/other")).status == 200
+
+    asyncio.run(main())
+
+
+def test_an_adaptive_limit_sees_time_outs_from_below() -> None:
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.001)
+        await answer(send, 504)
+
+    async def main() -> None:
+        adaptive = Adaptive(AIMD(), start=20, least=2)
+        guard = Guard(late, adaptive=adaptive)
+        end = time.monotonic() + 10
+        while adaptive.limit == 20:
+            assert time.monotonic() < end
+            await ask(guard)
+        assert adaptive.limit == 18
+        assert guard.statistics().limit == 18
+
+    asyncio.run(main())
+
+
+def test_what_is_switched_off_is_503() -> None:
+    async def off(scope: Any, receive: Any, send: Any) -> None:
+        raise SwitchedOff("off", "enrichment")
+
+    got = asyncio.run(ask(Guard(off)))
+    assert (got.status, got.problem["switch"]) == (503, "enrichment")
+
+
+def test_rates_come_before_slots_and_payload_after() -> None:
+    async def main() -> None:
+        app = Held()
+        guard = Guard(app, in_flight=1, rates=[Rate("1/min")])
+        tasks = await begun(guard, "/", "/")
+        assert statuses(tasks) == [429]
+        tasks[0].cancel()
+
+    asyncio.run(main())
+
+
+def test_the_queue_before_us_is_measured() -> None:
+    before = sum(sum(sample.buckets) for sample in QUEUED.family().samples)
+    start = {"x-request-start": f"t={time.time() - 0.5:.3f}"}
+    assert asyncio.run(ask(Guard(ok), headers=start)).status == 200
+    samples = QUEUED.family().samples
+    assert sum(sum(sample.buckets) for sample in samples) == before + 1
+
+
+def test_a_websocket_is_told_to_come_back_and_a_lifespan_is_none_of_our_business() -> None:
+    async def main() -> None:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        guard = Guard(ok, lag_ms=1, pulse=lambda: Sight(lag_ns=10**9))
+        await guard({**scope_of("/ws"), "type": "websocket"}, None, send)  # type: ignore[arg-type]
+        assert sent == [{"type": "websocket.close", "code": 1013, "reason": "lag"}]
+        await guard({"type": "lifespan"}, None, send)  # type: ignore[arg-type]
+        assert len(sent) == 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"in_flight": 0},
+        {"in_flight": 1.5},
+        {"queue": -1},
+        {"queue_timeout": 0},
+        {"lag_ms": "50"},
+        {"utilization": 1.2},
+        {"memory": -0.1},
+        {"adaptive": "magic"},
+        {"retry_after": float("nan")},
+        {"routes": {"orders": Route()}},
+        {"routes": {"/orders": Route(priority="urgent")}},
+        {"rates": [Rate("100 a minute")]},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"give|no route"):
+        Guard(ok, **options)
+
+
+@pytest.mark.live
+def test_a_real_server_under_a_burst_answers_some_and_refuses_the_rest() -> None:
+    app = FastAPI()
+    done: list[int] = []
+
+    @app.get("/work")
+    async def work(tasks: BackgroundTasks) -> dict[str, bool]:
+        await asyncio.sleep(0.2)
+        tasks.add_task(done.append, 1)
+        return {"ok": True}
+
+    @app.get("/livez")
+    async def livez() -> dict[str, bool]:
+        return {"ok": True}
+
+    app.add_middleware(Guard, in_flight=3, queue=2, queue_timeout=5)
+
+    async def main(url: str) -> list[int]:
+        async with httpx2.AsyncClient(base_url=url) as client:
+            sent = [client.get("/work") for _ in range(30)]
+            answers = await asyncio.gather(*sent, client.get("/livez"))
+            assert answers[-1].status_code == 200
+            assert (await client.get("/work")).status_code == 200
+        return [each.status_code for each in answers[:-1]]
+
+    with served(app) as url:
+        found = asyncio.run(main(url))
+    assert set(found) == {200, 503}
+    assert found.count(200) >= 5
+    assert len(done) == found.count(200) + 1
+
+
+def test_a_guard_of_its_own_pulse_sheds_while_the_loop_is_late_and_not_before_or_after() -> None:
+    async def main() -> None:
+        guard = Guard(ok, lag_ms=30)
+        assert (await ask(guard)).status == 200
+        statuses = []
+        for _ in range(12):
+            time.sleep(0.06)  # the loop has more to do than it can
+            await asyncio.sleep(0)
+            statuses.append((await ask(guard)).status)
+        assert statuses[:2] == [200, 200]
+        assert statuses[-1] == 503
+        end = time.monotonic() + 10
+        while (await ask(guard)).status != 200:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+        assert guard.statistics().shed["lag"] > 0
+
+    asyncio.run(main())
+
+
+def test_a_guard_that_is_asked_on_another_loop_begins_anew() -> None:
+    guard = Guard(ok, lag_ms=30)
+    for _ in range(3):
+        assert asyncio.run(ask(guard)).status == 200
+
+
+def test_what_was_let_in_is_a_counter_by_priority() -> None:
+    def counted() -> dict[tuple[str, ...], float]:
+        return {sample.labels: sample.value for sample in ADMITTED.family().samples}
+
+    before = counted().get(("low",), 0)
+    guard = Guard(ok, routes={"/bulk": Route(priority="low")})
+    for _ in range(3):
+        asyncio.run(ask(guard, "/bulk"))
+    assert counted()[("low",)] == before + 3
+    assert ADMITTED.family().kind == "counter"
+
+
+def test_requests_that_make_a_turn_too_long_are_refused_in_that_turn() -> None:
+    """Computing handlers never yield, so all that came together would run before the next beat."""
+
+    async def computing(scope: Any, receive: Any, send: Any) -> None:
+        time.sleep(0.03)
+        await answer(send)
+
+    async def main() -> None:
+        guard = Guard(computing, lag_ms=60)
+        await ask(guard)
+        await asyncio.sleep(0.1)
+        found = await asyncio.gather(*(ask(guard) for _ in range(30)))
+        statuses = [got.status for got in found]
+        assert 1 <= statuses.count(200) < 15
+        assert statuses == sorted(statuses)  # the first were served, the rest refused
+
+    asyncio.run(main())
+
+
+@given(
+    st.none() | st.integers(1, 9),
+    st.none() | st.integers(1, 9),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.sampled_from(Priority),
+)
+def test_the_short_way_in_is_taken_exactly_if_the_policy_would_let_in(
+    limit: int | None, of_route: int | None, inside: int, of_those: int, priority: Priority
+) -> None:
+    guard = Guard(ok, in_flight=limit, routes={"/": Route(of_route, priority)})
+    (_, known), door = guard._known, guard._door
+    door.in_flight, known.lot.in_flight = inside, of_those
+    decision = decide(Pressure(), Sight(), door.crowd(known.lot, priority), priority)
+    short = door.in_flight < known.most and known.lot.in_flight < known.lot.most
+    assert short == (decision.verdict is Verdict.ADMIT)
+    got = asyncio.run(ask(guard))
+    assert (got.status == 200) == short
+    assert (door.in_flight, known.lot.in_flight) == (inside, of_those)

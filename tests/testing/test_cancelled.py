@@ -1,0 +1,113 @@
+"""A client goes: what stays behind is named."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+import pytest
+from fastapi import FastAPI, Request
+
+from tests.support.serving import served
+from tests.testing.app import Service
+from unstall.errors import UsageError
+from unstall.testing import Asked, cancelled
+
+
+def test_a_tidy_handler_frees_its_lock_and_says_so(service: Service) -> None:
+    asyncio.run(
+        cancelled(
+            service.app,
+            "GET /tidy",
+            after_s=0.05,
+            by="time-out",
+            free=[service.lock, service.lane],
+            logged="cancelled",
+            logger="shop",
+        )
+    )
+
+
+def test_one_that_says_nothing_is_told(service: Service) -> None:
+    with pytest.raises(AssertionError, match="no record from warning upwards was written"):
+        asyncio.run(cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", grace_s=0.1))
+    asyncio.run(cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", logged=None))
+
+
+def test_a_lock_that_stays_locked_is_told(service: Service) -> None:
+    with pytest.raises(AssertionError, match=r"the asyncio\.locks\.Lock is locked"):
+        asyncio.run(
+            cancelled(
+                service.app,
+                "GET /leaks-lock",
+                after_s=0.05,
+                by="time-out",
+                free=[service.lock],
+                grace_s=0.1,
+            )
+        )
+
+
+def test_a_thread_that_stays_is_named(service: Service) -> None:
+    async def main() -> None:
+        try:
+            await cancelled(
+                service.app, "GET /leaves-thread", after_s=0.1, by="time-out", grace_s=0.1
+            )
+        finally:
+            service.let_go.set()
+
+    with pytest.raises(AssertionError) as caught:
+        asyncio.run(main())
+    assert "thread 'asyncio_0' was at tests/testing/app.py:" in str(caught.value)
+    assert "in Service.hang for 0." in str(caught.value)
+
+
+def test_a_task_that_does_not_end_is_named(service: Service) -> None:
+    async def main() -> None:
+        try:
+            await cancelled(service.app, "GET /stubborn", after_s=0.05, grace_s=0.2)
+        finally:
+            service.let_go.set()
+
+    with pytest.raises(AssertionError) as caught:
+        asyncio.run(main())
+    assert "its task goes on" in str(caught.value)
+    assert "in Service._locked.<locals>.stubborn for 0." in str(caught.value)
+
+
+def test_a_request_that_was_quicker_was_not_cancelled(service: Service) -> None:
+    with pytest.raises(AssertionError, match=r"GET /livez had ended \(200\) before it was left"):
+        asyncio.run(cancelled(service.app, "GET /livez", after_s=0.2))
+
+
+def test_what_cannot_be_tried_is_refused(service: Service) -> None:
+    with pytest.raises(UsageError, match="can only be left"):
+        asyncio.run(cancelled("http://127.0.0.1:9", "GET /", after_s=0.1, by="time-out"))
+
+
+@pytest.mark.live
+def test_a_client_of_a_real_server_hangs_up() -> None:
+    app = FastAPI()
+    lock = threading.Lock()
+
+    @app.post("/orders")
+    async def orders(request: Request) -> None:
+        with lock:
+            while not await request.is_disconnected():
+                await asyncio.sleep(0.01)
+        logging.getLogger("shop").warning("the client has gone")
+
+    @app.post("/deaf")
+    async def deaf() -> None:
+        with lock:
+            await asyncio.sleep(1.0)
+
+    with served(app) as url:
+        order = Asked("POST", "/orders", {"json": {"number": 7}})
+        asyncio.run(cancelled(url, order, after_s=0.3, free=[lock], logged="has gone"))
+        with pytest.raises(AssertionError, match="lock is locked"):
+            asyncio.run(
+                cancelled(url, "POST /deaf", after_s=0.3, free=[lock], logged=None, grace_s=0.1)
+            )
