@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvloop
 
 from tests.support.measured import MS, spin
 from unstall.watch.held import (
@@ -20,6 +21,7 @@ from unstall.watch.held import (
     MOST_SPANS,
     SWAP,
     Followed,
+    LoopTasks,
     Path,
     Span,
     Swap,
@@ -380,3 +382,57 @@ def test_a_path_has_a_bounded_number_of_pieces_and_counts_the_rest() -> None:
     opened = [path.open("section", "s", path.root) for _ in range(MOST_SPANS + 9)]
     assert len(path.spans) == MOST_SPANS
     assert path.cut == opened.count(None) == 10, "the request itself is one of them"
+
+
+# --- tasks that a step starts ---------------------------------------------------------------
+
+
+def seen_by(told: list[str]) -> Any:
+    def wrapper(original: Any) -> Any:
+        def create_task(coro: Any, **named: Any) -> Any:
+            told.append(coro.__name__)
+            return original(coro, **named)
+
+        return create_task
+
+    return wrapper
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_tasks_are_seen_only_while_a_step_of_the_path_runs(run: Any) -> None:
+    told: list[str] = []
+
+    async def child() -> None: ...
+
+    async def bystander() -> None: ...
+
+    async def work() -> None:
+        await asyncio.create_task(child())
+        await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        path = Path({}, 1, lambda _: None, tasks=LoopTasks(loop, seen_by(told)))
+        measured = asyncio.ensure_future(in_path(path, work()))
+        while not measured.done():
+            await asyncio.create_task(bystander())
+            await asyncio.sleep(0.002)
+        assert "create_task" not in vars(loop)
+
+    run(main())
+    assert told == ["child"]
+
+
+def test_a_loop_whose_host_starts_tasks_in_a_way_of_its_own_is_left_alone() -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        own = seen_by([])(loop.create_task)
+        loop.create_task = own  # type: ignore[method-assign]
+        path = Path({}, 1, lambda _: None, tasks=LoopTasks(loop, seen_by(told)))
+        await in_path(path, asyncio.sleep(0))
+        assert loop.create_task is own
+
+    asyncio.run(main())
+    assert told == []

@@ -13,13 +13,14 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from types import CoroutineType, ModuleType
 from typing import Any
 
 from unstall.watch.dependencies import Dependencies
 from unstall.watch.discover import ImportHooks
-from unstall.watch.held import SWAP, Entries, Followed, Path, Span, timed
+from unstall.watch.held import SWAP, Entries, Followed, LoopTasks, Path, Span, timed
 from unstall.watch.pieces import name_of, piece, place
 
 _LAYERS = "_unstall_layers"
@@ -49,8 +50,6 @@ class Anatomy:
         self._imports.when("fastapi.routing", self._fastapi)
         self._imports.when("starlette.background", self._background)
         self._imports.when("starlette.responses", self._responses)
-        self._imports.when("asyncio.base_events", lambda m: self._tasks(m.BaseEventLoop))
-        self._imports.when("uvloop", lambda m: self._tasks(m.Loop))
 
     def stop(self) -> None:
         while self._patched:
@@ -80,6 +79,12 @@ class Anatomy:
         except TypeError:  # it has no attributes, or takes no weak references
             known = ()
         return known
+
+    @staticmethod
+    def tasks() -> LoopTasks | None:
+        """What makes every task that is started on the running loop a piece of its own."""
+        loop = _get_running_loop()
+        return None if loop is None else LoopTasks(loop, _followed)
 
     # --- what is wrapped ----------------------------------------------------------------------
 
@@ -111,9 +116,6 @@ class Anatomy:
     def _responses(self, module: ModuleType) -> None:
         response = getattr(module, "StreamingResponse", None)
         self._wrap(response, "stream_response", _piece_of("stream", ""))
-
-    def _tasks(self, loop: Any) -> None:
-        self._wrap(loop, "create_task", _followed)
 
 
 class Layer:
@@ -184,11 +186,11 @@ _OURS = "_unstall_piece"
 
 
 def _followed(original: Call) -> Call:
-    def create_task(self: Any, coro: Any, **named: Any) -> Any:
+    def create_task(coro: Any, **named: Any) -> Any:
         here = place()
         if here is not None and type(coro) is CoroutineType:
             coro = Followed(coro, _task_span(coro, *here))
-        return original(self, coro, **named)
+        return original(coro, **named)
 
     return create_task
 

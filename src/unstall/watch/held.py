@@ -93,7 +93,7 @@ class Path:
     """The path of one measured request: its pieces in the order in which they began."""
 
     __slots__ = (
-        "before", "cut", "done", "layers", "over", "root", "scope", "since_ns", "spans", "times",
+        "before", "cut", "done", "layers", "over", "root", "scope", "since_ns", "spans", "tasks", "times",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +104,7 @@ class Path:
         *,
         kind: str = "request",
         layers: Entries = (),
+        tasks: LoopTasks | None = None,
     ) -> None:
         self.scope = scope
         self.times = times
@@ -111,6 +112,7 @@ class Path:
         self.done = done
         self.layers = layers
         """Replaced while a step of this path runs."""
+        self.tasks = tasks
         self.before: Path | None = None
         """The path in whose midst this one began, in the same task."""
         self.root = Root(self, kind)
@@ -180,6 +182,35 @@ class Swap:
     def off(self, layers: Entries) -> None:
         put_back(self._entries)
         put_back(layers)
+
+
+class LoopTasks:
+    """`create_task` of one loop, replaced on the loop itself while a step of a measured request runs.
+
+    A wrapper on the class would cost every task of every request a frame.
+    """
+
+    __slots__ = ("_loop", "_ours")
+
+    def __init__(self, loop: Any, wrapper: Callable[[Any], Any]) -> None:
+        self._loop = loop
+        self._ours: Any = wrapper(loop.create_task)
+
+    def on(self) -> None:
+        loop = self._loop
+        try:
+            owner: Any = getattr(loop.create_task, "__self__", None)
+            if owner is loop:  # as its class has it
+                loop.create_task = self._ours
+        except Exception:  # it does not want to be changed: a detail less
+            return
+
+    def off(self) -> None:
+        try:
+            if self._loop.create_task is self._ours:
+                del self._loop.create_task
+        except Exception:
+            return
 
 
 def put_back(entries: Iterable[tuple[Any, str, Any, Any]]) -> None:
@@ -282,6 +313,8 @@ def enter(span: Span) -> Span | None:
     outer, path = HERE.span, span.path
     if outer is None:
         SWAP.on(path.layers)
+        if path.tasks is not None:
+            path.tasks.on()
     HERE.span = span
     span.since_ns = now = perf_counter_ns()
     if outer is None or outer.path is not path:
@@ -302,6 +335,8 @@ def leave(span: Span, outer: Span | None) -> int:
             return now
     else:
         SWAP.off(path.layers)
+        if path.tasks is not None:
+            path.tasks.off()
     path.since_ns = 0
     starter = span.outer
     while starter is not None:

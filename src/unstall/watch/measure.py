@@ -173,7 +173,8 @@ class Measure:
         times, self._last = max(1, begun - self._last), begun
         path = Path(
             scope, times, self._done,
-            kind="request" if kind == "http" else "websocket", layers=self._anatomy.layers(app),
+            kind="request" if kind == "http" else "websocket",
+            layers=self._anatomy.layers(app), tasks=self._anatomy.tasks(),
         )  # fmt: skip
         path.before = PATH.get()
         PATH.set(path)
@@ -197,7 +198,7 @@ class Measure:
                 self._note_slow(path, entry, describe(path.scope).request_id)
             # Tasks that it started may live long, and carry its path in their context.
             path.scope = remembered(path.scope)
-            path.before = None
+            path.before = path.tasks = None
             path.spans.clear()
             path.root = _OVER.root  # no circle is left to the collector
         except Exception as error:  # the host has its answer, whatever we make of it
