@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
+import tokenize
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from unstall.audit.ir import Unread
+from unstall.audit.newer import rewrites
 
 MAX_BYTES = 3_000_000
 """Beyond that a file is generated: nobody's route lives in it."""
@@ -106,14 +109,24 @@ def parse(data: bytes) -> ast.Module | str:
     first = _try(data)
     if isinstance(first, ast.Module):
         return first
-    for older in _rewrites(data):
+    for older in _older(data):
         again = _try(older)
         if isinstance(again, ast.Module):
             return again
     return first
 
 
-def _try(data: bytes) -> ast.Module | str:
+def _older(data: bytes) -> Iterator[str]:
+    """The same program without the syntax that this Python may lack."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        text = data.decode(encoding)
+    except (SyntaxError, ValueError, LookupError):
+        return
+    yield from rewrites(text)
+
+
+def _try(data: bytes | str) -> ast.Module | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -125,30 +138,3 @@ def _try(data: bytes) -> ast.Module | str:
         return f"it is not valid source: {error}"
     except (RecursionError, MemoryError):
         return "it is nested too deeply to parse"
-
-
-_EXCEPT = re.compile(
-    rb"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)[ \t]*:", re.MULTILINE
-)
-_GENERIC = re.compile(
-    rb"^([ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+)(\[[^\]\n]*(?:\[[^\]\n]*\][^\]\n]*)*\])",
-    re.MULTILINE,
-)
-_ALIAS = re.compile(rb"^([ \t]*)type[ \t]+(\w+)(?:\[[^\]\n]*\])?[ \t]*=", re.MULTILINE)
-_TEMPLATE = re.compile(rb"(?<![\w'\"])[tT](r?['\"])")
-
-
-def _rewrites(data: bytes) -> Iterator[bytes]:
-    """The same program in older syntax, line for line: what 3.12 to 3.14 brought and this Python may lack."""
-    steps: tuple[Callable[[bytes], bytes], ...] = (
-        lambda text: _EXCEPT.sub(rb"\1(\2):", text),
-        lambda text: _GENERIC.sub(lambda match: match[1] + b" " * len(match[2]), text),
-        lambda text: _ALIAS.sub(rb"\1\2 =", text),
-        lambda text: _TEMPLATE.sub(rb"f\1", text),
-    )
-    text = data
-    for step in steps:
-        changed = step(text)
-        if changed != text:
-            text = changed
-            yield text

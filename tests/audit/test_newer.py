@@ -1,0 +1,86 @@
+"""Syntax that is newer than this Python is read all the same: the same calls on the same lines."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from unstall.audit.newer import rewrites
+from unstall.audit.source import parse
+
+NEWER = {
+    "type parameters": "def pick[T: tuple[int, ...]](x: T) -> T:\n    return load(x)\n",
+    "parameters over lines": "class Box[\n    A: list[dict[str, int]],\n    *B,\n](C):\n    x = make()\n",
+    "async": "async def pick[**P](x):\n    await load(x)\n",
+    "an alias": "type Rows[T: list[int]] = dict[str, T]\nload()\n",
+    "a plain alias": "type Rows = dict[str, int]\nload()\n",
+    "quotes again": "def f(a):\n    return f'x {load(a, 'b')} y'\n",
+    "quotes again in parts": "x = ('a'\n     f\"mail eq '{get(\"'\", \"''\")}'\"\n     'c')\nload()\n",
+    "a backslash": "x = f\"{'\\n'.join(names())}\"\nload()\n",
+    "a comment and lines": 'x = f"{\n    load()  # why\n}"\nmore()\n',
+    "a format": "x = f'{load('a'):>{width('b')}} {{}} {y!r}'\n",
+    "except": "try:\n    load()\nexcept A, b.C:\n    more()\n",
+    "a template": "x = t'{load()}'\nmore()\n",
+    "all at once": "type A = int\ndef f[T](a: T):\n    return f'{load('b')}'\n",
+}
+CALLS = {
+    "quotes again": [(2, "load")],
+    "quotes again in parts": [(2, "get"), (4, "load")],
+    "a backslash": [(1, "join"), (1, "names"), (2, "load")],
+    "a comment and lines": [(2, "load"), (4, "more")],
+    "a format": [(1, "load"), (1, "width")],
+    "type parameters": [(2, "load")],
+    "parameters over lines": [(5, "make")],
+    "async": [(2, "load")],
+    "an alias": [(2, "load")],
+    "a plain alias": [(2, "load")],
+    "except": [(2, "load"), (4, "more")],
+    "a template": [(1, "load"), (2, "more")],
+    "all at once": [(3, "load")],
+}
+
+
+def calls(tree: ast.AST) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = (
+                node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+            )
+            found.append((node.lineno, name))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_the_calls_of_newer_source_are_found_on_their_lines(name: str) -> None:
+    tree = parse(NEWER[name].encode())
+    assert not isinstance(tree, str), tree
+    assert calls(tree) == CALLS[name]
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_what_it_becomes_is_older_syntax(name: str) -> None:
+    """Also where this Python could read the newer one."""
+    *_, oldest = rewrites(NEWER[name])
+    assert calls(ast.parse(oldest, feature_version=(3, 11))) == CALLS[name]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = f'{a} {b[\"c\"]}' 'd'\n",
+        "y = '[f(x)]'  # f'{'\n",
+        "def f(a: list[int]) -> None: ...\n",
+        "type = 3\ntype(x)\nmatch = type [0]\n",
+        "except_ = 1, 2\n",
+        "z = rf'{a}\\{b}' f'''{c}\n'''\n",
+    ],
+)
+def test_older_source_is_left_as_it_is(source: str) -> None:
+    assert list(rewrites(source)) == []
+
+
+def test_source_that_is_in_no_syntax_is_not_read() -> None:
+    assert isinstance(parse(b"def f[(:\n"), str)
+    assert isinstance(parse(b"x = f'{a\n"), str)
