@@ -29,7 +29,7 @@ KEEP_ROWS = 1_500
 KEEP_SLOW = 100
 KEEP_TOLD = 200
 _ROOM = 50
-_MOST_PAIRS = 5_000
+_MOST_PAIRS = 1_000
 
 Summed = Held | Threads | SlowRequest | LatentCall | Told
 
