@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 def test_without_a_word_the_defaults_hold(tmp_path: Path) -> None:
     assert audit_settings(tmp_path) == AuditSettings()
     assert settings_of(tmp_path, "[project]\nname = 'unstalled'\n") == AuditSettings()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_no_settings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "unstall.toml")
+    assert audit_settings(tmp_path) == AuditSettings()
 
 
 def test_a_file_of_its_own_needs_no_prefix_and_wins(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The servers that the matrix calls: slow, late, dead. In a process of its own until its input ends.
 
-    python -m benchmarks.support.backends NEED...       http, late, grpc, valkey
+    python -m benchmarks.support.backends NEED...       http, late, grpc, valkey, and those of protocols.py
 
 Prints one line, a JSON object of addresses. `dead` is always among them: a port that nobody listens at.
 """
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.cases.case import SLOW_S
+from benchmarks.support import protocols
 from benchmarks.support.machine import ROOT
 from benchmarks.support.processes import command, environment
 
@@ -113,6 +114,7 @@ SERVERS: dict[str, Callable[[], str]] = {
     "late": serve_late,
     "grpc": serve_grpc,
     "valkey": serve_valkey,
+    **protocols.SERVERS,
 }
 _kept: list[object] = []
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.support.guarded KIND GUARD [CORE]
 
-`pool` waits 50 ms for one of ten slots, `loop` computes for 10 ms on the loop, `noop` does nothing. GUARD
+`pool` waits 50 ms for one of ten slots, `loop` computes for 10 ms on the loop, `noop` does nothing. They run
+on uvloop but for `loop`, which runs on asyncio's loop; `uvloop` is the same on the other. GUARD
 is `off`, `on`, or `switched`: then `/guard/on` and `/guard/off` take it in and out in place, and `/cpu`
 says what the process used so far, in us. The first line on standard output is the port.
 """
@@ -27,6 +28,7 @@ SLOTS, WAIT_S, COMPUTE_S = 10, 0.05, 0.01
 GUARDS: dict[str, dict[str, Any]] = {
     "pool": {"in_flight": 2 * SLOTS},
     "loop": {"in_flight": 20, "lag_ms": 100},
+    "uvloop": {"in_flight": 20, "lag_ms": 100},
     "noop": {
         "in_flight": 1_000,
         "queue": 100,
@@ -58,7 +60,7 @@ def application(kind: str, guard: str) -> Any:
         if kind == "pool":
             async with slots:
                 await asyncio.sleep(WAIT_S)
-        elif kind == "loop":
+        elif kind in ("loop", "uvloop"):
             compute(COMPUTE_S)
         return {"ok": True}
 
@@ -82,8 +84,10 @@ def main(kind: str, guard: str, core: int | None) -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
     config = uvicorn.Config(
-        application(kind, guard), http="httptools", log_level="error", access_log=False
-    )
+        application(kind, guard),
+        http="httptools", loop="asyncio" if kind == "loop" else "uvloop",
+        log_level="error", access_log=False,
+    )  # fmt: skip
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listener])
 

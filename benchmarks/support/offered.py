@@ -64,14 +64,19 @@ async def connected(port: int) -> Client:
     return client
 
 
-async def offer(port: int, rate: float, seconds: float, patience_s: float) -> Offered:
-    """Each request is a client of its own that leaves, with its connection, when its patience is over."""
-    seen = Offered()
+async def offer(
+    port: int, rate: float, seconds: float, patience_s: float, warm_s: float = 0.0
+) -> Offered:
+    """Each request is a client of its own that leaves, with its connection, when its patience is over.
+
+    What is due in the first `warm_s` is sent and not counted.
+    """
+    warm, counted = Offered(), Offered()
     loop = asyncio.get_running_loop()
     free: list[Client] = []
     begun = loop.time()
 
-    async def one(due: float) -> None:
+    async def one(due: float, seen: Offered) -> None:
         client = free.pop() if free else None
         try:
             async with asyncio.timeout_at(due + patience_s):
@@ -93,10 +98,11 @@ async def offer(port: int, rate: float, seconds: float, patience_s: float) -> Of
             free.append(client)
 
     asks: set[asyncio.Task[None]] = set()
-    while (due := begun + seen.due / rate) < begun + seconds:
+    while (due := begun + (warm.due + counted.due) / rate) < begun + warm_s + seconds:
+        seen = warm if due < begun + warm_s else counted
         seen.due += 1
         await asyncio.sleep(max(0.0, due - loop.time()))
-        task = asyncio.create_task(one(due))
+        task = asyncio.create_task(one(due, seen))
         asks.add(task)
         task.add_done_callback(asks.discard)
     while asks:
@@ -104,7 +110,7 @@ async def offer(port: int, rate: float, seconds: float, patience_s: float) -> Of
     for client in free:
         if client.transport is not None:
             client.transport.abort()
-    return seen
+    return counted
 
 
 async def saturate(clients: list[Client], requests: int) -> Counter[int]:

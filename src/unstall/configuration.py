@@ -30,6 +30,8 @@ class AuditSettings:
     """Files and folders whose findings are not shown; they are still followed into."""
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
     baseline: Path | None = None
+    entrances: tuple[str, ...] = ()
+    """Functions that run on a loop although nothing in the source says so: `package.module:function`."""
     file: Path | None = None
     """Where this was read; None if nothing was."""
 
@@ -96,6 +98,8 @@ def confidence_of(text: object, where: str) -> Confidence:
 def _tables(file: Path) -> Mapping[str, Any] | None:
     """The tables of unstall, if the file has any."""
     try:
+        if not file.is_file():
+            return None  # a pipe would be waited for for ever
         text = file.read_text(encoding="utf-8")
     except OSError:
         return None
@@ -183,4 +187,5 @@ _READERS: Mapping[str, Callable[[object, str], object]] = {
     "exclude": _texts,
     "per-file-ignores": _ignores,
     "baseline": _path,
+    "entrances": _texts,
 }

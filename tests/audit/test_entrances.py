@@ -294,8 +294,8 @@ def test_middleware_and_lifespans_are_entrances(tmp_path: Path) -> None:
     )
     assert found == {
         "lifespan lifespan": "start-up",
-        "lifespan close": "start-up",
-        "lifespan stop": "start-up",
+        "lifespan close": "shutdown",
+        "lifespan stop": "shutdown",
         "startup start": "start-up",
         "startup connect": "start-up",
         "middleware Timing.__call__": "loop",

@@ -49,6 +49,7 @@ def test_a_reason_is_a_clause_that_fits_its_place() -> None:
         Place.EXECUTOR: "executor",
         Place.OFFLINE: "no request",
         Place.STARTUP: "all requests",
+        Place.SHUTDOWN: "after all requests",
         Place.UNKNOWN: "thread pool",
     }
     found = [*STEPS.values()]

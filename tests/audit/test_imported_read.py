@@ -241,7 +241,7 @@ def test_an_import_that_hangs_is_ended_and_its_line_told(root: Path) -> None:
     write(root, main="import time\ndef wait():\n    time.sleep(600)\nwait()\n")
     assert why(root, seconds=0.5) == (
         "importing main took longer than 0.5 s in main.py:3, wait: "
-        "give it longer, or audit with --no-import"
+        "move what takes long into the lifespan, or audit with --no-import"
     )
 
 
@@ -385,10 +385,13 @@ def test_an_interpreter_that_is_none_is_a_usage_error(root: Path) -> None:
         imported(root, python="nowhere")
 
 
-def test_something_that_runs_and_is_no_interpreter_ends_in_a_sentence(root: Path) -> None:
+@pytest.mark.parametrize("program", ["/bin/false", "/bin/ls"])
+def test_something_that_runs_and_is_no_interpreter_is_a_usage_error(
+    program: str, root: Path
+) -> None:
     write(root, main=APP)
-    sentence = why(root, python="/bin/false")
-    assert sentence == "importing main ended the process with exit code 1"
+    with pytest.raises(UsageError, match=f"--python is '{program}', which runs no Python"):
+        imported(root, python=program)
 
 
 # --- where ----------------------------------------------------------------------------------

@@ -106,3 +106,43 @@ def test_what_source_knows_is_not_narrowed_by_one_environment() -> None:
     assert known.of_global("app", "store", both) == both
     assert known.of_global("app", "store", NOTHING) == instance("app:Local")
     assert known.of_global("app", "other", NOTHING) == NOTHING
+
+
+DERIVED = """
+import acme
+from fastapi import FastAPI
+
+app = FastAPI()
+client = acme.Client()
+
+@app.get("/")
+async def route():
+    client.get("https://example.org")
+    client.other()
+"""
+
+
+def test_a_class_of_others_is_known_by_what_it_inherits_from(tmp_path: Path) -> None:
+    write(tmp_path, main=DERIVED)
+    told = Imported(
+        "main:app",
+        told={
+            "root": str(tmp_path),
+            "modules": {"main": str(tmp_path / "main.py")},
+            "globals": [
+                {
+                    "module": "main",
+                    "name": "client",
+                    "types": [["acme", "Client", "acme"], ["requests", "Session", "requests"]],
+                    "attributes": {},
+                }
+            ],
+        },
+    )
+
+    (finding,) = audit(tmp_path, imported=told, only=frozenset({"US102"})).findings
+
+    assert finding.site is not None
+    assert (finding.site.line, finding.site.call) == (9, "requests.Session.get")
+    assert finding.confidence == "likely"  # acme may define `get` anew
+    assert audit(tmp_path, only=frozenset({"US102"})).findings == ()

@@ -143,7 +143,7 @@ def test_a_rule_that_fails_leaves_the_others(
 def test_where_nothing_is_left_nothing_is_said(
     service: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> Any:
+    def broken(*_: object, **__: object) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(front, "work_out", broken)

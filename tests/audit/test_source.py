@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstall.audit.ir import Unread
-from unstall.audit.source import MAX_BYTES, Parsed, find, is_test_file, parse, parse_file
+from unstall.audit.source import MAX_BYTES, Parsed, data_of, find, is_test_file, parse, parse_file
 
 
 def write(root: Path, *files: str) -> None:
@@ -34,6 +35,38 @@ def test_a_folder_that_links_to_itself_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "app/root").symlink_to(tmp_path)
 
     assert list(find(tmp_path)) == ["app/main.py"]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "app/main.py", "closed/main.py")
+    scan = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    missed: list[Unread] = []
+
+    assert list(find(tmp_path, missed)) == ["app/main.py"]
+    assert missed == [Unread("closed/", "it cannot be read: Permission denied")]
+
+
+def test_a_file_that_links_to_itself_is_found_and_told(tmp_path: Path) -> None:
+    (tmp_path / "ring.py").symlink_to("ring.py")
+
+    assert list(find(tmp_path)) == ["ring.py"]
+    assert isinstance(parse_file(tmp_path, "ring.py"), Unread)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+
+    assert data_of(tmp_path / "pipe.py") == "it is no regular file, or a link to nowhere"
 
 
 @pytest.mark.parametrize(

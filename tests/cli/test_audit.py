@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,25 @@ def test_a_part_of_a_project_is_judged_alone(run: Audit) -> None:
     assert run("shop/repo.py")[0] == 1
 
 
+def test_a_part_that_cannot_be_read_is_not_called_clean(run: Audit, project: Path) -> None:
+    (project / "shop" / "audio.py").write_text("def (\n")
+    code, out, err = run("shop/audio.py")
+    assert (code, out) == (4, "")
+    assert "shop/audio.py cannot be judged, for this Python cannot parse it in line 1" in err
+    assert run("shop/repo.py")[0] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_in_the_project_is_not_waited_for(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(project / "pipe.py")
+    os.mkfifo(project / "Procfile")
+    for mode in ("--no-import", "--import"):
+        main(["audit", mode, "--format", "json"])
+        assert mode == "--import" or "pipe.py was not analysed" in capsys.readouterr().out
+
+
 # --- waivers --------------------------------------------------------------------------------
 
 
@@ -131,6 +151,13 @@ def test_a_waiver_without_a_reason_fails(run: Audit, project: Path) -> None:
     assert code == 1
     assert "waivers   shop/repo.py:88: a waiver needs a reason" in out
     assert run(findings=())[0] == 1
+
+
+def test_a_wrong_waiver_where_nobody_looks_is_no_objection(run: Audit, project: Path) -> None:
+    comment(project, "# unstall: ignore[US103]")
+    assert run("shop/audio.py", findings=())[0] == 0
+    (project / "pyproject.toml").write_text("[tool.unstall.audit]\nexclude = ['repo.py']\n")
+    assert run(findings=())[0] == 0
 
 
 def test_an_ended_waiver_is_said(run: Audit, project: Path) -> None:
@@ -197,6 +224,18 @@ def test_a_path_is_a_tree_and_its_findings_decide(run: Audit) -> None:
     code, out, _ = run("--path", "/text/{id}")
     assert code == 0
     assert "clean: a plain def endpoint" in out
+
+
+def test_a_finding_that_is_no_blocking_call_fails_its_path_and_no_other(run: Audit) -> None:
+    client = reached("US401", "httpx.AsyncClient", function="transcribe", reach=())
+    flags = ("--path", "POST /asr")
+    code, out, _ = run(*flags, "--ignore", "US1", findings=(client,))
+    assert code == 1
+    assert f"US401 shop/repo.py:88  {client.title}" in out
+    report = json.loads(run(*flags, "--format", "json", findings=(client,))[1])
+    assert [each["code"] for each in report["findings"]] == ["US401"]
+    code, out, _ = run("--path", "/text/{id}", "--format", "json", findings=(client,))
+    assert (code, json.loads(out)["hidden"]) == (0, {"other paths": 1})
 
 
 def test_what_was_not_seen_is_said_below_a_path_too(run: Audit) -> None:

@@ -54,6 +54,23 @@ def test_what_else_it_rests_on_counts_too(root: Path, make: Counting) -> None:
     assert make.times == 2
 
 
+def test_a_file_elsewhere_that_it_turned_out_to_rest_on_counts_too(
+    root: Path, make: Counting, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    module = tmp_path_factory.mktemp("site-packages") / "acme.py"
+    module.write_text("a = 1\n")
+    for _ in range(2):
+        cached(root, (), make, lambda: [module])
+    assert make.times == 1
+    module.write_text("ab = 2\n")
+    for _ in range(2):
+        cached(root, (), make, lambda: [module])
+    assert make.times == 2
+    module.unlink()
+    cached(root, (), make, lambda: [module])
+    assert make.times == 3
+
+
 def test_the_cache_is_no_change(root: Path, make: Counting) -> None:
     before = digest(root, ())
     cached(root, (), make)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from unstall.audit.source import MAX_BYTES
 from unstall.cli.target import Target, project_root, target_of
 from unstall.errors import TargetError
 
@@ -69,6 +71,29 @@ def test_all_files_of_a_machine_are_no_project() -> None:
     for text, here in ((None, Path("/")), ("/", Path.cwd())):
         with pytest.raises(TargetError, match="/ is no project: name a folder"):
             target_of(text, here)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [("broken.py", "this Python cannot parse it in line 1"), ("big.py", "probably generated")],
+)
+def test_a_file_that_cannot_be_read_is_not_judged(file: str, why: str, project: Path) -> None:
+    folder = project / "src" / "shop"
+    (folder / "big.py").write_bytes(b"x = 1\n" * (MAX_BYTES // 6 + 1))
+    with pytest.raises(TargetError, match=f"{file} cannot be judged, for .*{why}"):
+        target_of(file, folder)
+
+
+def test_a_folder_that_cannot_be_read_is_not_judged(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(TargetError, match=r"src cannot be read .Permission denied.: allow it"):
+        target_of("src", project)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import pytest
 
 from tests.export.families import counter, gauge, histogram
 from unstall.export.page import POLICY, fragment, page
-from unstall.export.tables import entries, groups, quantile, seconds
+from unstall.export.snapshot import WORKER
+from unstall.export.tables import entries, groups, quantile, seconds, switches
 from unstall.export.workers import State, View, Worker
-from unstall.model.metric import BOUNDS_S, Family, Sample
+from unstall.model.metric import BOUNDS_S, Family, Kind, Sample
 
 EVIL = '<script>alert("x")</script>&amp;\'"'
 WORDS = {
@@ -192,3 +193,34 @@ def test_a_quantile_is_estimated_inside_its_bucket() -> None:
 )
 def test_times_are_short(value: float, text: str) -> None:
     assert seconds(value) == text
+
+
+def test_switches_are_shown_with_their_state_and_what_they_said() -> None:
+    ratio = Family(
+        "unstall_switch_ratio", Kind.GAUGE, "", ("switch", WORKER),
+        (Sample(("enrichment", "1"), 0.0), Sample(("enrichment", "2"), 0.0), Sample(("new-price", "1"), 0.25),
+         Sample(("new-price", "2"), 1.0), Sample(("plain", "1"), 1.0)),
+    )  # fmt: skip
+    said = Family(
+        "unstall_switch_decided_total", Kind.COUNTER, "", ("switch", "state"),
+        (Sample(("enrichment", "off"), 1_200.0), Sample(("new-price", "on"), 3.0)),
+    )  # fmt: skip
+    failing = Family(
+        "unstall_switch_source_failing", Kind.GAUGE, "", (WORKER,), (Sample(("1",), 1.0),)
+    )
+    table = switches([ratio, said, failing])
+    assert table is not None
+    assert [tuple(cell.text for cell in row) for row in table.rows] == [
+        ("enrichment", "nobody", "0", "1,200"),
+        ("new-price", "25 % to all", "3", "0"),
+        ("plain", "all", "0", "0"),
+    ]
+    assert "cannot be read" in table.note
+    assert "Switches" in Text(fragment(view(worker(), families=(ratio, said)))).text
+    calm = switches([ratio])
+    assert calm is not None
+    assert calm.note == ""
+
+
+def test_without_switches_there_is_no_table_of_them() -> None:
+    assert switches([gauge("asyncio_tasks", ((), 1.0))]) is None

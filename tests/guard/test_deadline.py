@@ -177,13 +177,32 @@ def test_a_deadline_in_the_past_is_504_and_nothing_is_begun() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "", "nan", "-1", "12", "1e99", "2025-11-21T10:00:00", "5m"]
+    "text",
+    [
+        "soon",
+        "",
+        "nan",
+        "-1",
+        "12",
+        "1e99",
+        "2025-11-21T10:00:00",
+        "5m",
+        "1_763_719_200",
+        "1e10s",
+        "2000000000s",
+    ],
 )
 def test_a_malformed_deadline_is_400_with_what_to_send(text: str) -> None:
     got = Tried(ok).ask(headers={"x-request-deadline": text})
     assert got.status == 400
     assert repr(text) in got.problem["detail"]
     assert "750ms" in got.problem["detail"]
+
+
+@pytest.mark.parametrize("unit", ["", "s", "ms"])
+def test_a_number_without_end_is_malformed_and_no_error_of_ours(unit: str) -> None:
+    got = Tried(ok).ask(headers={"x-request-deadline": "9" * 400 + unit})
+    assert (got.status, got.problem["reason"]) == (400, "deadline-malformed")
 
 
 @given(st.text(max_size=40))
@@ -312,6 +331,12 @@ def test_of_two_deadlines_the_nearer_one_counts() -> None:
     assert (len(outer), len(inner)) == (1, 0)
     assert left[0] is not None
     assert left[0] <= 0.05
+
+
+@pytest.mark.parametrize("grace", [-1, float("inf"), "2", True, None])
+def test_a_grace_that_makes_no_sense_is_refused(grace: Any) -> None:
+    with pytest.raises(UsageError, match=r"grace of the deadline is .* give seconds from 0"):
+        Deadline(ok, grace=grace)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "2", True])

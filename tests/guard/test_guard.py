@@ -225,6 +225,25 @@ def test_what_is_switched_off_is_503() -> None:
     assert (got.status, got.problem["switch"]) == (503, "enrichment")
 
 
+def test_an_app_that_has_answered_by_itself_is_not_answered_again() -> None:
+    """As Starlette does when the guard lies around the whole app."""
+
+    async def answered(scope: Any, receive: Any, send: Any) -> None:
+        await ok(scope, receive, send)
+        raise SwitchedOff("off", "enrichment")
+
+    sent: list[str] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start" and sent:
+            raise RuntimeError("the response has begun")
+        sent.append(message["type"])
+
+    with pytest.raises(SwitchedOff, match="off"):
+        asyncio.run(Guard(answered)(scope_of("/"), None, send))  # type: ignore[arg-type]
+    assert sent.count("http.response.start") == 1
+
+
 def test_rates_come_before_slots_and_payload_after() -> None:
     async def main() -> None:
         app = Held()
@@ -274,11 +293,19 @@ def test_a_websocket_is_told_to_come_back_and_a_lifespan_is_none_of_our_business
         {"retry_after": float("nan")},
         {"routes": {"orders": Route()}},
         {"routes": {"/orders": Route(priority="urgent")}},
+        {"routes": {"/orders": 5}},
+        {"routes": [1]},
+        {"routes": {"/a{b/{id}": Route()}},
+        {"exempt": "/livez"},
+        {"exempt": [3]},
+        {"exempt": None},
         {"rates": [Rate("100 a minute")]},
+        {"rates": ["10/s"]},
+        {"rates": 10},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"give|no route"):
+    with pytest.raises(UsageError, match=r"give|no route|braces"):
         Guard(ok, **options)
 
 
@@ -378,15 +405,43 @@ def test_requests_that_make_a_turn_too_long_are_refused_in_that_turn() -> None:
     st.integers(0, 9),
     st.sampled_from(Priority),
 )
-def test_the_short_way_in_is_taken_exactly_if_the_policy_would_let_in(
+def test_who_has_a_pass_is_let_in_exactly_if_the_policy_would(
     limit: int | None, of_route: int | None, inside: int, of_those: int, priority: Priority
 ) -> None:
     guard = Guard(ok, in_flight=limit, routes={"/": Route(of_route, priority)})
     (_, known), door = guard._known, guard._door
     door.in_flight, known.lot.in_flight = inside, of_those
     decision = decide(Pressure(), Sight(), door.crowd(known.lot, priority), priority)
-    short = door.in_flight < known.most and known.lot.in_flight < known.lot.most
-    assert short == (decision.verdict is Verdict.ADMIT)
     got = asyncio.run(ask(guard))
-    assert (got.status == 200) == short
-    assert (door.in_flight, known.lot.in_flight) == (inside, of_those)
+    assert (got.status == 200) == (decision.verdict is Verdict.ADMIT)
+    assert door.in_flight == inside
+    assert known.lot.in_flight == of_those
+
+
+@given(st.lists(st.tuples(st.sampled_from(["/", "/low", "/few", "leave"]), st.integers(0, 9))))
+def test_passes_never_let_in_more_than_there_are_slots(steps: list[tuple[str, int]]) -> None:
+    """Whoever comes and goes in whatever order, in each step as many as it says."""
+
+    async def main() -> None:
+        table = {"/low": Route(priority="low"), "/few": Route(in_flight=2)}
+        guard = Guard(Held(), in_flight=7, routes=table)
+        tasks: list[asyncio.Task[Got]] = []
+        let_in = 0
+        for what, times in steps:
+            if what == "leave":
+                for task in tasks[:times]:
+                    task.cancel()
+                await asyncio.gather(*tasks[:times], return_exceptions=True)
+                del tasks[:times]
+            else:
+                fresh = await begun(guard, *[what] * times)
+                tasks += [task for task in fresh if not task.done()]
+                let_in += sum(not task.done() for task in fresh)
+            assert guard.statistics().in_flight == len(tasks) <= 7
+        assert guard.statistics().admitted == let_in
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert guard.statistics().in_flight == 0
+
+    asyncio.run(main())

@@ -14,7 +14,7 @@ from unstall.errors import UsageError
 from unstall.guard.json_scan import SLICE, Excess, JsonLimits, JsonScan
 
 SMALL = JsonLimits(depth=3, items=6, string=8, number=5)
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[0-9+\-.eE]+', re.DOTALL)
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
 
 def scanned(text: bytes, limits: JsonLimits = SMALL, part: int | None = None) -> Excess | None:
@@ -95,6 +95,11 @@ def _text(draw: st.DrawFn, value: str | None = None) -> str:
 @example('{"a":1,"\\u0061":2}', None)
 @example('["\\\\","a"]', 1)
 @example("[[],{}]", 1)
+@example("[null,null,null,[null,[null]]]", None)
+@example('["[","["]', None)
+@example('[{"[]":1},"{}",[ ]]', None)
+@example('["1234567"]', None)
+@example('["12345"]', None)
 def test_a_valid_text_is_refused_exactly_if_it_exceeds_a_limit(text: str, part: int | None) -> None:
     raw = text.encode()
     over = exceeded(raw, SMALL)
@@ -115,6 +120,47 @@ def test_whatever_the_parser_takes_is_judged_rightly(raw: bytes) -> None:
     over = exceeded(raw, SMALL) if b"\0" not in raw[:4] else {"encoding"}
     found = scanned(raw)
     assert (found is None) == (over == set())
+
+
+PIECE = st.sampled_from(["a", "b", "c", "\\u0061", "a b"])
+
+
+@st.composite
+def record(draw: st.DrawFn, depth: int = 2) -> str:
+    """An object as services send them, some with a key twice."""
+    members = []
+    for key in draw(st.lists(PIECE, min_size=1, max_size=4, unique=draw(st.integers(0, 3)) > 0)):
+        kind = draw(st.integers(0, 3)) if depth else 0
+        inner = draw(record(depth - 1)) if kind > 1 else draw(st.sampled_from(["1", '"x,}"']))
+        members.append(f'"{key}":{f"[{inner},{inner}]" if kind == 3 else inner}')
+    return f"{{{','.join(members)}}}"
+
+
+@given(
+    st.lists(st.tuples(record(), st.integers(1, 60)), min_size=1, max_size=3),
+    st.sampled_from(["", '"a":1,"r":', '"r":']),
+    st.sampled_from(["", ',"a":1', ',"q":{"a":1}']),
+    st.sampled_from([None, 200, 7]),
+)
+@example([('{"a":{"b":1}}', 40)], '"a":1,"r":', ',"a":1', None)
+def test_lists_of_like_records_are_judged_as_others_are(
+    parts: list[tuple[str, int]], before: str, after: str, part: int | None
+) -> None:
+    records = ",".join(",".join([text] * times) for text, times in parts)
+    text = f"{{{before}[{records}]{after}}}" if before else f"[{records}]"
+    raw = text.encode()
+    limits = JsonLimits()
+    found = scanned(raw, limits, part)
+    assert (found is None) == (exceeded(raw, limits) == set())
+
+
+@given(st.lists(record(), min_size=2, max_size=2), st.integers(1, 30))
+def test_members_in_turn_are_keys_of_what_is_around_them(two: list[str], times: int) -> None:
+    """As `"a": {...}, "b": {...}` again and again in one object."""
+    members = ",".join(f'"a":{two[0]},"b":{two[1]}' for _ in range(times))
+    raw = f"{{{members}}}".encode()
+    found = scanned(raw, JsonLimits())
+    assert (found is None) == (exceeded(raw, JsonLimits()) == set())
 
 
 @given(written(), st.integers(1, 50))
@@ -205,6 +251,42 @@ def test_work_grows_with_the_text_and_not_with_its_square(monkeypatch: pytest.Mo
     raw = b'["' + b"x" * 2_000_000 + b'"]'
     assert scanned(raw, JsonLimits(string=3_000_000), part=4_096) is None
     assert looked < 6 * len(raw)
+
+
+def test_keys_with_escapes_are_compared_by_their_letters_wherever_they_are_wrong() -> None:
+    limits = JsonLimits()
+    members = [f'"\\u006b{number}":1' for number in range(500)]
+    text = "{" + ",".join(members) + "}"
+    assert scanned(text.encode(), limits) is None
+    twice = text.replace("{", '{"k7":1,')
+    for text in (twice, twice.replace('"\\u006b9"', '"\\q"')):  # what comes after that is no JSON
+        found = scanned(text.encode(), limits)
+        assert found is not None
+        assert (found.limit, found.value) == ("duplicate_keys", "'k7'")
+
+
+@pytest.mark.parametrize("wrong", [b"", b'"\\q":1,'])
+def test_the_parser_is_asked_for_all_keys_of_a_slice_at_once(
+    monkeypatch: pytest.MonkeyPatch, wrong: bytes
+) -> None:
+    """A client chooses its keys: by the key, it chose how long the loop was held."""
+    asked = 0
+    original = json.loads
+
+    def counting(text: bytes) -> object:
+        nonlocal asked
+        asked += 1
+        return original(text)
+
+    monkeypatch.setattr(json, "loads", counting)
+    keys = b",".join(b'"\\\\k%d":1' % number for number in range(1_000))
+    scanned(b"{" + wrong + keys + b"}", JsonLimits(items=10_000))
+    assert 1 <= asked < 30
+
+
+def test_a_limit_that_is_longer_than_a_slice_takes_no_memory() -> None:
+    """It could be a million million bytes."""
+    assert scanned(b"[1,2,3]", JsonLimits(number=1 << 40)) is None
 
 
 @pytest.mark.parametrize("limits", [{"depth": 0}, {"depth": 501}, {"items": -1}, {"number": True}])

@@ -144,6 +144,11 @@ def test_while_a_large_body_is_scanned_others_have_their_turn() -> None:
 def test_limits_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match="body of the payload limits is -1"):
         PayloadLimits(body=-1)
+    for body in ("x", True, 1.5):
+        with pytest.raises(UsageError, match=r"body of the payload limits is .* give bytes"):
+            PayloadLimits(body=body)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="json of the payload limits is 3"):
+        PayloadLimits(json=3)  # type: ignore[arg-type]
 
 
 @pytest.mark.live

@@ -195,7 +195,16 @@ def test_a_store_that_is_gone_is_said_once_and_asked_again_later(
 
 @pytest.mark.parametrize(
     "rate",
-    [Rate("1/x"), Rate("1/s", burst=0), Rate("1/s", name="A B"), Rate("1/s", on_failure="x")],  # type: ignore[arg-type]
+    [
+        Rate("1/x"),
+        Rate("1/s", burst=0),
+        Rate("1/s", name="A B"),
+        Rate("1/s", on_failure="x"),  # type: ignore[arg-type]
+        Rate(10),  # type: ignore[arg-type]
+        Rate("1/s", burst=1.5),  # type: ignore[arg-type]
+        Rate("1/s", routes="/x"),  # type: ignore[arg-type]
+        Rate("1/00s"),
+    ],
 )
 def test_rates_that_make_no_sense_are_refused(rate: Rate) -> None:
     with pytest.raises(UsageError, match="give"):

@@ -259,7 +259,14 @@ def test_all_findings_are_written_as_sarif(tmp_path: Path) -> None:
             ("-o", "unstall_threshold_ms=fast"),
             "unstall_threshold_ms is 'fast', which is not a number",
         ),
-        (("-o", "unstall_ignore=US999"), "no rule's code begins so"),
+        (("-o", "unstall_ignore=US999"), "ERROR: unstall_ignore names 'US999', and no rule's code"),
+        (("--unstall-baseline=no.json",), "make it with --unstall-update-baseline"),
+        (("--unstall-json=no/found.json",), "--unstall-json no/found.json cannot be written"),
+        (("--unstall-sarif=no/found.json",), "--unstall-sarif no/found.json cannot be written"),
+        (
+            ("--unstall-baseline=no/known.json", "--unstall-update-baseline"),
+            "known.json cannot be written",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_sentence(
@@ -274,7 +281,8 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
 def test_a_marker_with_a_word_it_does_not_know_is_said(tmp_path: Path) -> None:
     source = "import pytest\n\n@pytest.mark.unstall(limit=3)\ndef test_nothing():\n    pass\n"
     ran = run_suite(tmp_path, source)
-    assert "has limit: it takes ignore, strict, threshold_ms" in ran.out
+    assert "ERROR: the marker unstall of test_shop.py::test_nothing has limit: it takes" in ran.out
+    assert "Traceback" not in ran.out
 
 
 def test_a_trap_that_is_not_armed_fails_loudly(tmp_path: Path) -> None:
@@ -284,3 +292,191 @@ def test_a_trap_that_is_not_armed_fails_loudly(tmp_path: Path) -> None:
     assert ran.code != 0
     assert "the trap is not armed" in ran.out
     assert "showed it no audit events" in ran.out
+
+
+# --- the baseline ----------------------------------------------------------------------------------
+
+THREE = """
+    import asyncio
+    import os
+    import time
+
+
+    async def one():
+        time.sleep(0.0001)
+
+
+    async def two():
+        time.sleep(0.0001)
+
+
+    def test_one():
+        asyncio.run(one())
+
+
+    def test_bad():
+        if "BAD" in os.environ:
+            raise {"E": AssertionError, "K": KeyboardInterrupt}[os.environ["BAD"]]
+
+
+    def test_two():
+        asyncio.run(two())
+"""
+
+
+def known_in(file: Path) -> dict[str, int]:
+    return {each["function"]: each["count"] for each in json.loads(file.read_text())["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("bad", "options", "plugins"),
+    [
+        ("E", ("-x",), ()),
+        ("K", (), ()),
+        ("", ("-n2", "-k", "one"), ("xdist",)),
+        ("", ("--ignore=test_shop.py",), ()),
+        ("", ("--collect-only",), ()),
+        ("", ("test_shop.py::test_one",), ()),
+        ("", ("--continue-on-collection-errors", "-o", "python_files=*_shop.py broken.py"), ()),
+    ],
+)
+def test_a_run_that_did_not_see_all_forgets_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: str,
+    options: tuple[str, ...],
+    plugins: tuple[str, ...],
+) -> None:
+    known = tmp_path / "known.json"
+    update = ("--unstall", f"--unstall-baseline={known}", "--unstall-update-baseline")
+    run_suite(tmp_path, THREE, *update)
+    assert known_in(known) == {"one": 1, "two": 1}
+    if bad:
+        monkeypatch.setenv("BAD", bad)
+    (tmp_path / "broken.py").write_text("import not_there\n")
+    source = THREE.replace("asyncio.run(two())", "pass") if "broken.py" in str(options) else THREE
+    run_suite(tmp_path, source, *update, *options, plugins=plugins)
+    assert known_in(known) == {"one": 1, "two": 1}
+
+
+@pytest.mark.parametrize("parallel", [(), ("-n2",)])
+def test_a_run_that_saw_all_drops_what_is_gone(tmp_path: Path, parallel: tuple[str, ...]) -> None:
+    known = tmp_path / "known.json"
+    update = ("--unstall", f"--unstall-baseline={known}", "--unstall-update-baseline", *parallel)
+    plugins = ("xdist",) if parallel else ()
+    run_suite(tmp_path, THREE, *update, plugins=plugins)
+    assert known_in(known) == {"one": 1, "two": 1}
+    run_suite(tmp_path, THREE.replace("asyncio.run(two())", "pass"), *update, plugins=plugins)
+    assert known_in(known) == {"one": 1}
+
+
+def test_a_twin_of_a_known_call_is_new(tmp_path: Path) -> None:
+    known = tmp_path / "known.json"
+    chosen = ("--unstall", f"--unstall-baseline={known}")
+    run_suite(tmp_path, THREE, *chosen, "--unstall-update-baseline")
+    moved = THREE.replace("async def one():", "async def one():\n        await asyncio.sleep(0)")
+    assert run_suite(tmp_path, moved, *chosen).counts() == "3 passed"
+    twice = moved.replace("sleep(0)", "sleep(0)\n        time.sleep(0.0001)")
+    ran = run_suite(tmp_path, twice, *chosen)
+    assert ran.counts() == "1 failed, 2 passed"
+    run_suite(tmp_path, twice, *chosen, "--unstall-update-baseline")
+    assert known_in(known) == {"one": 2, "two": 1}
+    assert run_suite(tmp_path, twice, *chosen).counts() == "3 passed"
+
+
+def test_files_named_on_the_command_line_are_where_it_was_typed(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    here = tmp_path / "sub"
+    here.mkdir()
+    run_suite(
+        here, THREE, "--unstall", "--unstall-baseline=known.json", "--unstall-update-baseline",
+        "--unstall-json=found.json",
+    )  # fmt: skip
+    assert {"known.json", "found.json"} <= {each.name for each in here.iterdir()}
+
+
+# --- asked by a marker -----------------------------------------------------------------------------
+
+BY_MARKER = """
+    import asyncio
+    import time
+    import pytest
+
+
+    async def nap():
+        time.sleep(0.0001)
+
+
+    @pytest.mark.unstall
+    def test_naps():
+        asyncio.run(nap())
+"""
+
+
+@pytest.mark.parametrize("parallel", [(), ("-n2",)])
+def test_tests_that_ask_by_a_marker_are_told_of_and_written_down(
+    tmp_path: Path, parallel: tuple[str, ...]
+) -> None:
+    written = tmp_path / "found.json"
+    plugins = ("xdist",) if parallel else ()
+    ran = run_suite(tmp_path, BY_MARKER, f"--unstall-json={written}", *parallel, plugins=plugins)
+    assert [each["code"] for each in json.loads(written.read_text())["findings"]] == ["US101"]
+    for each in (ran, run_suite(tmp_path, BY_MARKER, *parallel, plugins=plugins)):
+        assert each.counts() == "1 failed"
+        assert "error US101 test_shop.py:8 calls time.sleep" in each.out
+
+
+def test_a_trap_that_a_marker_asks_for_is_proven_as_well(tmp_path: Path) -> None:
+    (tmp_path / "blind.py").write_text("import sys\nsys.addaudithook = lambda hook: None\n")
+    ran = run_suite(tmp_path, BY_MARKER, plugins=("blind",))
+    assert ran.code != 0
+    assert "the trap is not armed" in ran.out
+
+
+def test_a_report_that_cannot_be_written_in_the_end_costs_nothing_but_itself(
+    tmp_path: Path,
+) -> None:
+    source = BY_MARKER + "\n\n    def test_fills():\n        import os\n        os.mkdir('found.json')\n"
+    ran = run_suite(tmp_path, source, "--unstall-json=found.json")
+    assert ran.counts() == "1 failed, 1 passed"
+    assert "error US101 test_shop.py:8 calls time.sleep" in ran.out
+    assert "found.json cannot be written (Is a directory)" in ran.out
+    fine = source.replace("asyncio.run(nap())", "pass")
+    (tmp_path / "found.json").rmdir()
+    assert run_suite(tmp_path, fine, "--unstall-json=found.json").code == 4
+
+
+CASES = """
+    import time
+    import unittest
+
+
+    class Orders(unittest.IsolatedAsyncioTestCase):
+        async def asyncSetUp(self):
+            time.sleep(0.0001)
+
+        async def asyncTearDown(self):
+            time.sleep(0.0001)
+
+        async def test_fine(self):
+            pass
+
+        async def test_blocks(self):
+            time.sleep(0.0001)
+
+
+    class RunsItself(unittest.IsolatedAsyncioTestCase):
+        def run(self, result=None):
+            return super().run(result)
+
+        async def test_blocks_too(self):
+            time.sleep(0.0001)
+"""
+
+
+def test_of_test_cases_the_method_alone_may_not_block(tmp_path: Path) -> None:
+    ran = run_suite(tmp_path, CASES, "--unstall")
+    assert ran.counts() == "2 failed, 1 passed"
+    assert "in Orders.test_blocks, calling time.sleep" in ran.out
+    assert "in RunsItself.test_blocks_too, calling time.sleep" in ran.out
+    assert "in asyncSetUp" not in ran.out

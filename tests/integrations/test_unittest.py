@@ -6,6 +6,9 @@ import asyncio
 import time
 import unittest
 
+import pytest
+
+from unstall.errors import UsageError
 from unstall.integrations.unittest import TrapMixin
 
 
@@ -70,3 +73,16 @@ def test_asynchronous_test_cases_alike() -> None:
 
 def test_a_test_case_says_what_it_ignores() -> None:
     assert failures_of(Ignoring) == {}
+
+
+def test_bases_the_wrong_way_round_are_refused() -> None:
+    """Else it would trap nothing and pass."""
+    with pytest.raises(UsageError, match="Wrong has TrapMixin behind IsolatedAsyncioTestCase"):
+
+        class Wrong(unittest.IsolatedAsyncioTestCase, TrapMixin): ...
+
+    class Base(TrapMixin, unittest.TestCase): ...
+
+    with pytest.raises(UsageError, match="write TrapMixin first"):
+
+        class AlsoWrong(unittest.IsolatedAsyncioTestCase, Base): ...

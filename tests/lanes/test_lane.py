@@ -719,6 +719,12 @@ def test_what_would_do_nothing_in_a_thread_is_refused_with_the_way_out(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("name", [5, None, "", "two words"])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of a lane"):
+        Lane(name)
+
+
 def test_an_error_of_a_lane_is_none_of_usage() -> None:
     assert not issubclass(LaneError, UsageError)
     assert not issubclass(UsageError, LaneError)

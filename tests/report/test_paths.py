@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.sources import CLEAN_PATH, PATH
+from tests.report.sources import CLEAN_PATH, PATH, PROBE, TEXT, reached
 from unstall.errors import UsageError
 from unstall.model.path import PathStep
 from unstall.report.paths import Look, chosen, nested, render, verdict_of
@@ -16,7 +16,7 @@ from unstall.report.paths import Look, chosen, nested, render, verdict_of
 def test_a_route_reads_like_this() -> None:
     assert render([PATH]) == (
         "POST /asr  shop/audio.py:30\n"
-        "2 calls hold the loop without a bound, 2 thread hops, 1 unknown call\n"
+        "2 calls hold the loop, 1 without a bound, 2 thread hops, 1 unknown call\n"
         "├─ middleware Timing  [loop]  shop/app.py:20\n"
         "│     clean: it only awaits\n"
         "├─ dependency session  [thread pool]  shop/db.py:5  2 thread hops\n"
@@ -42,6 +42,31 @@ def test_a_step_with_unknown_calls_is_not_called_clean() -> None:
     unsure = replace(PATH.steps[-1], blocking=())
     text = render([replace(PATH, steps=(unsure,))])
     assert "nothing known blocks: an async def endpoint" in text
+
+
+def test_a_route_with_unknown_calls_is_not_called_clean() -> None:
+    unsure = replace(PATH.steps[-1], blocking=())
+    assert verdict_of(replace(PATH, steps=(unsure,))) == "nothing known blocks, 1 unknown call"
+
+
+def test_a_finding_that_is_no_call_stands_below_its_step() -> None:
+    client = reached(
+        "US401", "httpx.AsyncClient", file="shop/audio.py", line=62, function="text", entries=(TEXT,),
+        reach=(), place="thread pool", because="one for each request",
+    )  # fmt: skip
+    text = render([CLEAN_PATH], Look(findings=(client, PROBE)))
+    assert text.splitlines()[1:] == [
+        "1 finding, 2 thread hops",
+        "└─ endpoint text  [thread pool]  shop/audio.py:60  2 thread hops",
+        f"      US401 shop/audio.py:62  {client.title}: one for each request",
+        "      a plain def endpoint",
+    ]
+    waived = render([CLEAN_PATH], Look(findings=(client,), waived={client.fingerprint: "rare"}))
+    assert "one for each request; waived: rare" in " ".join(waived.split())
+
+
+def test_a_call_of_a_step_is_not_said_twice() -> None:
+    assert render([PATH], Look(findings=(PROBE,))) == render([PATH])
 
 
 def test_what_holds_a_thread_is_counted_apart() -> None:

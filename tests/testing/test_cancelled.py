@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from fastapi import FastAPI, Request
 
 from tests.support.serving import served
 from tests.testing.app import Service
+from unstall import Lane
 from unstall.errors import UsageError
 from unstall.testing import Asked, cancelled
 
@@ -64,6 +70,99 @@ def test_a_thread_that_stays_is_named(service: Service) -> None:
     assert "in Service.hang for 0." in str(caught.value)
 
 
+def waits_in_c(go: threading.Event, socket_: socket.socket) -> Callable[[], Awaitable[object]]:
+    return lambda: asyncio.to_thread(socket_.recv, 1)
+
+
+def waits_in_a_library(
+    go: threading.Event, socket_: socket.socket
+) -> Callable[[], Awaitable[object]]:
+    return lambda: anyio.to_thread.run_sync(go.wait, abandon_on_cancel=True)
+
+
+def waits_in_a_lane(go: threading.Event, socket_: socket.socket) -> Callable[[], Awaitable[object]]:
+    return lambda: Lane("hangs", threads=1).run(go.wait)
+
+
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [
+        (waits_in_c, "thread 'asyncio_0' was at socket.recv for 0."),
+        (waits_in_a_library, "in Event.wait for 0."),
+        (waits_in_a_lane, "thread 'lane hangs 0' was at"),
+    ],
+)
+def test_a_thread_of_a_pool_that_runs_nothing_of_the_application_is_named_too(
+    waits: Callable[[threading.Event, socket.socket], Callable[[], Awaitable[object]]], said: str
+) -> None:
+    app, go = FastAPI(), threading.Event()
+    ours, theirs = socket.socketpair()
+    wait = waits(go, ours)
+
+    @app.get("/hangs")
+    async def hangs() -> None:
+        await wait()
+
+    async def main() -> None:
+        await asyncio.to_thread(int)  # threads that wait for work are there before, and no work
+        await anyio.to_thread.run_sync(int)
+        try:
+            await cancelled(app, "GET /hangs", after_s=0.1, by="time-out", logged=None, grace_s=0.1)
+        finally:
+            go.set()
+            theirs.send(b"x")
+
+    with ours, theirs, pytest.raises(AssertionError) as caught:
+        asyncio.run(main())
+    assert said in str(caught.value)
+
+
+def test_threads_that_wait_for_work_are_no_work(service: Service) -> None:
+    async def main() -> None:
+        await asyncio.to_thread(int)
+        await anyio.to_thread.run_sync(int)
+        await cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", logged=None)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: asyncio.Semaphore(2),
+        lambda: anyio.Semaphore(2),
+        lambda: threading.BoundedSemaphore(2),
+        threading.RLock,
+    ],
+)
+def test_one_permit_of_several_and_a_reentrant_lock_are_told(make: Callable[[], Any]) -> None:
+    app = FastAPI()
+    things: list[Any] = []
+
+    @app.get("/leaks")
+    async def leaks() -> None:
+        got = things[0].acquire()
+        if asyncio.iscoroutine(got):
+            await got
+        await asyncio.sleep(30)
+
+    @app.get("/tidy")
+    async def tidy() -> None:
+        await asyncio.sleep(30)
+
+    async def main(path: str) -> None:
+        things[:] = [make()]
+        await cancelled(
+            app, f"GET {path}", after_s=0.05, by="time-out", free=things, logged=None, grace_s=0.1
+        )
+
+    asyncio.run(main("/tidy"))
+    with pytest.raises(
+        AssertionError, match=r"1 permits of the .*Semaphore are held|RLock is locked"
+    ):
+        asyncio.run(main("/leaks"))
+
+
 def test_a_task_that_does_not_end_is_named(service: Service) -> None:
     async def main() -> None:
         try:
@@ -85,6 +184,8 @@ def test_a_request_that_was_quicker_was_not_cancelled(service: Service) -> None:
 def test_what_cannot_be_tried_is_refused(service: Service) -> None:
     with pytest.raises(UsageError, match="can only be left"):
         asyncio.run(cancelled("http://127.0.0.1:9", "GET /", after_s=0.1, by="time-out"))
+    with pytest.raises(UsageError, match="by is 'timeout': give 'disconnect' or 'time-out'"):
+        asyncio.run(cancelled(service.app, "GET /tidy", after_s=0.1, by="timeout"))  # type: ignore[arg-type]
 
 
 @pytest.mark.live

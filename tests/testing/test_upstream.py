@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http.client
+import time
 import urllib.request
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+from fastapi import Depends, FastAPI
 
 from tests.support.gates import slow_server
 from tests.testing import app as shop
@@ -24,6 +29,44 @@ def test_an_asynchronous_dependency_that_is_slow_harms_nobody_else(service: Serv
     assert seen.answers[0].took_s >= 0.3
     assert slow.calls == 1
     assert service.app.dependency_overrides == {}
+
+
+class Fetched:
+    async def __call__(self) -> int:
+        return 2
+
+
+class Opened:
+    async def __call__(self) -> AsyncIterator[int]:
+        yield 2
+
+
+@pytest.mark.parametrize("kind", [Fetched(), Opened(), functools.partial(Fetched())])
+def test_a_callable_object_keeps_its_kind(kind: Callable[..., Any]) -> None:
+    app = FastAPI()
+
+    @app.get("/value")
+    async def value(value: int = Depends(kind)) -> int:
+        return value
+
+    @app.get("/livez")
+    async def alive() -> None:
+        """Needs nothing."""
+
+    blocked: list[float] = []
+    sleep = time.sleep
+
+    def noted(seconds: float) -> None:
+        blocked.append(seconds)
+        sleep(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", noted)
+        with slow_upstream(0.0517, app=app, dependency=kind) as slow:
+            seen = asyncio.run(slow.check(app, "GET /value", bystander="GET /livez", bystander_s=5))
+    assert seen.answers[0].status == 200
+    assert slow.calls == 1
+    assert 0.0517 not in blocked
 
 
 def test_a_dependency_that_blocks_the_loop_on_a_slow_upstream_is_named(

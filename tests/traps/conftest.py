@@ -14,6 +14,7 @@ import pytest
 
 from unstall.traps.hooks import HOOKS
 from unstall.traps.primitives import PRIMITIVES
+from unstall.traps.regions import ALLOWED
 from unstall.watch.audit import AUDIT
 
 
@@ -24,8 +25,9 @@ def _interpreter() -> dict[str, Any]:
         module = import_module(row.module)
         owner = getattr(module, row.owner, None) if row.owner else module
         for name in row.names:
-            state[f"{row.module}.{row.owner}.{name}"] = vars(owner).get(name) if owner else None
-    state["sqlite3.connect"] = sqlite3.connect
+            found = vars(owner).get(name) if owner else None
+            state[f"{row.module}.{row.owner}.{name}"] = id(found)  # ours is equal to the original
+    state["sqlite3.connect"] = id(sqlite3.connect)
     state["importers"] = list(sys.meta_path)
     state["policy"] = asyncio.get_event_loop_policy()
     state["steps"] = vars(asyncio.Handle)["_run"]
@@ -45,3 +47,7 @@ def everything_is_restored() -> Iterator[None]:
     yield
     assert _interpreter() == before
     assert HOOKS.failures == failures
+    assert AUDIT.failures == []
+    assert not HOOKS.openings
+    assert HOOKS._inside == set()
+    assert not ALLOWED.get()

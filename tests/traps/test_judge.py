@@ -124,6 +124,15 @@ def test_what_a_pack_allows_is_silent(below: Frame) -> None:
     assert len(found(call("open", HANDLER, library("acme:read")))) == 1
 
 
+def test_what_the_loop_runs_for_a_library_is_the_librarys() -> None:
+    """From Python 3.12 on `wait_for` awaits in the same task."""
+    waits, lib = stdlib("asyncio.tasks:wait_for"), library("acme:Client.get")
+    connects = stdlib("socket:create_connection")
+    (finding,) = found(call("socket.socket.connect", HANDLER, waits, lib, connects))
+    assert finding.severity is Severity.ERROR
+    assert found(call("socket.socket.connect", HANDLER, lib, waits, connects)) == []
+
+
 def test_a_pack_speaks_of_what_lies_below_the_applications_line() -> None:
     runner = library("_pytest.python:pytest_pyfunc_call")
     assert len(found(call("time.sleep", runner, HANDLER))) == 1
@@ -171,7 +180,7 @@ def test_every_pack_says_why_and_names_rules_there_are() -> None:
     for pack in packs():
         assert pack.name
         assert pack.why
-        assert pack.below or pack.sites
+        assert pack.below or pack.sites or pack.peers
         assert all(code in BY_CODE for code in (*pack.codes, pack.becomes) if code)
 
 
@@ -179,3 +188,19 @@ def test_only_what_is_allowed_whatever_it_does_is_passed_over_unread() -> None:
     quiet = quiet_packages()
     assert {"asyncio", "anyio", "linecache", "_pytest"} <= quiet
     assert quiet.isdisjoint({"ssl", "threading", "jinja2", "tiktoken", "weakref"})
+
+
+def test_what_a_library_in_c_imports_is_its_own_business() -> None:
+    line = frame("shop.orders:export", 12, "pyarrow.table")
+    assert found(call("import", HANDLER, line, peer="pyarrow.pandas_compat")) == []
+
+
+def test_a_look_at_a_file_is_no_call_of_the_library_that_looks() -> None:
+    """The library asks its server asynchronously, and whether it runs in a container of the disk."""
+    line = frame("shop.orders:create", 12, "orders.insert_one")
+    below = library("pymongo.asynchronous.collection:AsyncCollection.insert_one")
+    (finding,) = found(call("os.stat", HANDLER, line, below, peer="/.dockerenv"))
+    assert (finding.code, finding.severity) == ("US106", Severity.NOTE)
+    asked = call("pymongo.pool.send", HANDLER, line, below)
+    (finding,) = found(call("os.stat", HANDLER, line, below), asked)
+    assert (finding.code, finding.severity) == ("US103", Severity.ERROR)

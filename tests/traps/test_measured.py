@@ -27,7 +27,7 @@ def busy(**parts: object) -> Stretch:
 
 def measured(*stretches: Stretch, ignore: tuple[str, ...] = ()) -> tuple[Finding, ...]:
     made = Stretches(200, Path())
-    made._since_ns = 0
+    made._is_ours = lambda thread, at_ns: True
     for each in stretches:
         made.heard(each)
     return made.findings(ignore)
@@ -46,9 +46,20 @@ def test_the_last_word_on_a_stall_counts() -> None:
 
 def test_what_began_before_the_trap_is_not_its_own() -> None:
     made = Stretches(200, Path())
-    made._since_ns = 1_000_000_000
+    made._is_ours = lambda thread, at_ns: at_ns >= 1_000_000_000
     made.heard(busy())
     assert made.findings(()) == ()
+
+
+def test_what_goes_on_after_it_was_closed_is_not_its_own_either() -> None:
+    long = busy()
+    made = Stretches(200, Path())
+    made._is_ours = lambda thread, at_ns: True
+    made.heard(long)
+    made._closed_ns = long.due_ns + 150_000_000
+    assert made.findings(()) == ()
+    made._closed_ns = long.due_ns + 250_000_000
+    assert len(made.findings(())) == 1
 
 
 def test_the_machine_is_not_accused() -> None:

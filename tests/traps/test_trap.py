@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import re
+import shutil
 import sqlite3
 import sys
 import textwrap
@@ -21,10 +23,13 @@ import pytest
 import unstall
 from tests.support.trapped import ROOT, codes, trapped
 from tests.traps import works
-from unstall.errors import BlockingCallError, UsageError
+from unstall.errors import BlockingCallError, TargetError, UsageError
+from unstall.traps.canary import proven
 from unstall.traps.hooks import HOOKS
+from unstall.traps.primitives import PRIMITIVES
 from unstall.traps.trap import Trap
 from unstall.watch.audit import Audit
+from unstall.watch.monitor import Monitor
 
 
 def trap(**options: Any) -> Trap:
@@ -123,6 +128,31 @@ def test_of_nested_traps_the_inner_one_catches() -> None:
         asyncio.run(main())
     assert codes(inner.findings) == ["US101"]
     assert codes(outer.findings) == ["US106"]
+
+
+def test_each_thread_with_a_trap_of_its_own_catches_what_it_does_itself() -> None:
+    both = threading.Barrier(2, timeout=20)
+    caught: dict[str, list[str]] = {}
+
+    def watch(work: Callable[[], Any]) -> None:
+        async def main() -> None:
+            both.wait()
+            done = work()
+            if asyncio.iscoroutine(done):
+                await done
+            both.wait()
+
+        with trap(ignore=["US109"]) as mine:
+            asyncio.run(main())
+            both.wait()
+        caught[work.__name__] = codes(mine.findings)
+
+    threads = [threading.Thread(target=watch, args=(each,)) for each in (works.nap, works.read_file)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert caught == {"nap": ["US101"], "read_file": ["US106"]}
 
 
 def test_a_site_that_is_passed_again_is_one_finding_that_counts() -> None:
@@ -241,11 +271,31 @@ def test_rules_and_calls_can_be_ignored(ignore: str) -> None:
 
 @pytest.mark.parametrize(
     ("ignore", "said"),
-    [("US101", "give a list"), (["US999"], "no rule's code begins so")],
+    [
+        ("US101", "give a list"),
+        (["US999"], "no rule's code begins so"),
+        ([None], "give a list of codes and names"),
+        ([""], "give a list of codes and names"),
+        (5, "give a list of codes and names"),
+    ],
 )
 def test_what_cannot_be_ignored_is_said(ignore: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         unstall.trap(ignore=ignore)
+
+
+def test_a_name_may_begin_as_a_code_does() -> None:
+    assert codes(trapped(works.nap, ignore=["USER*", "usb.read"])) == ["US101"]
+
+
+@pytest.mark.parametrize("threshold_ms", ["5", -1, float("nan"), float("inf"), True])
+def test_a_threshold_that_makes_no_sense_is_said(threshold_ms: Any) -> None:
+    with pytest.raises(UsageError, match=r"threshold_ms is .*give milliseconds"):
+        unstall.trap(threshold_ms=threshold_ms)
+
+
+def test_the_root_may_be_a_text() -> None:
+    assert unstall.trap(root=str(ROOT)).root == ROOT  # type: ignore[arg-type]
 
 
 def test_a_region_is_allowed_and_what_follows_is_not() -> None:
@@ -433,10 +483,140 @@ def test_a_mistake_of_ours_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     HOOKS.failures.clear()
 
 
+def test_what_a_signal_handler_raises_inside_a_hook_gets_out_and_the_next_call_is_seen() -> None:
+    class Interrupted:
+        def saw(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+        def waited(self, *_: object) -> None:
+            """No step of this test waits."""
+
+    async def main() -> None:
+        HOOKS.open(interrupted)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                await works.read_file()
+            with pytest.raises(KeyboardInterrupt):
+                await works.nap()
+        finally:
+            HOOKS.close(interrupted)
+        await works.read_file()
+
+    interrupted = Interrupted()
+    with trap() as caught:
+        asyncio.run(main())
+    assert codes(caught.findings) == ["US106"]
+    assert caught.gaps == ()
+
+
+def test_an_event_with_arguments_nobody_knows_is_a_gap_and_the_next_is_seen() -> None:
+    async def main() -> None:
+        sys.audit("open")
+        await works.read_file()
+
+    with trap() as caught:
+        asyncio.run(main())
+    assert codes(caught.findings) == ["US106"]
+    (gap,) = caught.gaps
+    assert "hooks of unstall failed 1 times" in gap
+    HOOKS.failures.clear()
+
+
+def test_errors_of_the_host_are_no_gap() -> None:
+    wrong: Any = "abc"
+
+    async def main() -> None:
+        with pytest.raises(TypeError):
+            time.sleep(wrong)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.read(-1, 1)
+        await works.read_file()
+
+    with trap() as caught:
+        asyncio.run(main())
+    assert codes(caught.findings) == ["US106"]
+    assert caught.gaps == ()
+
+
+# --- what stands for a function is that function to whoever asks ------------------------------------
+
+
+def test_what_the_system_supports_is_the_same() -> None:
+    sets = ("supports_dir_fd", "supports_fd", "supports_effective_ids", "supports_follow_symlinks")
+
+    def supported() -> dict[tuple[str, str], bool]:
+        names = [name for row in PRIMITIVES if row.module == "os" for name in row.names]
+        return {
+            (name, each): getattr(os, name) in getattr(os, each)
+            for name in names if hasattr(os, name) for each in sets
+        }  # fmt: skip
+
+    before = supported()
+    assert any(before.values())
+    with trap():
+        assert supported() == before
+
+
+def test_a_link_is_copied_as_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    with trap():
+        shutil.copy2(tmp_path / "link", tmp_path / "copy", follow_symlinks=False)
+    assert (tmp_path / "copy").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc")
+def test_threads_that_ran_a_loop_leave_no_file_open() -> None:
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def run() -> None:
+        asyncio.run(works.nap())
+        asyncio.run(works.nap_well())
+
+    with trap():
+        run()
+        before = opened()
+        for _ in range(20):
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        assert opened() <= before + 2
+
+
+def test_on_a_loop_its_end_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[float] = []
+    settle = Monitor.settle
+
+    def noted(monitor: Monitor, seconds: float) -> bool:
+        held.append(seconds)
+        return settle(monitor, seconds)
+
+    monkeypatch.setattr(Monitor, "settle", noted)
+
+    async def main() -> None:
+        async with trap(threshold_ms=200):
+            await asyncio.sleep(0)
+        with trap(threshold_ms=200):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert set(held) == {0}
+
+
 def test_an_interpreter_without_audit_events_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trap()  # which has been proven
     monkeypatch.delattr(sys, "addaudithook")
     monkeypatch.setattr("unstall.traps.hooks.AUDIT", Audit())
-    with trap() as caught:
+    with made as caught:
         asyncio.run(works.nap())
     assert codes(caught.findings) == ["US101"]
     assert caught.gaps == ("audit events: this interpreter has none, so no file or name is seen",)
+
+
+def test_a_trap_that_is_blind_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sys, "addaudithook")
+    monkeypatch.setattr("unstall.traps.hooks.AUDIT", Audit())
+    proven.cache_clear()
+    with pytest.raises(TargetError, match="the trap is not armed"):
+        trap()

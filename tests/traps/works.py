@@ -25,6 +25,7 @@ from time import sleep
 from typing import Any
 
 import anyio
+import watchfiles
 
 MARK = "# BLOCKS"
 FOLDER = Path(tempfile.mkdtemp(prefix="unstall-traps-"))
@@ -156,6 +157,10 @@ async def wait_for_socket() -> None:
     select.select([OURS], [], [], 0.0001)  # BLOCKS
 
 
+async def watch_files() -> None:
+    next(watchfiles.watch(FOLDER, rust_timeout=5, yield_on_timeout=True))  # BLOCKS
+
+
 async def run_program() -> None:
     subprocess.run(["true"], check=True)  # BLOCKS
 
@@ -263,6 +268,12 @@ async def look_at_socket() -> None:
     select.select([OURS], [], [], 0)
 
 
+async def watch_files_well() -> None:
+    changes = watchfiles.awatch(FOLDER, rust_timeout=5, yield_on_timeout=True)
+    await anext(changes)
+    await changes.aclose()
+
+
 async def run_program_well() -> None:
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
@@ -308,6 +319,7 @@ BLOCKING = (
     Blocking(connect, "US108", "socket.create_connection"),
     Blocking(resolve, "US108", "socket.getaddrinfo"),
     Blocking(wait_for_socket, "US108", "select.select"),
+    Blocking(watch_files, "US106", "watchfiles.main.watch"),
     Blocking(run_program, "US107", "subprocess.run"),
     Blocking(log_to_file, "US113", "logging.Logger.warning"),
 )
@@ -315,5 +327,5 @@ CLEAN = (
     nap_well, nap_for_no_time, nap_in_thread, read_in_thread, ask_database_in_thread, ask_memory,
     wait_for_set_event, get_from_queue, get_without_waiting, take_done_future, take_free_lock,
     join_ended_thread, lock_file_if_free, talk_over_streams, resolve_an_address, resolve_well, look_at_socket,
-    run_program_well, log_to_terminal, log_an_error,
+    watch_files_well, run_program_well, log_to_terminal, log_an_error,
 )  # fmt: skip

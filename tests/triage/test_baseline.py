@@ -73,6 +73,9 @@ def test_an_empty_one_is_one_too(tmp_path: Path) -> None:
         ('{"version": 1, "findings": [{"code": "US1"}]}', "is no baseline"),
         ('{"version": 1, "findings": [{"fingerprint": "a", "count": 0}]}', "count is 0"),
         ('{"version": 1, "findings": 3}', "is no baseline"),
+        ('{"version": 1, "findings": {"a": 1}}', "a finding is 'a'"),
+        ('{"version": 1, "findings": [{"fingerprint": ["a"]}]}', "a fingerprint is .'a'."),
+        ("[" * 100_000, "is no baseline"),
         ('{"version": 2, "findings": []}', "by a later unstall .version 2."),
     ],
 )
@@ -88,6 +91,34 @@ def test_one_that_is_not_there_or_cannot_be_written_is_said(tmp_path: Path) -> N
         baseline.read(tmp_path / "none.json")
     with pytest.raises(UsageError, match="cannot be written"):
         baseline.write(tmp_path / "no" / "folder.json", {})
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "baseline.json"
+    baseline.write(file, baseline.of([QUERY]))
+
+    def full(path: Path, text: str, encoding: str) -> int:
+        path.write_bytes(text.encode(encoding)[:9])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(UsageError, match="No space left"):
+            baseline.write(file, baseline.of([PROBE]))
+    assert baseline.read(file) == baseline.of([QUERY])
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_and_its_rights_stay(tmp_path: Path) -> None:
+    file, link = tmp_path / "real.json", tmp_path / "link.json"
+    file.touch(0o640)
+    link.symlink_to(file)
+    baseline.write(link, {})
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert baseline.read(file) == {}
 
 
 def test_it_is_json() -> None:

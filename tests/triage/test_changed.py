@@ -123,6 +123,60 @@ def test_git_is_asked_from_the_root_for_what_it_knows_and_what_is_new(tmp_path: 
         changes_since("nope", root)
 
 
+@pytest.fixture
+def two_files(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("".join(f"line{n}\n" for n in range(20)))
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "x")
+    (tmp_path / "a.py").write_text("".join(f"line{n}\n" for n in range(20) if n not in (2, 6)))
+    (tmp_path / "b.py").write_text("new\n" + "".join(f"line{n}\n" for n in range(20)))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["", "diff.interHunkContext=10", "diff.noprefix=true", "diff.mnemonicPrefix=true", "color.ui=always",
+     "diff.context=9", "diff.odd.textconv=sort", "diff.odd.binary=true", "diff.odd.command=false"],
+)  # fmt: skip
+def test_settings_of_git_change_nothing(setting: str, two_files: Path) -> None:
+    if setting:
+        git(two_files, "config", *setting.split("="))
+    if "odd" in setting:
+        (two_files / ".git" / "info" / "attributes").write_text("*.py diff=odd\n")
+    changes = changes_since("HEAD", two_files)
+    assert changes == {"a.py": (Lines(2, 3), Lines(5, 6)), "b.py": (Lines(1, 1),)}
+
+
+def test_a_file_that_git_takes_for_binary_is_compared_too(two_files: Path) -> None:
+    (two_files / ".gitattributes").write_text("*.py -diff\n")
+    assert set(changes_since("HEAD", two_files)) == {"a.py", "b.py", ".gitattributes"}
+
+
+def test_lines_around_a_hunk_do_not_hide_the_next_file() -> None:
+    context = "@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n\\ No newline at end of file\n"
+    diff = "".join(f"--- a/{name}\n+++ b/{name}\n{context}" for name in ("a.py", "b.py"))
+    assert changes_in(diff) == {"a.py": (Lines(1, 3),), "b.py": (Lines(1, 3),)}
+
+
+def test_what_others_changed_since_is_not_this_branch(two_files: Path) -> None:
+    git(two_files, "checkout", "-q", "-b", "feature")
+    git(two_files, "commit", "-q", "-m", "mine", "a.py")
+    git(two_files, "checkout", "-q", "-f", "-b", "trunk", "HEAD~1")
+    (two_files / "b.py").write_text("theirs\n")
+    git(two_files, "commit", "-q", "-m", "theirs", "b.py")
+    git(two_files, "checkout", "-q", "feature")
+    assert set(changes_since("trunk", two_files)) == {"a.py"}
+
+
+def test_without_a_commit_in_common_the_revision_itself_counts(two_files: Path) -> None:
+    git(two_files, "checkout", "-q", "-f", "--orphan", "other")
+    git(two_files, "commit", "-q", "-m", "again")
+    (two_files / "b.py").write_text("b\n")
+    assert set(changes_since("HEAD@{0}", two_files)) == {"b.py"}
+
+
 @pytest.mark.parametrize("revision", ["", "--output=x"])
 def test_a_flag_is_no_revision(revision: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give a revision"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from unstall.audit import rules
 from unstall.audit.imported import Imported
 from unstall.audit.judge import findings
+from unstall.audit.packages import Packages
 from unstall.audit.paths import request_paths
 from unstall.audit.program import Worked, read, work_out
 from unstall.audit.room import room_to_work
@@ -29,23 +30,43 @@ def audit(
     only: frozenset[str] = frozenset(),
     table: Table | None = None,
     settle: Settle | None = None,
+    packages: Packages | None = None,
+    entrances: Sequence[str] = (),
 ) -> Report:
     """Everything that can block a loop below `root`; `only`: codes of rules, empty for all.
 
-    `settle` is asked what calls on request paths call where neither source nor import tells.
+    Beside source and import: `settle` is asked what calls on request paths call where neither tells;
+    `packages` says where the source of installed packages lies, which calls that no row knows are followed
+    into; `entrances` are functions that run on a loop although nothing in the source says so.
+
+    Raises UsageError if one of these is not there.
     """
     table = table or default()
     slips = Slips()
     with room_to_work(), slips.kept("", "the project"):
-        parsed, unread = read(root)
-        worked = work_out(root, parsed, unread, table, imported)
-        if settle is not None and (known := settled(worked, table, settle)):
-            worked = work_out(root, parsed, unread, table, imported, known)
-        return _report(root, app, only, worked, table, imported)
+        return _audited(root, app, imported, only, table, settle, packages, entrances)
     nothing = {"entries": 0}
     return Report(
         "audit", app or str(root), Verdict.NOT_ENOUGH_DATA, coverage=nothing, gaps=slips.gaps()
     )
+
+
+def _audited(
+    root: Path,
+    app: str | None,
+    imported: Imported | None,
+    only: frozenset[str],
+    table: Table,
+    settle: Settle | None,
+    packages: Packages | None,
+    entrances: Sequence[str],
+) -> Report:
+    """On its own, so that the trees are gone before somebody looks for garbage again."""
+    parsed, unread = read(root)
+    worked = work_out(root, parsed, unread, table, imported, None, packages, entrances)
+    if settle is not None and (known := settled(worked, table, settle)):
+        worked = work_out(root, parsed, unread, table, imported, known, packages, entrances)
+    return _report(root, app, only, worked, table, imported)
 
 
 def _report(

@@ -12,6 +12,7 @@ from unstall.audit.ir import Via
 from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
+from unstall.audit.types_builtins import LATER
 from unstall.audit.types_classes import Member
 from unstall.audit.values import (
     CONTEXT,
@@ -23,6 +24,7 @@ from unstall.audit.values import (
     Value,
     Values,
     guessed,
+    key_of,
     one,
     union,
     where,
@@ -38,8 +40,7 @@ _DRAINS = frozenset(
 )
 _ENTERS = frozenset({"enter_context", "enter_async_context"})
 _CALLS = frozenset(
-    "builtins.map builtins.filter builtins.sorted builtins.max builtins.min functools.reduce "
-    "builtins.list.sort".split()
+    "builtins.sorted builtins.max builtins.min functools.reduce builtins.list.sort".split()
 )
 """They call what they are given, here."""
 
@@ -106,6 +107,8 @@ class Calls:
     def _call(self, scope: Scope, event: Event, node: ast.Call) -> Iterator[Seen]:
         types = self.types
         targets = types.values(scope, node.func)
+        if event.awaited and len(targets) > 1:
+            targets = self._awaitable(targets)
         dead = self._branches.dead(scope, event)
         moved: list[tuple[Values, str]] = []
         for value in targets:
@@ -118,6 +121,13 @@ class Calls:
         names = {value.name for value in targets if value.kind == EXTERNAL}
         if names:
             yield from self._with_arguments(scope, event, node, names, dead)
+
+    def _awaitable(self, targets: Values) -> Values:
+        """Of several functions that an awaited call can mean: those that are async, if there are any."""
+        kinds = {value: self.types.is_async(value) for value in targets}
+        if not {True, False} <= set(kinds.values()):
+            return targets
+        return where(targets, lambda value: kinds[value] is not False)
 
     def _with_arguments(
         self, scope: Scope, event: Event, node: ast.Call, names: set[str], dead: bool
@@ -148,6 +158,7 @@ class Calls:
                 a for a in node.args[:2] if not isinstance(a, (ast.GeneratorExp, ast.ListComp))
             ]
             lazily = union(self._iterables(scope, each) for each in given)
+            yield from _called_for_each(lazily, node, event, dead)
             if lazily:
                 yield Seen(Via.ITERATE, node, lazily, event, dead=dead, first_part="next" in lasts)
 
@@ -157,18 +168,29 @@ class Calls:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name in _LAZY and any(v.kind == EXTERNAL for v in types.values(scope, node.func)):
-                return union(self._iterables(scope, each) for each in node.args)
-        values = types.known(scope, node)
+                inner = union(self._iterables(scope, each) for each in node.args)
+                return inner | where(types.known(scope, node), _calls)
+        values = types.known(scope, node) | self._passed(scope, node)
         return where(
             values, lambda v: v.kind == GENERATOR or (v.kind == INSTANCE and v.name not in _PLAIN)
         )
 
+    def _passed(self, scope: Scope, node: ast.expr) -> Values:
+        """Generators that callers pass for a parameter, whatever its annotation says."""
+        if not isinstance(node, ast.Name) or scope.kind != "function":
+            return NOTHING
+        bindings = scope.bindings.get(node.id, ())
+        if len(bindings) != 1 or bindings[0].kind != "parameter" or bindings[0].annotation is None:
+            return NOTHING
+        passed = self.types.callers.passed(key_of(scope.id, node.id))
+        return where(passed, lambda v: v.kind == GENERATOR or _calls(v))
+
     def _iterated(self, scope: Scope, event: Event) -> Iterator[Seen]:
         values = self._iterables(scope, event.node)
         if values:
-            yield Seen(
-                Via.ITERATE, event.node, values, event, dead=self._branches.dead(scope, event)
-            )
+            dead = self._branches.dead(scope, event)
+            yield from _called_for_each(values, event.node, event, dead)
+            yield Seen(Via.ITERATE, event.node, values, event, dead=dead)
 
     def _managed(self, scope: Scope, event: Event) -> Iterator[Seen]:
         via = Via.ENTER if event.kind == "enter" else Via.EXIT
@@ -225,6 +247,20 @@ class Calls:
                     )
                 )
         return frozenset(results)
+
+
+def _calls(value: Value) -> bool:
+    return value.kind == INSTANCE and bool(value.closure) and value.closure[0][0] == LATER
+
+
+def _called_for_each(values: Values, node: ast.expr, event: Event, dead: bool) -> Iterator[Seen]:
+    """What `map` and the like call, where somebody asks them for elements."""
+    functions = where(
+        union(guessed(value.closure[0][1], value.guess) for value in values if _calls(value)),
+        lambda v: v.kind in (FUNCTION, EXTERNAL),
+    )
+    if functions:
+        yield Seen(Via.CALL, node, functions, event._replace(repeats=True), dead=dead)
 
 
 _PLAIN = frozenset(

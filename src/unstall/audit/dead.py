@@ -1,16 +1,36 @@
-"""Branches that never run, as far as constants tell."""
+"""Branches that never run, as far as constants and what is passed tell."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_names, types_parameters
-from unstall.audit.scan import Event
+from unstall.audit.constants import last_of, said, truth
+from unstall.audit.scan import ASKS_KIND, Event
 from unstall.audit.scopes import Scope
 
 if TYPE_CHECKING:
     from unstall.audit.types import Types
+
+
+def kind_rules_out(event: Event, is_async: Callable[[ast.expr], bool | None]) -> bool | None:
+    """Whether what was passed keeps a condition from being met; None: it cannot be said."""
+    doubt = False
+
+    def leaf(part: ast.expr) -> bool | None:
+        nonlocal doubt
+        if not (isinstance(part, ast.Call) and last_of(part.func) in ASKS_KIND and part.args):
+            return said(part)
+        known = is_async(part.args[0])
+        doubt = doubt or known is None
+        return known
+
+    for test, negated in zip(event.tests, event.negated, strict=True):
+        if truth(test, leaf) == negated:
+            return True
+    return None if doubt else False
 
 
 class Branches:
@@ -34,25 +54,13 @@ class Branches:
 
     def _decide(self, scope: Scope, test: ast.expr) -> bool | None:
         """True, false, or None: it depends."""
-        if isinstance(test, ast.Constant):
-            return bool(test.value)
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self._truth(scope, test.operand)
-            return None if inner is None else not inner
-        if isinstance(test, ast.BoolOp):
-            parts = [self._truth(scope, part) for part in test.values]
-            if isinstance(test.op, ast.And):
-                return False if False in parts else True if all(parts) else None
-            return True if True in parts else False if all(p is False for p in parts) else None
-        if isinstance(test, ast.Attribute):
-            return False if test.attr == "TYPE_CHECKING" else None
-        if isinstance(test, ast.Name):
-            return self._named(scope, test)
-        return None
+        return truth(test, lambda part: self._leaf(scope, part))
+
+    def _leaf(self, scope: Scope, test: ast.expr) -> bool | None:
+        known = said(test)
+        return self._named(scope, test) if known is None and isinstance(test, ast.Name) else known
 
     def _named(self, scope: Scope, test: ast.Name) -> bool | None:
-        if test.id == "TYPE_CHECKING":
-            return False
         found = types_names.find(self._types, scope, test.id, (test.lineno, test.col_offset))
         if found is None or len(found[1]) != 1:
             return None

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from unstall.audit.entrances_index import Class, index
+from unstall.audit.entrances_index import Class, Index, index
 from unstall.audit.entrances_registered import Registered, entrance, later_steps, registered
 from unstall.audit.entrances_targets import Targets, runs
 from unstall.audit.entrances_values import Values
@@ -21,11 +21,17 @@ from unstall.audit.starlette_routes import routes
 
 
 def entrances(
-    names: Names, functions: Mapping[str, Function], slips: Slips | None = None
+    names: Names,
+    functions: Mapping[str, Function],
+    slips: Slips | None = None,
+    known: Index | None = None,
 ) -> tuple[Entrance, ...]:
-    """All entrances of a project, in the order of its files and lines; tests have none."""
+    """All entrances of a project, in the order of its files and lines; tests have none.
+
+    `known` is the index of the modules, where there is one already.
+    """
     slips = slips or Slips()
-    targets = Targets(Values(names, index(names.modules)), functions)
+    targets = Targets(Values(names, known or index(names.modules)), functions)
     handed: list[Registered] = []
     found: list[Entrance] = []
     with slips.kept("", "what tasks and commands run"):

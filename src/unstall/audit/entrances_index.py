@@ -13,7 +13,7 @@ from unstall.audit.ir import Module
 Callable = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Definition = Callable | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-_LEAVES = frozenset(
+LEAVES = frozenset(
     {
         ast.Name,
         ast.Constant,
@@ -33,6 +33,12 @@ _LEAVES = frozenset(
     | set(ast.unaryop.__subclasses__())
 )
 """Nothing can be called below them."""
+_NO_NODES = LEAVES - {ast.Name, ast.Constant, ast.alias, ast.Pass} | {
+    bytes,
+    float,
+    complex,
+    type(...),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +231,12 @@ class _Reader:
                 value: Any = getattr(node, name, None)
                 if value.__class__ is list:
                     self._push(value, where, in_main)
-                elif value.__class__ not in _LEAVES:
+                elif value.__class__ not in LEAVES:
                     self._stack.append((value, where, in_main))
 
     def _push(self, nodes: Sequence[ast.AST], where: Where, in_main: bool) -> None:
         for node in reversed(nodes):
-            if node.__class__ not in _LEAVES:
+            if node.__class__ not in LEAVES:
                 self._stack.append((node, where, in_main))
 
     def _call(self, call: ast.Call, where: Where, in_main: bool) -> None:
@@ -297,6 +303,21 @@ def is_main_check(test: ast.expr) -> bool:
     )
 
 
+_CONDITIONS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """As `ast.iter_child_nodes`, without what nothing lies below of that is no name or constant."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        if value.__class__ is list:
+            found += [each for each in value if each.__class__ not in _NO_NODES]
+        elif value.__class__ not in _NO_NODES:
+            found.append(value)
+    return found
+
+
 def own_nodes(body: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
     """The nodes of a scope without those of functions and classes in it; and whether each surely runs."""
     stack = [(node, True) for node in reversed(list(body))]
@@ -305,10 +326,8 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
         yield node, certain
         if isinstance(node, _DEFINITIONS):
             continue
-        certain = certain and not isinstance(
-            node, ast.If | ast.For | ast.AsyncFor | ast.While | ast.Try | ast.Match
-        )
-        stack += [(child, certain) for child in reversed(list(ast.iter_child_nodes(node)))]
+        certain = certain and not isinstance(node, _CONDITIONS)
+        stack += [(child, certain) for child in reversed(children(node))]
 
 
 def _bindings(body: Iterable[ast.AST]) -> dict[str, list[Binding]]:

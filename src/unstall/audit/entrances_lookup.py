@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from dataclasses import dataclass, field
 
 from unstall.audit.entrances_index import Binding, Class, Def, Index, Where, own_nodes
 from unstall.audit.ir import Names
+
+MOST_BASES = 256
+"""Of one class: a longer line of classes was generated."""
 
 
 @dataclass(slots=True)
@@ -14,6 +18,7 @@ class Lookup:
     names: Names
     index: Index
     _attributes: dict[str, dict[str, list[tuple[Binding, Where]]]] = field(default_factory=dict)
+    _bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _roots: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def functions(self, node: ast.expr, where: Where) -> tuple[str, ...]:
@@ -90,14 +95,25 @@ class Lookup:
 
     def lineage(self, class_: str) -> list[Class]:
         """The first-party classes among a class and its bases, nearest first."""
-        found: list[Class] = []
-        waiting = [class_]
-        while waiting:
-            one = self.index.classes.get(waiting.pop(0))
-            if one is not None and one not in found:
-                found.append(one)
-                waiting += [name for base in one.node.bases for name in self._base(base, one.where)]
-        return found
+        found: dict[str, Class] = {}
+        waiting = deque([class_])
+        while waiting and len(found) < MOST_BASES:
+            one = self.index.classes.get(waiting.popleft())
+            if one is not None and one.id not in found:
+                found[one.id] = one
+                waiting += self._above(one)
+        return list(found.values())
+
+    def _above(self, class_: Class) -> tuple[str, ...]:
+        """What a class names as its bases; once, because a chain of classes asks again and again."""
+        known = self._bases.get(class_.id)
+        if known is None:
+            known = self._bases[class_.id] = tuple(
+                name
+                for base in class_.node.bases
+                for name in self.named(_generic(base), class_.where)
+            )
+        return known
 
     def roots(self, class_: str) -> tuple[str, ...]:
         """The foreign classes that a class is or descends from, dotted."""
@@ -108,14 +124,15 @@ class Lookup:
             known = self._roots[class_] = tuple(
                 name
                 for one in self.lineage(class_)
-                for base in one.node.bases
-                for name in self._base(base, one.where)
+                for name in self._above(one)
                 if name not in self.index.classes
             )
         return known
 
-    def _base(self, base: ast.expr, where: Where) -> tuple[str, ...]:
-        return self.named(base.value if isinstance(base, ast.Subscript) else base, where)
+
+def _generic(base: ast.expr) -> ast.expr:
+    """`Base[T]` is `Base`."""
+    return base.value if isinstance(base, ast.Subscript) else base
 
 
 def _is_self(node: ast.expr) -> bool:

@@ -12,6 +12,9 @@ _READ = frozenset(
 )
 
 
+_NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
+
+
 class Shape(NamedTuple):
     """How a function is called."""
 
@@ -38,7 +41,7 @@ class Shape(NamedTuple):
 def shape_of(scope: Scope, is_generator: bool) -> Shape:
     node = scope.node
     names = {_last(decorator) for decorator in getattr(node, "decorator_list", ())}
-    arguments: ast.arguments = node.args  # type: ignore[attr-defined]
+    arguments: ast.arguments = getattr(node, "args", _NO_ARGUMENTS)
     return Shape(
         is_async=isinstance(node, ast.AsyncFunctionDef),
         is_generator=is_generator,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from unstall.audit.scratch import scratch
 
 _PROBE: Final = Path(__file__).parent / "probe"
 
@@ -36,6 +36,8 @@ spec.loader.exec_module(sys.modules[name])
 importlib.import_module(name + ".main").main(text)
 """
 
+_ANSWER_S: Final = 10.0
+"""Seconds in which an interpreter says that it is one."""
 _GRACE: Final = 1.0
 """Seconds in which a process at its limit may still say where it is."""
 
@@ -81,24 +83,33 @@ class Request:
     """Import even where the kernel cannot hold back code in C."""
 
 
+def is_python(interpreter: Path) -> bool:
+    """Whether it answers as one, of whatever version; what cannot be started is told when it is."""
+    command = [str(interpreter), "-c", "import sys; sys.stdout.write('unstall')"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return done.stdout.endswith(b"unstall")
+
+
 def run(
     interpreter: Path, request: Request, environ: Mapping[str, str], limits: Limits = LIMITS
 ) -> Outcome:
     """Raises OSError when the interpreter cannot be started."""
-    scratch = tempfile.mkdtemp(prefix="unstall_audit_")
-    reader, writer = os.pipe()
-    try:
+    with scratch() as folder:
+        reader, writer = os.pipe()
         with os.fdopen(reader, "rb", buffering=0) as answers:
             try:
-                process = _start(interpreter, request, environ, limits, scratch, writer)
+                process = _start(interpreter, request, environ, limits, folder, writer)
             finally:
                 os.close(writer)
             try:
                 return _listen(process, answers.fileno(), limits)
             finally:
                 _end(process)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _start(
@@ -106,7 +117,7 @@ def _start(
     request: Request,
     environ: Mapping[str, str],
     limits: Limits,
-    scratch: str,
+    folder: str,
     writer: int,
 ) -> subprocess.Popen[bytes]:
     told = {
@@ -116,7 +127,7 @@ def _start(
         "name": request.name,
         "factory": request.factory,
         "unfenced": request.unfenced,
-        "scratch": scratch,
+        "scratch": folder,
         "out": writer,
         "parent": os.getpid(),
         "seconds": limits.seconds,
@@ -125,7 +136,7 @@ def _start(
     return subprocess.Popen(
         [str(interpreter), "-c", _BOOT, str(_PROBE), json.dumps(told)],
         cwd=request.folder,
-        env=_environment(environ, scratch),
+        env=_environment(environ, folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

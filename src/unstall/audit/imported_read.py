@@ -17,6 +17,7 @@ from unstall.audit import imported_target as target
 from unstall.audit.imported import Imported, Refused, decode
 from unstall.audit.imported_child import LIMITS, Limits, Outcome
 from unstall.audit.imported_target import Target
+from unstall.errors import UsageError
 
 _MOST_TRIES = 3
 _WORTH_TRYING = 1.0
@@ -43,6 +44,10 @@ def read(
     interpreter = target.interpreter(root, python, environ, sys.executable)
     if sys.platform == "win32":
         return Refused("apps are not imported on Windows: there is no way to hold them back")
+    if python is not None and not child.is_python(interpreter):
+        raise UsageError(
+            f"--python is {python!r}, which runs no Python: name an interpreter or an environment"
+        )
     if app is not None:
         where = target.named(root, app)
         if not target.is_there(where):
@@ -179,7 +184,7 @@ def _silent(root: Path, where: Target, outcome: Outcome, limits: Limits) -> str:
     if outcome.timed_out:
         return (
             f"importing {where.module} took longer than {limits.seconds:g} s{at}: "
-            "give it longer, or audit with --no-import"
+            "move what takes long into the lifespan, or audit with --no-import"
         )
     if outcome.status < 0:
         name = signal.Signals(-outcome.status).name

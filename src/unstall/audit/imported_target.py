@@ -152,7 +152,7 @@ def _base_of(root: Path, module: str) -> Path:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    first = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+    first = [f for f in sorted(root.iterdir()) if not f.name.startswith(".") and f.is_dir()]
     yield from first
     for folder in first:
         try:
@@ -192,10 +192,9 @@ def _start_texts(root: Path) -> Iterator[str]:
     for folder in (root, *_below(root)):
         for pattern in _STARTS:
             for file in sorted(folder.glob(pattern))[:_MOST_STARTS]:
-                try:
-                    yield file.read_bytes()[:_LONGEST_START].decode(errors="replace")
-                except OSError:
-                    continue
+                data = source.data_of(file)
+                if isinstance(data, bytes):
+                    yield data[:_LONGEST_START].decode(errors="replace")
 
 
 def _is_started(target: Target, text: str) -> bool:
@@ -210,11 +209,8 @@ def _is_started(target: Target, text: str) -> bool:
 
 
 def _parsed(root: Path, file: str) -> ast.Module | None:
-    try:
-        with (root / file).open("rb") as handle:
-            hinted = _HINT.search(handle.read(source.MAX_BYTES))
-    except OSError:
-        return None
+    data = source.data_of(root / file)
+    hinted = isinstance(data, bytes) and _HINT.search(data)
     parsed = source.parse_file(root, file) if hinted else None
     return parsed.tree if isinstance(parsed, source.Parsed) else None
 

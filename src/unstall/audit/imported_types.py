@@ -21,6 +21,8 @@ class Seen:
     globals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     members: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """By class and attribute."""
+    bases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of others' classes: what they inherit from, nearest first."""
 
     def of_global(self, module: str, name: str, source: Values) -> Values:
         """`source`, or where that says nothing, what import saw."""
@@ -46,4 +48,5 @@ def seen(imported: Imported) -> Seen:
     return Seen(
         {key: each.type for key, each in imported.globals.items()},
         {key: frozenset(types) for key, types in members.items()},
+        {name: bases for name, bases in imported.bases.items() if ":" not in name},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from unstall.audit.calls import confidence_of, text_of
 from unstall.audit.ir import Entrance, Place, Via
+from unstall.audit.remedies import remedy_of
 from unstall.audit.values import Value
 from unstall.audit.walk import Node, Outside, Walk
 from unstall.audit.walk_ways import Way
@@ -37,10 +39,12 @@ class Hit(NamedTuple):
     """The public API."""
     place: Place
     outside: Outside
+    least: int = 0
+    """Guesses that lie between the call and what it blocks in."""
 
     @property
     def guess(self) -> int:
-        return self.outside.guess
+        return max(self.outside.guess, self.least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def judge(walk: Walk, table: Table) -> Judged:
                 hit = hit_of(outside, rows)
                 if hit is not None:
                     own.append(hit)
-                elif outside.value is None or not _known(outside, rows):
+                elif not _known(outside, rows):
                     open_.append(outside)
         if own:
             hits[node] = tuple(own)
@@ -87,7 +91,23 @@ def hit_of(outside: Outside, rows: Rows) -> Hit | None:
     call = seen.node if isinstance(seen.node, ast.Call) and seen.via is not Via.READ else None
     if call is not None and not row.holds(given(call, outside.place is outside.node.place)):
         return None
-    return Hit(row, name, outside.place, outside)
+    if row.code not in _FIRST_TIME_ONLY:
+        return Hit(row, name, outside.place, outside)
+    if call is not None and _is_loaded(call):
+        return None
+    return Hit(row, name, outside.place, outside, 1)
+
+
+_FIRST_TIME_ONLY = frozenset({"US112"})
+"""Rules of calls that may have been made long before: never certain."""
+
+
+def _is_loaded(call: ast.Call) -> bool:
+    """An import of a module of Python's own, which an ASGI server has loaded or loads in no time."""
+    first = call.args[0] if call.args else None
+    if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
+        return False
+    return first.value.partition(".")[0] in sys.stdlib_module_names
 
 
 class Rows:
@@ -125,11 +145,26 @@ class Rows:
 
 
 def _known(outside: Outside, rows: Rows) -> bool:
-    value = outside.value
-    assert value is not None
+    """Whether there is nothing to ask: a row speaks of it, or it does no more than make a value."""
+    value, node = outside.value, outside.seen.node
+    called = node.func if isinstance(node, ast.Call) else node
+    if isinstance(called, ast.Attribute) and called.attr in _OF_VALUES:
+        return True
+    if value is None:
+        return False
     if value.name.startswith("builtins.") or outside.seen.via is not Via.CALL:
         return True
-    return rows.find(value, outside.seen.via)[0] is not None
+    return value.name.endswith(_ERRORS) or rows.find(value, outside.seen.via)[0] is not None
+
+
+_ERRORS = ("Error", "Exception", "Warning")
+_OF_VALUES = frozenset(
+    "append capitalize casefold decode encode endswith extend isalnum isalpha isdigit isdecimal isnumeric "
+    "isoformat isspace items keys ljust lower lstrip partition removeprefix removesuffix rfind rjust "
+    "rpartition rsplit rstrip setdefault split splitlines startswith strftime strip swapcase timestamp "
+    "title total_seconds upper values zfill".split()
+)
+"""Methods of texts, lists, dictionaries and times: where the class is not known, the name says enough."""
 
 
 def given(call: ast.Call, is_call: bool) -> dict[str, str | None]:
@@ -239,11 +274,12 @@ def _finding(
     bits = 0
     for _, each in group:
         bits |= reached.get(each, 0)
+    entries = _once([entrances[number] for number in numbers(bits)])
     first = entrances[found[node].entrance]
-    entries = [entrances[number] for number in numbers(bits)]
+    if entries and first not in entries:
+        first = next((e for e in entries if _is_step(first, e)), first)
     ordered = [first, *(e for e in entries if e is not first)]
     rule = BY_CODE[key.code]
-    instead = hit.row.instead
     return Finding(
         code=key.code,
         title=rule.title,
@@ -256,12 +292,25 @@ def _finding(
         else Cause.LOCK
         if key.code == "US109"
         else Cause.WAITING,
-        remedy=Remedy(f"{instead}; {rule.remedy}" if instead else rule.remedy),
+        remedy=Remedy(remedy_of(hit.row)),
         reach=reach(walk, found, node),
         runs_on=str(hit.place),
         evidence=(Evidence("reached"),),
         entries=tuple(dict.fromkeys(entry_of(e) for e in ordered)),
         impact=impact_of(hit),
+    )
+
+
+def _once(entries: Sequence[Entrance]) -> list[Entrance]:
+    """A stream or background task is a part of the request that hands it over."""
+    routes = [each for each in entries if each.steps]
+    return [e for e in entries if e.steps or not any(_is_step(e, route) for route in routes)]
+
+
+def _is_step(entrance: Entrance, route: Entrance) -> bool:
+    return any(
+        step.kind in ("stream", "background task") and step.function == entrance.function
+        for step in route.steps
     )
 
 

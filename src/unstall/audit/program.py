@@ -9,14 +9,19 @@ from pathlib import Path
 from unstall.audit.calls import Calls
 from unstall.audit.calls_ir import as_call
 from unstall.audit.entrances import entrances as entrances_of
+from unstall.audit.entrances_index import Index, index
+from unstall.audit.entrances_named import named
+from unstall.audit.followed import followed
 from unstall.audit.imported import Imported
 from unstall.audit.imported_merge import merge
 from unstall.audit.imported_types import seen
 from unstall.audit.ir import Entrance, Function, Place, Program, Unread
 from unstall.audit.judge import Judged, judge
 from unstall.audit.names import SourceNames, declared
+from unstall.audit.packages import Packages
 from unstall.audit.project import Project
 from unstall.audit.source import Parsed, find, parse_file
+from unstall.audit.starters import SERVED, Started, own_loops, set_aside, started
 from unstall.audit.types import Types
 from unstall.audit.values import EXTERNAL, INSTANCE, Values
 from unstall.audit.walk import Node, Walk
@@ -74,6 +79,7 @@ class Worked:
     program: Program
     names: SourceNames
     functions: Functions
+    index: Index
     walk: Walk
     judged: Judged
     entrances: tuple[Entrance, ...]
@@ -82,14 +88,14 @@ class Worked:
     reached: Mapping[Node, int]
     """Bits: the entrances by number."""
     gaps: tuple[str, ...] = ()
-    """What import did not see."""
+    """What import did not see, and packages that were not followed."""
 
 
 def read(root: Path, files: Sequence[str] | None = None) -> tuple[list[Parsed], list[Unread]]:
     """All files of a project."""
     parsed: list[Parsed] = []
     unread: list[Unread] = []
-    for file in files if files is not None else find(root):
+    for file in files if files is not None else find(root, unread):
         try:
             one = parse_file(root, file)
         except Exception as error:
@@ -108,8 +114,12 @@ def work_out(
     table: Table,
     imported: Imported | None = None,
     settled: Mapping[int, Values] | None = None,
+    packages: Packages | None = None,
+    more: Sequence[str] = (),
 ) -> Worked:
-    """From files to what is reached from where. `settled`: what expressions of the trees are known to be."""
+    """From files to what is reached from where. `settled`: what expressions of the trees are known to be;
+    `more`: functions that run on a loop, by name. Raises UsageError if one of these is not there.
+    """
     project = Project(parsed, table)
     types = Types(project)
     types.settled = settled or {}
@@ -119,16 +129,18 @@ def work_out(
     names = SourceNames(project, types)
     calls = Calls(types)
     functions = Functions(project, types, calls)
-    entered = entrances_of(names, functions.declared, project.slips)
+    found_by_name = index(project.modules)
+    entered = entrances_of(names, functions.declared, project.slips, found_by_name)
     gaps: tuple[str, ...] = ()
     if imported is not None:
         merged = merge(entered, imported, frozenset(functions.declared))
         entered, gaps = merged.entrances, merged.gaps
-    entered = tuple(_placed(entered))
+    entered = (*_placed(entered), *named(more, functions.declared))
     walk = Walk(types, calls)
-    for entrance in entered:
-        walk.explore(roots_of(entrance))
-    every, found, reached = _with_tasks(walk, functions, entered)
+    begun = started(walk, entered)
+    walk.explore(node for each in begun for node in roots_of(each.entrance))
+    entered = tuple(each.entrance for each in begun)
+    every, found, reached = _with_tasks(walk, functions, begun)
     program = Program(
         root=root,
         modules=project.modules,
@@ -137,24 +149,34 @@ def work_out(
         entrances=entered,
         unread=tuple(unread),
     )
-    return Worked(program, names, functions, walk, judge(walk, table), every, found, reached, gaps)
+    judged = judge(walk, table)
+    if packages is not None:
+        judged, unread_ = followed(judged, found, walk, table, packages)
+        gaps += unread_
+    return Worked(
+        program, names, functions, found_by_name, walk, judged, every, found, reached, gaps
+    )
 
 
 def _with_tasks(
-    walk: Walk, functions: Functions, entered: Sequence[Entrance]
+    walk: Walk, functions: Functions, begun: Sequence[Started]
 ) -> tuple[tuple[Entrance, ...], dict[Node, Way], dict[Node, int]]:
     """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case."""
-    roots = [(number, 0, node) for number, e in enumerate(entered) for node in roots_of(e)]
+    entered = [each.entrance for each in begun]
+    roots = [
+        (number, each.guess, node)
+        for number, each in enumerate(begun)
+        for node in roots_of(each.entrance)
+    ]
     found = ways(walk, roots)
     # A service has its tasks; what its commands run waits for nobody's request.
-    serves = any(entrance.kind in _SERVED for entrance in entered)
+    serves = any(entrance.kind in SERVED for entrance in entered)
     on_loop = {
-        node.function
-        for node, way in found.items()
-        if way.guess < 2 and node.place in (Place.LOOP, Place.STARTUP)
+        node.function for node, way in found.items() if way.guess < 2 and node.place in _LOOPS
     }
+    aside = set_aside(walk, begun) | own_loops(walk, begun, found)
     tasks: list[Entrance] = []
-    for function in _unreached(walk, functions, on_loop):
+    for function in _unreached(walk, functions, on_loop | aside):
         if function.id in on_loop or (serves and _is_command(function.file)):
             continue
         node = Node(function.id, Place.LOOP)
@@ -164,12 +186,13 @@ def _with_tasks(
         tasks.append(Entrance("task", name, function.id, Place.LOOP, function.file, function.line))
         roots.append((number, 1, node))
         on_loop |= _reachable(walk, node)
-    return (*entered, *tasks), ways(walk, roots), reaching(walk, roots)
+    found = ways(walk, roots, unseen=len(entered))
+    return (*entered, *tasks), found, reaching(walk, roots)
 
 
 def _placed(entered: Sequence[Entrance]) -> Iterator[Entrance]:
     """Tasks of commands beside a service run on a loop that no request waits for."""
-    serves = any(entrance.kind in _SERVED for entrance in entered)
+    serves = any(entrance.kind in SERVED for entrance in entered)
     for entrance in entered:
         if serves and entrance.kind == "task" and _is_command(entrance.file):
             yield replace(entrance, kind="offline", place=Place.OFFLINE)
@@ -177,7 +200,7 @@ def _placed(entered: Sequence[Entrance]) -> Iterator[Entrance]:
             yield entrance
 
 
-_SERVED = ("route", "websocket")
+_LOOPS = (Place.LOOP, Place.STARTUP, Place.SHUTDOWN)
 _COMMANDS = frozenset({"cli", "commands", "management", "cli.py", "__main__.py", "manage.py"})
 
 
@@ -213,7 +236,7 @@ def _reachable(walk: Walk, start: Node) -> set[str]:
             if edge.guess < 2 and edge.target not in seen:
                 seen.add(edge.target)
                 waiting.append(edge.target)
-    return {node.function for node in seen if node.place in (Place.LOOP, Place.STARTUP)}
+    return {node.function for node in seen if node.place in _LOOPS}
 
 
 def _bases(types: Types) -> dict[str, tuple[str, ...]]:

@@ -48,8 +48,8 @@ class Project:
             return self.roots.get(module)
         index = self.indexes.get(id_.partition(":")[0])
         found = index.scopes.get(id_) if index is not None else None
-        if found is None and index is not None and "<lambda>@" in id_:
-            # Lambdas are found when the function around them is scanned.
+        if found is None and index is not None and ("<lambda>@" in id_ or "<genexpr>@" in id_):
+            # Lambdas and generator expressions are found when the function around them is scanned.
             outer = id_.rpartition(".<locals>." if ".<locals>." in id_ else ":")[0]
             around = self.scope(outer) if ":" in outer else index.root
             if around is not None:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from unstall.audit.leaving import passed
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.scopes_index import Index
 
@@ -14,6 +15,21 @@ _COLLECTORS = frozenset(
     "run_coroutine_threadsafe start_soon create_background_task async_to_sync".split()
 )
 """What takes coroutines: a call in its arguments makes one."""
+_DRAINS = _COLLECTORS | frozenset(
+    "list tuple set frozenset sorted sum any all max min dict next join deque extend extendleft update "
+    "Counter fromkeys reduce executemany add_all bulk_save_objects concat fromiter writelines array fsum "
+    "mean".split()
+)
+"""What asks a generator expression among its arguments for its elements at once."""
+
+
+ASKS_KIND = frozenset({"iscoroutinefunction", "is_async_callable", "is_coroutine_callable"})
+
+
+_STARTERS = frozenset(
+    "create_task ensure_future create_background_task start_soon run_coroutine_threadsafe".split()
+)
+"""Of these, what nobody waits for where it is begun, unless the call itself is awaited."""
 
 
 class Event(NamedTuple):
@@ -27,6 +43,8 @@ class Event(NamedTuple):
     """Conditions it lies under."""
     negated: tuple[bool, ...] = ()
     """Of each condition: it lies under `else`."""
+    begins: bool = False
+    """A coroutine that becomes a task of its own."""
 
 
 class Scan:
@@ -34,10 +52,13 @@ class Scan:
 
     __slots__ = (
         "_awaited",
+        "_begun",
+        "_drained",
         "_index",
         "_loop",
         "_scope",
         "_tests",
+        "asks_kind",
         "awaits",
         "events",
         "first_yield",
@@ -46,11 +67,15 @@ class Scan:
     def __init__(self, scope: Scope, index: Index) -> None:
         self.events: list[Event] = []
         self.awaits = False
+        self.asks_kind = False
+        """It asks somewhere whether a function is async."""
         self.first_yield: int | None = None
         """Events before it run when a generator is first asked; None: it is no generator."""
         self._scope = scope
         self._index = index
         self._awaited: set[int] = set()
+        self._begun: set[int] = set()
+        self._drained: set[int] = set()
         self._loop = 0
         self._tests: tuple[tuple[ast.expr, bool], ...] = ()
         if scope.spans is None:
@@ -58,8 +83,11 @@ class Scan:
         node = scope.node
         if isinstance(node, ast.Lambda):
             self._visit(node.body)
+        elif isinstance(node, ast.GeneratorExp):
+            self._elements(node)
+            self.first_yield = len(self.events)
         else:
-            self._visit_all(getattr(node, "body", ()))
+            self._block(getattr(node, "body", ()))
 
     def _emit(self, kind: str, node: ast.expr, awaited: bool = False) -> None:
         tests = self._tests
@@ -71,6 +99,7 @@ class Scan:
                 self._loop > 0,
                 tuple(test for test, _ in tests),
                 tuple(negated for _, negated in tests),
+                id(node) in self._begun,
             )
         )
 
@@ -89,11 +118,18 @@ class Scan:
         for field in node._fields:
             value = getattr(node, field, None)
             if isinstance(value, list):
-                for each in value:
-                    if isinstance(each, ast.AST):
-                        self._visit(each)
+                self._block(value)
             elif isinstance(value, ast.AST):
                 self._visit(value)
+
+    def _block(self, nodes: Iterable[object]) -> None:
+        """Statements in order. After one that may leave, the others are under a condition."""
+        outside = self._tests
+        for node in nodes:
+            if isinstance(node, ast.AST):
+                self._visit(node)
+                self._tests = (*self._tests, *passed(node))
+        self._tests = outside
 
     # Definitions: what runs now are decorators and defaults.
 
@@ -122,9 +158,14 @@ class Scan:
         name = (
             node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         )
+        self.asks_kind = self.asks_kind or name in ASKS_KIND
         if name in _COLLECTORS:
             for argument in node.args:
                 self._collected(argument)
+            if name in _STARTERS and id(node) not in self._awaited:
+                self._begun.update(map(id, node.args))
+        if name in _DRAINS:
+            self._drained.update(map(id, node.args))
         if isinstance(node.func, ast.Attribute):
             self._visit(node.func.value)
         elif not isinstance(node.func, ast.Name):
@@ -158,6 +199,7 @@ class Scan:
 
     def _yield(self, node: ast.Yield | ast.YieldFrom) -> None:
         if node.value is not None:
+            self._drained.add(id(node.value) if isinstance(node, ast.YieldFrom) else 0)
             self._visit(node.value)
         if isinstance(node, ast.YieldFrom) and node.value is not None:
             self._loop += 1
@@ -170,16 +212,40 @@ class Scan:
     def _comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
     ) -> None:
-        assert self._scope.spans is not None
+        self._bind(node)
+        self._drained.add(id(node.generators[0].iter))
+        self._visit(node.generators[0].iter)
+        if isinstance(node, ast.GeneratorExp) and self._is_lazy(node):
+            self._index.define_generator(node, self._scope)
+        else:
+            self._elements(node)
+
+    def _is_lazy(self, node: ast.GeneratorExp) -> bool:
+        """Nobody asks for its elements where it stands: it is a generator function without a name."""
+        if id(node) in self._drained or any(part.is_async for part in node.generators):
+            return False
+        return not any(isinstance(part, ast.Await) for part in ast.walk(node))
+
+    def _bind(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        scope = self._scope
+        while isinstance(scope.node, ast.GeneratorExp) and scope.outer is not None:
+            scope = scope.outer
+        scope.spans = scope.spans or []
         start = (node.lineno, node.col_offset)
         end = (node.end_lineno or 0, node.end_col_offset or 0)
-        for number, part in enumerate(node.generators):
-            self._visit(part.iter)
+        for part in node.generators:
             for name, index in _names_in(part.target):
                 binding = Binding(
                     "for", node, part.iter, None, index, start, (), bool(part.is_async)
                 )
-                self._scope.spans.append((start, end, name, binding))
+                scope.spans.append((start, end, name, binding))
+
+    def _elements(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        """All but what gives the first iterable: that runs where the comprehension stands."""
+        for number, part in enumerate(node.generators):
+            if number:
+                self._drained.add(id(part.iter))
+                self._visit(part.iter)
             self.awaits = self.awaits or bool(part.is_async)
             self._emit("iterate", part.iter, bool(part.is_async))
             self._loop += number == 0
@@ -190,6 +256,22 @@ class Scan:
         else:
             self._visit(node.elt)
         self._loop -= 1
+
+    def _starred(self, node: ast.Starred) -> None:
+        self._drained.add(id(node.value))
+        self._visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            self._emit("iterate", node.value)
+
+    def _assign(self, node: ast.Assign) -> None:
+        """Unpacking asks for all elements."""
+        unpacks = any(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets)
+        if unpacks:
+            self._drained.add(id(node.value))
+        self._visit(node.value)
+        if unpacks and isinstance(node.value, (ast.Call, ast.Name)):
+            self._emit("iterate", node.value)
+        self._visit_all(node.targets)
 
     def _named(self, node: ast.NamedExpr) -> None:
         self._visit(node.value)
@@ -206,19 +288,20 @@ class Scan:
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
         is_async = isinstance(node, ast.AsyncFor)
         self.awaits = self.awaits or is_async
+        self._drained.add(id(node.iter))
         self._visit(node.iter)
         self._loop += 1
         self._emit("iterate", node.iter, is_async)
-        self._visit_all(node.body)
+        self._block(node.body)
         self._loop -= 1
-        self._visit_all(node.orelse)
+        self._block(node.orelse)
 
     def _while(self, node: ast.While) -> None:
         self._loop += 1
         self._visit(node.test)
         self._under(node.test, False, node.body)
         self._loop -= 1
-        self._visit_all(node.orelse)
+        self._block(node.orelse)
 
     def _if(self, node: ast.If) -> None:
         outside = self._tests
@@ -229,7 +312,7 @@ class Scan:
             if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
                 node = node.orelse[0]
                 continue
-            self._visit_all(node.orelse)
+            self._block(node.orelse)
             self._tests = outside
             return
 
@@ -241,7 +324,7 @@ class Scan:
     def _under(self, test: ast.expr, negated: bool, nodes: Iterable[ast.AST]) -> None:
         outside = self._tests
         self._tests = (*outside, (test, negated))
-        self._visit_all(nodes)
+        self._block(nodes)
         self._tests = outside
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
@@ -250,7 +333,7 @@ class Scan:
         for item in node.items:
             self._visit(item.context_expr)
             self._emit("enter", item.context_expr, is_async)
-        self._visit_all(node.body)
+        self._block(node.body)
         for item in reversed(node.items):
             self._emit("exit", item.context_expr, is_async)
 
@@ -296,6 +379,8 @@ _VISITORS: dict[type[ast.AST], Callable[[Scan, ast.AST], None]] = {
     ast.SetComp: Scan._comprehension,  # type: ignore[dict-item]
     ast.GeneratorExp: Scan._comprehension,  # type: ignore[dict-item]
     ast.DictComp: Scan._comprehension,  # type: ignore[dict-item]
+    ast.Starred: Scan._starred,  # type: ignore[dict-item]
+    ast.Assign: Scan._assign,  # type: ignore[dict-item]
     ast.NamedExpr: Scan._named,  # type: ignore[dict-item]
     ast.For: Scan._for,  # type: ignore[dict-item]
     ast.AsyncFor: Scan._for,  # type: ignore[dict-item]

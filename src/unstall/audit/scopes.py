@@ -82,7 +82,7 @@ class Scope:
     def class_of_method(self) -> Scope | None:
         """The class whose `self` this function sees; through local functions and lambdas."""
         scope: Scope | None = self
-        while scope is not None and scope.kind in ("function", "lambda"):
+        while scope is not None and scope.kind in ("function", "lambda", "generator"):
             if scope.outer is not None and scope.outer.kind == "class":
                 return scope.outer
             scope = scope.outer

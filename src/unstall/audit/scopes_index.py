@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
+from unstall.audit.constants import always
 from unstall.audit.scopes import (
     AFTER_ALL,
     NOWHERE,
@@ -197,6 +198,14 @@ class Index:
                 self._add(inner, rest.arg, "rest", rest, None, rest.annotation, NOWHERE, ())
         return inner
 
+    def define_generator(self, node: ast.GeneratorExp, scope: Scope) -> Scope:
+        """A generator expression that is passed on: a generator function that sees the names around it."""
+        name = f"<genexpr>@{node.lineno}"
+        inner = Scope(self._free(_inner_id(scope, name)), "generator", self.module, node, scope)
+        scope.children[id(node)] = inner
+        self.scopes[inner.id] = inner
+        return inner
+
     def _class(self, node: ast.ClassDef, scope: Scope, path: tuple[int, ...]) -> None:
         inner = Scope(self._free(_inner_id(scope, node.name)), "class", self.module, node, scope)
         scope.children[id(node)] = inner
@@ -238,7 +247,10 @@ class Index:
 
     def _if(self, node: ast.If, scope: Scope, path: tuple[int, ...]) -> None:
         while True:  # a long elif chain is a loop, not a depth
+            before = {name: len(known) for name, known in scope.bindings.items()}
             self._branch(node.body, scope, path, tests=node.test)
+            if node.orelse and always(node.test) is False:
+                _keep(scope, before, _bound_in(node.orelse))
             if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
                 node = node.orelse[0]
                 continue
@@ -308,6 +320,25 @@ class Index:
         name, value = getattr(node, "name", None), getattr(node, "value", None)
         if isinstance(name, ast.Name) and isinstance(value, ast.expr):
             self._add(scope, name.id, "assign", node, value, None, (node.lineno, 0), path)
+
+
+def _bound_in(statements: Iterable[ast.stmt]) -> set[str]:
+    """Names that statements bind themselves, by definition or import."""
+    found: set[str] = set()
+    for each in statements:
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            found |= {a.asname or a.name.partition(".")[0] for a in each.names}
+        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(each.name)
+        elif isinstance(each, ast.Assign):
+            found |= {t.id for t in each.targets if isinstance(t, ast.Name)}
+    return found
+
+
+def _keep(scope: Scope, before: dict[str, int], names: set[str]) -> None:
+    """What a branch that never runs bound is forgotten, of names that the other branch binds, too."""
+    for name in names & scope.bindings.keys():
+        del scope.bindings[name][before.get(name, 0) :]
 
 
 _PUTS = {"append": 1, "add": 1, "appendleft": 1, "insert": 2, "setdefault": 2}

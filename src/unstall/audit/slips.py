@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import TracebackType
 
+from unstall.errors import UnstallError
+
 _MOST = 20
 """Told in words; of more only how many."""
 
@@ -40,7 +42,7 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, UnstallError):
             return False
         said = f"the analysis of {self.what} failed ({type(error).__name__}); please report it"
         if isinstance(error, RecursionError):

@@ -45,15 +45,20 @@ def is_test_file(file: str) -> bool:
     return bool(_TEST_FILE.fullmatch(name)) or any(f.lower() in _TEST_FOLDERS for f in folders)
 
 
-def find(root: Path) -> Iterator[str]:
-    """Python files below `root`, sorted, each directory once however many links lead to it."""
+def find(root: Path, missed: list[Unread] | None = None) -> Iterator[str]:
+    """Python files below `root`, sorted, each directory once however many links lead to it.
+
+    Folders that cannot be looked into are added to `missed`.
+    """
     seen: set[tuple[int, int]] = set()
 
     def walk(folder: Path, prefix: str) -> Iterator[str]:
         try:
             status = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
+        except OSError as error:
+            if missed is not None:
+                missed.append(Unread(prefix or ".", f"it cannot be read: {error.strerror}"))
             return
         if (status.st_dev, status.st_ino) in seen:
             return
@@ -67,7 +72,7 @@ def find(root: Path) -> Iterator[str]:
             try:
                 is_folder = entry.is_dir()
             except OSError:
-                continue
+                is_folder = False  # a link in a ring; as a file it is told why not
             if is_folder:
                 if _enters(folder, entry.name):
                     yield from walk(folder / entry.name, f"{prefix}{entry.name}/")
@@ -86,22 +91,28 @@ def _enters(folder: Path, name: str) -> bool:
 
 def parse_file(root: Path, file: str) -> Parsed | Unread:
     """The syntax tree of one file, or why there is none."""
-    path = root / file
-    try:
-        if not path.is_file():
-            return Unread(file, "it is no regular file, or a link to nowhere")
-        if path.stat().st_size > MAX_BYTES:
-            size = path.stat().st_size / 1e6
-            return Unread(
-                file, f"it has {size:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: probably generated"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        return Unread(file, f"it cannot be read: {error.strerror or error}")
+    data = data_of(root / file)
+    if isinstance(data, str):
+        return Unread(file, data)
     tree = parse(data)
     if isinstance(tree, str):
         return Unread(file, tree)
     return Parsed(file, tree, is_test_file(file), data.count(b"\n") + 1)
+
+
+def data_of(path: Path) -> bytes | str:
+    """What is in a file, or one clause that says why it is not read. A pipe would be waited for for ever."""
+    try:
+        if not path.is_file():
+            return "it is no regular file, or a link to nowhere"
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            return (
+                f"it has {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: probably generated"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
 
 
 def parse(data: bytes) -> ast.Module | str:

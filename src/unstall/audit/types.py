@@ -26,9 +26,11 @@ from unstall.audit.values import (
     COROUTINE,
     EXTERNAL,
     FUNCTION,
+    GENERATOR,
     INSTANCE,
     NOTHING,
     PARAMETER,
+    Value,
     Values,
     flat,
     instance,
@@ -98,6 +100,11 @@ class Types:
             found = shape_of(scope, self.project.scan(scope).first_yield is not None)
             self._shapes[id(scope)] = found
         return found
+
+    def is_async(self, value: Value) -> bool | None:
+        """Whether it is an `async def` of the project; None: it is no function of the project."""
+        scope = self.project.scope(value.name) if value.kind == FUNCTION else None
+        return self.shape(scope).is_async if scope is not None else None
 
     # Expressions
 
@@ -291,6 +298,11 @@ def _dict(types: Types, scope: Scope, node: ast.Dict) -> Values:
 def _comprehension(
     types: Types, scope: Scope, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
 ) -> Values:
+    if isinstance(node, ast.GeneratorExp):
+        types.project.scan(scope)
+        lazy = scope.children.get(id(node))
+        if lazy is not None:
+            return one(GENERATOR, lazy.id, types.values(scope, node.elt))
     name = "builtins.set" if isinstance(node, ast.SetComp) else "builtins.list"
     return instance(name, types.values(scope, node.elt), exact=True)
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
+    INSTANCE,
     NOTHING,
+    Value,
     Values,
     guessed,
     instance,
@@ -32,13 +34,9 @@ def of_builtin(types: Types, name: str, scope: Scope | None, call: ast.Call | No
         return union(instance(each) for each in given)
     arguments = [types.values(scope, each) for each in call.args]
     if name in _COPIES:
-        source = (
-            arguments[1]
-            if name == "filter" and len(arguments) > 1
-            else arguments[0]
-            if arguments
-            else NOTHING
-        )
+        if name == "filter" and len(arguments) > 1:
+            return _calls_later(name, arguments[0], types.element(arguments[1]))
+        source = arguments[0] if arguments else NOTHING
         return instance("builtins.list", types.element(source))
     if name in ("iter", "aiter") and arguments:
         return arguments[0]  # as lazy as before
@@ -58,12 +56,22 @@ def of_builtin(types: Types, name: str, scope: Scope | None, call: ast.Call | No
             "builtins.list", instance("builtins.tuple", *(types.element(a) for a in arguments))
         )
     if name == "map" and len(arguments) > 1:
-        return instance("builtins.list", types.called(arguments[0], None, None))
+        return _calls_later(name, arguments[0], types.called(arguments[0], None, None))
     if name == "dict":
         return arguments[0] if arguments else instance("builtins.dict")
     if name == "getattr" and len(call.args) > 1:
         return _got(types, scope, call)
     return union(instance(each) for each in given)
+
+
+LATER = "calls"
+"""Key of the functions that an iterator calls for each of its elements."""
+
+
+def _calls_later(name: str, functions: Values, elements: Values) -> Values:
+    """`map` and `filter` call where they are iterated."""
+    kept = ((LATER, functions),) if functions else ()
+    return frozenset((Value(INSTANCE, f"builtins.{name}", (elements,), closure=kept),))
 
 
 def _got(types: Types, scope: Scope, call: ast.Call) -> Values:

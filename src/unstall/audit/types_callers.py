@@ -224,7 +224,9 @@ class Callers:
             scope = scopes[done]
             project.scan(scope)
             scopes += [
-                c for c in scope.children.values() if c.kind == "lambda" and c not in scopes[done:]
+                c
+                for c in scope.children.values()
+                if c.kind in ("lambda", "generator") and c not in scopes[done:]
             ]
             done += 1
         return list(dict.fromkeys(scopes))

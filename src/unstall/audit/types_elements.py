@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unstall.audit.values import (
+    CONSTANT,
     CONTEXT,
     COROUTINE,
     FUNCTION,
@@ -12,6 +13,7 @@ from unstall.audit.values import (
     INSTANCE,
     MANY,
     NOTHING,
+    PARAMETER,
     Value,
     Values,
     guessed,
@@ -96,7 +98,7 @@ def _looked_up(types: Types, value: Value) -> Values:
 
 def _one_of(values: Values) -> Values:
     """One of several: a guess. Of a table of functions each is there to be called."""
-    if values and all(value.kind == FUNCTION for value in values):
+    if {value.kind for value in values} <= {FUNCTION, PARAMETER, CONSTANT}:
         return guessed(values, 1 if len(values) > 1 else 0)
     return guessed(values, 0 if len(values) < 2 else 1 if len(values) <= MANY else 2)
 

@@ -240,8 +240,15 @@ def _of_foreign(types: Types, value: Value, name: str) -> Values:
             if value.items and given == (f"{each}",):
                 return frozenset((value,))
             return union(instance(g) for g in given)
-    owner = next((each for each in order if types.classes.has(each, name)), order[0])
-    return frozenset((Value(EXTERNAL, f"{owner}.{name}", value.items, value.guess, value.name),))
+    owner = next((each for each in order if types.classes.has(each, name)), None)
+    guess = value.guess
+    if owner is None:
+        # What import saw it inherit from; it may define the member anew, which nobody has read.
+        above = types.seen.bases.get(value.name, ())
+        owner = next((each for each in above if types.classes.has(each, name)), None)
+        guess = max(guess, 1) if owner is not None else guess
+    full = f"{owner or order[0]}.{name}"
+    return frozenset((Value(EXTERNAL, full, value.items, guess, value.name),))
 
 
 def of_class(types: Types, value: Value, name: str) -> Values:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_parameters
+from unstall.audit.constants import last_of
 from unstall.audit.project import BUILTINS
 from unstall.audit.scopes import Binding, Position, Scope, imported
 from unstall.audit.values import (
@@ -49,6 +50,8 @@ def find(
     types: Types, scope: Scope, name: str, at: Position
 ) -> tuple[Scope, Sequence[Binding]] | None:
     """The scope that binds a name for this use, and the bindings that can hold there."""
+    while scope.kind == "generator" and scope.outer is not None:
+        scope = scope.outer
     current: Scope | None = scope
     while current is not None:
         if current is scope or current.kind != "class":
@@ -254,12 +257,16 @@ def _decorated(types: Types, scope: Scope, inner: Scope) -> Values:
         changed = union(_applied(types, maker, values) for maker in makers)
         if changed:
             values = changed
+        elif not makers and last_of(decorator) not in _ACCESSORS:
+            values = guessed(values, 1)  # whatever it makes of the function
     return values
 
 
 _TRANSPARENT = frozenset(
     "property staticmethod classmethod contextmanager asynccontextmanager wraps".split()
 )
+
+_ACCESSORS = frozenset({"setter", "getter", "deleter"})
 
 
 def _applied(types: Types, maker: Value, values: Values) -> Values:
@@ -270,10 +277,21 @@ def _applied(types: Types, maker: Value, values: Values) -> Values:
         return types_calls.wrapped_by_row(types, maker, values)
     if maker.kind == CLASS:
         return types_calls.decorated_by_class(types, maker, values)
+    if maker.kind == INSTANCE and ":" in maker.name:
+        called = types.member(frozenset((maker,)), "__call__")
+        return union(_applied(types, each, values) for each in called if each.kind == FUNCTION)
     if maker.kind != FUNCTION:
         return NOTHING
     result = types_calls.applied(types, maker, values)
-    return where(result, lambda value: value.kind in (FUNCTION, CONTEXT))
+    return _fitting(types, where(result, lambda v: v.kind in (FUNCTION, CONTEXT)), values)
+
+
+def _fitting(types: Types, wrappers: Values, values: Values) -> Values:
+    """Of an async and a plain wrapper, the decorator gives the one of the function's own kind."""
+    kinds = {types.is_async(value) for value in values}
+    if len(kinds) != 1 or {types.is_async(value) for value in wrappers} != {True, False}:
+        return wrappers
+    return where(wrappers, lambda value: types.is_async(value) in kinds) or wrappers
 
 
 def stored(types: Types, name: str) -> Values:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from unstall.audit.calls import Calls, Seen
+from unstall.audit.dead import kind_rules_out
 from unstall.audit.ir import Place, Via
 from unstall.audit.scopes import Scope
 from unstall.audit.slips import Kept
@@ -28,6 +29,7 @@ from unstall.audit.values import (
     union,
     where,
 )
+from unstall.catalog.row import Effect
 
 _CONTEXTS = 500
 """In so many ways a function is told apart by what it is passed; then no longer."""
@@ -75,7 +77,9 @@ class Reached:
 class Walk:
     """Nodes are worked out once, whoever reaches them; what reaches what is asked afterwards."""
 
-    def __init__(self, types: Types, calls: Calls) -> None:
+    def __init__(self, types: Types, calls: Calls, exact: bool = False) -> None:
+        """`exact`: receivers are of the class that is named, and of none below it."""
+        self._exact = exact
         self.types = types
         self.calls = calls
         self.nodes: dict[Node, Reached] = {}
@@ -87,16 +91,32 @@ class Walk:
         waiting = deque(roots)
         while waiting:
             node = waiting.popleft()
-            if node in self.nodes:
-                continue
-            scope = self.types.project.scope(node.function)
-            if scope is None or scope.kind == "class":
-                continue
-            reached = self.nodes[node] = Reached(scope)
-            with self.kept(node):
-                for seen in self._seen(node, scope):
-                    self._step(node, scope, seen, reached)
-            waiting.extend(edge.target for edge in reached.edges)
+            if node not in self.nodes and (reached := self.reached(node)) is not None:
+                waiting.extend(edge.target for edge in reached.edges)
+
+    def reached(self, node: Node) -> Reached | None:
+        """What one node does itself; None if it is no function of ours."""
+        known = self.nodes.get(node)
+        if known is not None:
+            return known
+        scope = self.types.project.scope(node.function)
+        if scope is None or scope.kind == "class":
+            return None
+        reached = self.nodes[node] = Reached(scope)
+        with self.kept(node):
+            after = self._after_serving(node, scope)
+            for seen in self._seen(node, scope):
+                at = node._replace(place=Place.SHUTDOWN) if id(seen.node) in after else node
+                self._step(at, scope, seen, reached)
+        return reached
+
+    def _after_serving(self, node: Node, scope: Scope) -> frozenset[int]:
+        """Of a lifespan: what comes after its `yield`."""
+        if node.place is not Place.STARTUP or not self.types.shape(scope).is_context:
+            return frozenset()
+        scan = self.types.project.scan(scope)
+        before = {id(event.node) for event in scan.events[: scan.first_yield]}
+        return frozenset(id(event.node) for event in scan.events) - before
 
     def kept(self, node: Node) -> Kept:
         """What fails inside costs this function alone."""
@@ -108,7 +128,10 @@ class Walk:
         return self.calls.first_part(scope) if node.first_part else self.calls.of(scope)
 
     def _step(self, node: Node, scope: Scope, seen: Seen, reached: Reached) -> None:
-        extra = 2 if seen.dead else 0
+        ruled_out = self._is_ruled_out(node, scope, seen)
+        if ruled_out:
+            return
+        extra = 2 if seen.dead else int(ruled_out is None)
         values = self._resolved(node, scope, seen.targets, seen)
         if not values and seen.via is Via.CALL:
             reached.outside.append(Outside(node, node.place, seen, None, extra))
@@ -121,6 +144,24 @@ class Walk:
             where_ = Place(place)
             for value in self._resolved(node, scope, functions, seen):
                 self._moved(node, scope, seen, value, where_, max(value.guess, extra), reached)
+
+    def _is_ruled_out(self, node: Node, scope: Scope, seen: Seen) -> bool | None:
+        """By `if iscoroutinefunction(f)`, of the function that f is for this node; None: it may be."""
+        if not (seen.event.tests and self.types.project.scan(scope).asks_kind):
+            return False
+
+        def is_async(asked: ast.expr) -> bool | None:
+            values = self._resolved(node, scope, self.types.values(scope, asked), seen)
+            kinds = {self._is_async(value) for value in values}
+            return next(iter(kinds)) if len(kinds) == 1 else None
+
+        return kind_rules_out(seen.event, is_async)
+
+    def _is_async(self, value: Value) -> bool | None:
+        if value.kind != EXTERNAL:
+            return self.types.is_async(value)
+        row = self.types.table.row_for(value.name)
+        return False if row is not None and row.effect is Effect.BLOCKS else None
 
     def _resolved(self, node: Node, scope: Scope, values: Values, seen: Seen) -> Values:
         """Parameters replaced by what this node was passed; methods of `self` by those of its class."""
@@ -157,7 +198,7 @@ class Walk:
     def _own_method(self, node: Node, value: Value) -> Values:
         scope = self.types.project.scope(value.name)
         name = getattr(scope.node, "name", "") if scope is not None else ""
-        receiver = Value(INSTANCE, node.receiver, owner="self")
+        receiver = Value(INSTANCE, node.receiver, owner="self", exact=self._exact)
         found = self.types.member(frozenset((receiver,)), name)
         ours = where(found, lambda each: each.kind == FUNCTION)
         return ours or frozenset((value,))
@@ -206,6 +247,8 @@ class Walk:
             and place is not node.place
         ):
             place = Place.LOOP
+        if shape.is_async and place is Place.STARTUP and seen.event.begins:
+            return  # start-up does not wait for a task, which is an entrance of its own
         if shape.is_cached and not shape.parameters and self._is_warm(target):
             guess = 2
         receiver = self._receiver(node, value, target)

@@ -12,7 +12,7 @@ from unstall.audit.walk import Node, Walk
 
 
 class Way(NamedTuple):
-    """The best way to a node: fewest guesses, then fewest calls."""
+    """The best way to a node: fewest guesses, then from who is sure to be asked, then fewest calls."""
 
     guess: int
     length: int
@@ -32,8 +32,14 @@ def roots_of(entrance: Entrance) -> Iterator[Node]:
             yield Node(function, place)
 
 
-def ways(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, Way]:
-    """The best way to each node, from (entrance, guesses, node); level by level of guesses."""
+def ways(
+    walk: Walk, roots: Iterable[tuple[int, int, Node]], unseen: int = 1 << 30
+) -> dict[Node, Way]:
+    """The best way to each node, from (entrance, guesses, node); level by level of guesses.
+
+    Entrances from the number `unseen` on have callers that nobody sees: a route that reaches the same speaks
+    for it, if with no more guesses.
+    """
     found: dict[Node, Way] = {}
     levels: list[deque[Node]] = [deque(), deque(), deque()]
     for entrance, guess, node in roots:
@@ -50,7 +56,8 @@ def ways(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, Way]:
             for edge in walk.nodes[node].edges:
                 guess = max(way.guess, min(edge.guess, 2))
                 old = found.get(edge.target)
-                if old is not None and (old.guess, old.length) <= (guess, way.length + 1):
+                new = (guess, way.entrance >= unseen, way.length + 1)
+                if old is not None and (old.guess, old.entrance >= unseen, old.length) <= new:
                     continue
                 found[edge.target] = Way(guess, way.length + 1, way.entrance, node, edge.seen)
                 levels[guess].append(edge.target)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from unstall.model.place import Frame
+from unstall.model.place import Frame, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +21,34 @@ class Pack:
     """Packages, or `module:function` with `*` for anything."""
     sites: tuple[str, ...] = ()
     """Names of files."""
+    within: tuple[str, ...] = ()
+    """Names of files of the application's line that `below` is limited to; empty: all."""
+    peers: tuple[str, ...] = ()
+    """Files that may be opened, with `*` for anything."""
     codes: tuple[str, ...] = ()
     """Rules it is limited to; empty: all."""
+    innermost: bool = False
+    """Whether nothing of a library may lie below its frame: else it blocks, and not what runs it."""
     becomes: str = ""
     """The rule to report instead; empty: nothing is said."""
 
-    def holds(self, code: str, file: str, below: Iterable[Frame]) -> bool:
+    def holds(self, code: str, file: str, below: Iterable[Frame], peer: str | None = None) -> bool:
         """`file` is that of the application's line, `below` are the frames under it."""
         if self.codes and code not in self.codes:
             return False
         name = file.rpartition("/")[2]
         if any(fnmatchcase(name, pattern) for pattern in self.sites):
             return True
-        return any(_is(frame, pattern) for frame in below for pattern in self.below)
+        if peer is not None and any(fnmatchcase(peer, pattern) for pattern in self.peers):
+            return True
+        if self.within and not any(fnmatchcase(name, pattern) for pattern in self.within):
+            return False
+        for frame in reversed(tuple(below)):
+            if any(_is(frame, pattern) for pattern in self.below):
+                return True
+            if self.innermost and frame.owner is Owner.LIBRARY:
+                return False
+        return False
 
 
 @cache
@@ -44,14 +59,15 @@ def packs() -> tuple[Pack, ...]:
 
 
 def _pack(row: Mapping[str, Any]) -> Pack:
-    lists = {key: tuple(row.get(key, ())) for key in ("below", "sites", "codes")}
-    return Pack(row["name"], row["why"], becomes=row.get("becomes", ""), **lists)
+    lists = {key: tuple(row.get(key, ())) for key in ("below", "sites", "within", "peers", "codes")}
+    innermost, becomes = row.get("innermost", False), row.get("becomes", "")
+    return Pack(row["name"], row["why"], innermost=innermost, becomes=becomes, **lists)
 
 
 @cache
 def quiet_packages() -> frozenset[str]:
     """Whole packages that are allowed whatever they do: their calls need no further look."""
-    unlimited = (pack for pack in packs() if not pack.codes and not pack.becomes)
+    unlimited = (pack for pack in packs() if not (pack.codes or pack.becomes or pack.within))
     return frozenset(
         name for pack in unlimited for name in pack.below if ":" not in name and "." not in name
     )

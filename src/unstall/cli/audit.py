@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from unstall.audit.source import find
+from unstall.audit.source import data_of, find
 from unstall.cli.target import Target, target_of
 from unstall.configuration import AuditSettings, audit_settings, confidence_of
 from unstall.errors import UsageError
@@ -23,7 +23,16 @@ from unstall.rules import BY_CODE
 from unstall.settings import working_folder
 from unstall.triage import baseline as ratchet
 from unstall.triage.changed import changes_since, touched
-from unstall.triage.select import Selection, codes_of, fails_run, ranked, selected, worth_showing
+from unstall.triage.select import (
+    Selection,
+    codes_of,
+    is_asked,
+    judged,
+    lies_on,
+    ranked,
+    selected,
+    worth_showing,
+)
 from unstall.triage.spans import Read
 from unstall.triage.waivers import Waiver, unused, waived, waivers_in
 
@@ -43,7 +52,7 @@ stand in [tool.unstall.audit] of pyproject.toml; flags win. A finding is waived 
 the line above or at the head of its function:  # unstall: ignore[US103] reason until=2027-01-31
 
 Exit code: 0 nothing that must be mended (notes, start-up and waived findings do not count), 1 findings,
-3 neither a route nor an async function was found, 2 wrong usage or settings, 4 TARGET was not found.
+3 neither a route nor an async function was found, 2 wrong usage or settings, 4 TARGET is not there or unreadable.
 
   unstall audit
   unstall audit --path "POST /orders"
@@ -123,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         python=args.python,
         types=args.types,
         keep=not args.no_cache,
+        entrances=settings.entrances,
     )
     outcome = triage(report, target, selection, known_in, read, args)
     say(outcome, args)
@@ -190,10 +200,10 @@ def baseline_file(args: argparse.Namespace, settings: AuditSettings, here: Path)
 
 def reader(root: Path) -> Read:
     def read(file: str) -> str | None:
-        try:
-            return (root / file).read_text(encoding="utf-8", errors="replace")
-        except (OSError, ValueError):
+        data = data_of(root / file)
+        if isinstance(data, str):
             return None
+        return data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
     return read
 
@@ -219,7 +229,8 @@ def triage(
     today: Callable[[], date] = date.today,
 ) -> Outcome:
     """Waivers, then what was asked for, then what has changed, then what is known."""
-    waivers = waivers_in(find(target.root), read, BY_CODE)
+    asked = (file for file in find(target.root) if is_asked(file, selection))
+    waivers = waivers_in(asked, read, BY_CODE)
     everything, idle = waived(report, waivers, read, today())
     left = selected(everything, selection)
     if args.changed_from is not None:
@@ -263,10 +274,13 @@ def _of_paths(
     paths = report.paths if args.path is None else chosen(report.paths, args.path)
     known = {each.fingerprint for each in report.findings}
     paths = tuple(worth_showing(path, selection, known) for path in paths)
-    marks = {each.fingerprint for path in paths for step in path.steps for each in step.blocking}
-    findings = ranked(each for each in report.findings if each.fingerprint in marks)
-    verdict = Verdict.FINDINGS if any(map(fails_run, findings)) else Verdict.CLEAN
-    return Outcome(replace(report, findings=findings, paths=paths, verdict=verdict), idle, paths)
+    findings = ranked(
+        each for each in report.findings if any(lies_on(each, path) for path in paths)
+    )
+    others = len(report.findings) - len(findings)
+    hidden = report.hidden | ({"other paths": others} if others else {})
+    left = replace(report, findings=findings, paths=paths, hidden=hidden, objections=())
+    return Outcome(replace(judged(left), objections=report.objections), idle, paths)
 
 
 # --- what is said -------------------------------------------------------------------------
@@ -298,7 +312,9 @@ def rendered(outcome: Outcome, args: argparse.Namespace, *, colour: bool, width:
             return mermaid.render(outcome.paths)
         waived_ = {each.finding.fingerprint: each.reason for each in report.waived}
         unknown = _ALL if args.unknown else paths.PLAIN.unknown
-        trees = paths.render(outcome.paths, paths.Look(colour, width, unknown, waived_))
+        shown = (*report.findings, *(each.finding for each in report.waived))
+        look = paths.Look(colour, width, unknown, waived_, shown)
+        trees = paths.render(outcome.paths, look)
         told = hanging((f"gaps  {gap}" for gap in report.gaps), width)
         return "\n\n".join(part for part in (trees, "\n".join(told)) if part)
     if args.format == "text":

@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from unstall.audit.source import find
+from unstall.audit.source import data_of, find
 from unstall.model.packed import pack, unpack
 from unstall.model.report import Report
 from unstall.version import VERSION
@@ -29,18 +29,23 @@ _TAG = (
 )
 
 
-def cached(root: Path, parts: Iterable[str], make: Callable[[], Report]) -> Report:
+def cached(
+    root: Path,
+    parts: Iterable[str],
+    make: Callable[[], Report],
+    used: Callable[[], Iterable[Path]] = tuple,
+) -> Report:
     """The report of an earlier run if nothing has changed since, else that of `make`.
 
-    `parts` are what the report rests on beside the files of the project. A cache that cannot be read or
-    written is none.
+    `parts` are what the report rests on beside the files of the project; `used`, asked after `make`, files
+    that it turned out to rest on. A cache that cannot be read or written is none.
     """
     file = root / FOLDER / f"audit-{digest(root, parts)}.json"
     kept = _read(file)
     if kept is not None:
         return kept
     report = make()
-    _write(file, report)
+    _write(file, report, {str(each): _stamp(each) for each in sorted(used())})
     return report
 
 
@@ -56,10 +61,8 @@ def digest(root: Path, parts: Iterable[str]) -> str:
 
 
 def _digest(file: Path) -> bytes:
-    try:
-        return hashlib.sha256(file.read_bytes()).digest()
-    except OSError:
-        return b"-"
+    data = data_of(file)
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).digest()
 
 
 def _stamps(folder: Path) -> Iterator[str]:
@@ -94,7 +97,10 @@ def _read(file: Path) -> Report | None:
         first, _, text = file.read_text(encoding="utf-8").partition("\n")
         if first != _seal(file, text):
             return None
-        return unpack(Report, json.loads(text))
+        used, _, rest = text.partition("\n")
+        if any(_stamp(Path(each)) != stamp for each, stamp in json.loads(used).items()):
+            return None
+        return unpack(Report, json.loads(rest))
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
 
@@ -104,8 +110,8 @@ def _seal(file: Path, text: str) -> str:
     return hashlib.sha256(f"{file.name}\n{text}".encode()).hexdigest()
 
 
-def _write(file: Path, report: Report) -> None:
-    text = json.dumps(pack(report), separators=(",", ":"))
+def _write(file: Path, report: Report, used: Mapping[str, str]) -> None:
+    text = f"{json.dumps(used)}\n{json.dumps(pack(report), separators=(',', ':'))}"
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         if not file.parent.is_dir():

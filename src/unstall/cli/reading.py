@@ -11,6 +11,7 @@ from unstall.audit.audit import audit
 from unstall.audit.imported import Imported
 from unstall.audit.imported_read import read as read_app
 from unstall.audit.imported_target import interpreter
+from unstall.audit.packages import packages_of
 from unstall.audit.settled import Settle
 from unstall.catalog.table import Effect, Table, installed, plugins
 from unstall.cli.cache import cached
@@ -31,20 +32,32 @@ def read_project(
     python: str | None = None,
     types: bool = False,
     keep: bool = True,
+    entrances: tuple[str, ...] = (),
 ) -> Report:
     """What the project is, before anybody's wishes.
 
     Raises TargetError if a required import failed, MissingExtra if there is nobody to ask for types,
-    UsageError for rows of the catalog that cannot be read.
+    UsageError for rows of the catalog that cannot be read, and for entrances that are not there.
     """
     table = _catalog(target)
     settle = _settle(target, python) if types else None
     imported, gaps = _imported(target, importing, python)
+    running = interpreter(target.root, python, os.environ, sys.executable)
+    packages = packages_of(running, sys.executable, sys.path)
 
     def make() -> Report:
-        return audit(target.root, app=target.app, imported=imported, table=table, settle=settle)
+        return audit(
+            target.root,
+            app=target.app,
+            imported=imported,
+            table=table,
+            settle=settle,
+            packages=packages,
+            entrances=entrances,
+        )
 
-    report = cached(target.root, _parts(target, imported, types), make) if keep else make()
+    parts = (packages.stamp(), *entrances, *_parts(target, imported, types))
+    report = cached(target.root, parts, make, lambda: packages.used) if keep else make()
     return replace(report, tool=TOOL, target=target.text, gaps=(*gaps, *report.gaps))
 
 

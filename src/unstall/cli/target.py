@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,7 +33,12 @@ class Target:
 
 def target_of(text: str | None, here: Path) -> Target:
     """From what a user typed: a folder, a file, `package.module:app` or nothing. Raises TargetError."""
-    target = _meant(text, here)
+    try:
+        target = _meant(text, here)
+    except OSError as error:
+        raise TargetError(
+            f"{text or here} cannot be read ({error.strerror}): allow it, or name another target"
+        ) from None
     if target.root == target.root.parent:
         raise TargetError(
             f"{target.root} is no project: name a folder, or the app as package.module:app"
@@ -61,13 +67,15 @@ def project_root(folder: Path) -> Path:
     """The nearest folder at or above `folder` that looks like a project's root; else `folder`."""
     folder = folder.resolve()
     for place in (folder, *folder.parents):
-        if any((place / marker).exists() for marker in MARKERS):
+        if _is_root(place):
             return place
     return folder
 
 
 def _folder(text: str, folder: Path) -> Target:
     """A folder is its own root, unless it is a package inside a project: then names begin further up."""
+    with os.scandir(folder):  # who asks for what cannot be read is told, and not that it is clean
+        pass
     if _is_root(folder) or not (folder / "__init__.py").is_file():
         return Target(text, folder)
     return _inside(text, folder, folder.parent)
@@ -76,6 +84,9 @@ def _folder(text: str, folder: Path) -> Target:
 def _file(text: str, file: Path) -> Target:
     if file.suffix != ".py":
         raise TargetError(f"{text} is no Python file: name a folder, or package.module:app")
+    parsed = parse_file(file.parent, file.name)
+    if isinstance(parsed, Unread):
+        raise TargetError(f"{text} cannot be judged, for {parsed.why}: correct it, or leave it out")
     return _inside(text, file, file.parent)
 
 
@@ -86,7 +97,10 @@ def _inside(text: str, part: Path, folder: Path) -> Target:
 
 
 def _is_root(folder: Path) -> bool:
-    return any((folder / marker).exists() for marker in MARKERS)
+    try:
+        return any((folder / marker).exists() for marker in MARKERS)
+    except OSError:
+        return False
 
 
 def _check_app(root: Path, module: str, name: str) -> None:

@@ -10,6 +10,7 @@ from unstall.explain.cause import seconds
 from unstall.explain.costs import entry_costs, slow_by_themselves, thread_costs
 from unstall.explain.findings import findings_of, is_startup
 from unstall.explain.latent import latent_findings
+from unstall.explain.pools import pool_findings
 from unstall.explain.stalls import stall_of
 from unstall.explain.victims import distinct_victims
 from unstall.model.finding import Cause, Finding, Stall, Told
@@ -39,6 +40,7 @@ def report_of(recording: Recording, target: str) -> Report:
     findings = findings_of(counted, _watched_ns(recording))
     findings = (*findings, *latent_findings(recording.latent, findings))
     findings = (*findings, *told_findings(recording.told, findings))
+    findings = (*findings, *pool_findings(recording.threads))
     lag = sum((pulse.lag for pulse in recording.pulses), Histogram())
     served = any(pulse.requests for pulse in recording.pulses)
     watched = lag.count >= MIN_BEATS or served or bool(recording.stretches)

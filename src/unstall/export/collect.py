@@ -154,7 +154,7 @@ class Collector:
         began = time.thread_time_ns()
         loops = [watched.subject.heartbeat.loop for watched in list(self._watched.values())]
         try:
-            self._tasks = sum(len(asyncio.all_tasks(loop)) for loop in loops)
+            self._tasks = sum(len(asyncio.all_tasks(loop)) for loop in loops if loop is not None)
         except RuntimeError:  # tasks came and went too fast to be counted
             pass
         self._tasks_at_ns = now + (time.thread_time_ns() - began) * _SHARE_OF_TIME

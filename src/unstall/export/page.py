@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from unstall.export.style import SCRIPT, STYLE
-from unstall.export.tables import Cell, Table, entries, groups, seconds
+from unstall.export.tables import Cell, Table, entries, groups, seconds, switches
 from unstall.export.workers import State, View, Worker
 
 _RELOAD_S = 2
@@ -42,7 +42,8 @@ def page(view: View) -> str:
 def fragment(view: View) -> str:
     """What changes."""
     parts = [_header(view), _workers(view.workers), _stalls(view)]
-    parts += [_table(table) for table in (entries(view.families), *groups(view.families)) if table]
+    tables = (entries(view.families), *groups(view.families), switches(view.families))
+    parts += [_table(table) for table in tables if table]
     parts.append(_omissions(view.workers))
     return "\n".join(part for part in parts if part)
 

@@ -10,6 +10,7 @@ from unstall.model.metric import BOUNDS_S, Family, Kind, Sample
 
 _MOST_ROWS = 40
 _HELD = "unstall_entry_held_seconds"
+_SWITCH = "unstall_switch_"
 _GROUPS = (
     ("Sections", "unstall_section_"),
     ("Threads", "unstall_thread_"),
@@ -67,6 +68,48 @@ def groups(families: Sequence[Family]) -> list[Table]:
         if members:
             tables.append(_pivot(title, prefix, members))
     return tables
+
+
+def switches(families: Iterable[Family]) -> Table | None:
+    """What is switched on, and what switches said; workers that differ for a moment are shown as a span."""
+    by_name = {f.name.removeprefix(_SWITCH): f for f in families if f.name.startswith(_SWITCH)}
+    shares: dict[str, list[float]] = {}
+    for named, value in _named(by_name.get("ratio")):
+        shares.setdefault(named["switch"], []).append(value)
+    if not shares:
+        return None
+    said: dict[tuple[str, str], float] = {}
+    for named, value in _named(by_name.get("decided_total")):
+        key = named["switch"], named["state"]
+        said[key] = said.get(key, 0.0) + value
+    rows = tuple(
+        (
+            Cell(switch, wide=True),
+            Cell(_share(values), style="good" if min(values) >= 1 else "warn"),
+            *(Cell(f"{said.get((switch, state), 0):,.0f}", right=True) for state in ("on", "off")),
+        )
+        for switch, values in sorted(shares.items())[:_MOST_ROWS]
+    )
+    failing = any(value for _, value in _named(by_name.get("source_failing")))
+    note = "the source cannot be read: the last good states count" if failing else ""
+    return Table("Switches", ("switch", "on for", "said on", "said off"), rows, note)
+
+
+def _named(family: Family | None) -> list[tuple[dict[str, str], float]]:
+    """Labels by name, with the value."""
+    if family is None:
+        return []
+    return [
+        (dict(zip(family.labels, each.labels, strict=True)), each.value) for each in family.samples
+    ]
+
+
+def _share(values: Sequence[float]) -> str:
+    least, most = (
+        "all" if value >= 1 else f"{value * 100:.4g} %" if value else "nobody"
+        for value in (min(values), max(values))
+    )
+    return least if least == most else f"{least} to {most}"
 
 
 def quantile(sample: Sample, q: float) -> float | None:

@@ -13,7 +13,11 @@ from unstall.clock import NS_PER_S
 
 HEADER: Final = "x-request-deadline"
 _EXAMPLE = "1763719200.250 (seconds since 1970), 2025-11-21T10:00:00.250Z, or 750ms"
-_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)")
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_SECONDS = re.compile(_NUMBER)
+_SPAN = re.compile(rf"({_NUMBER})(ms|s)")
+_MOST_SPAN_S = 1e9
+"""Thirty years: more is a mistake, or somebody who tries what happens."""
 _LEAST_EPOCH_S = 1e9
 """Less is no moment of this century."""
 _MOST_EPOCH_S = 1e11
@@ -55,19 +59,19 @@ def left_of(text: str, epoch_s: float) -> float:
     text = text.strip()
     span = _SPAN.fullmatch(text)
     if span is not None:
-        return float(span.group(1)) / (1e3 if span.group(2) == "ms" else 1)
-    moment = _moment(text)
-    if moment is None or not _LEAST_EPOCH_S <= moment <= _MOST_EPOCH_S:
-        raise BadDeadline(f"{HEADER} is {text[:80]!r}, which is no time: send {_EXAMPLE}")
-    return moment - epoch_s
+        seconds = float(span.group(1)) / (1e3 if span.group(2) == "ms" else 1)
+        if seconds <= _MOST_SPAN_S:
+            return seconds
+    else:
+        moment = _moment(text)
+        if moment is not None and _LEAST_EPOCH_S <= moment <= _MOST_EPOCH_S:
+            return moment - epoch_s
+    raise BadDeadline(f"{HEADER} is {text[:80]!r}, which is no time: send {_EXAMPLE}")
 
 
 def _moment(text: str) -> float | None:
-    try:
-        seconds = float(text)
-        return seconds if math.isfinite(seconds) else None
-    except ValueError:
-        pass
+    if _SECONDS.fullmatch(text):
+        return float(text)
     try:
         found = datetime.fromisoformat(text)
         return found.timestamp() if found.tzinfo is not None else None

@@ -97,7 +97,7 @@ class Deadline:
         self.routes = Routes(table)
         self.header = None if header is None else header.lower().encode()
         self.streams = streams
-        self.grace_s = grace
+        self.grace_s = _grace(grace)
         self.told = told or _logged
 
     def left(self, budget: Budget) -> tuple[str, ...]:
@@ -316,6 +316,15 @@ def _waits_for_thread(frame: FrameType) -> bool:
         and frame.f_globals.get("__name__") == "anyio._backends._asyncio"
         and not frame.f_locals.get("abandon_on_cancel", False)
     )
+
+
+def _grace(seconds: Any) -> float:
+    number = (
+        seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else math.nan
+    )
+    if 0 <= number < math.inf:
+        return float(number)
+    raise UsageError(f"grace of the deadline is {seconds!r}: give seconds from 0 upwards")
 
 
 def _checked(name: str, seconds: Any) -> int | None:

@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from dataclasses import dataclass
 
 from unstall.clock import NS_PER_S
 from unstall.guard.limits import Adaptive
+from unstall.guard.metrics import Cell
 from unstall.guard.policy import SHARES, Crowd, Decision, Priority, Room, Verdict
 
 
 class Lot:
-    """The slots of one route, or of all."""
+    """The slots of one route; without a limit nobody counts them."""
 
-    __slots__ = ("in_flight", "limit", "most")
+    __slots__ = ("in_flight", "limit")
 
     def __init__(self, limit: int | None) -> None:
         self.in_flight = 0
         self.limit = limit
-        self.most = sys.maxsize if limit is None else limit
 
     @property
     def room(self) -> Room:
         return Room(self.in_flight, self.limit)
+
+
+class Passes(Cell):
+    """For requests that may come in without being looked at. Those that are used are counted as given out
+    and not left, so that a request pays for one subtraction.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+
+    def give(self, count: int) -> None:
+        """In place of those that are left."""
+        self.count += count - self.left
+        self.left = count
+
+    def read(self) -> int:
+        return self.count - self.left
+
+    def renew(self) -> None:
+        self.count = self.left = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +69,8 @@ class Door:
         self.in_flight = 0
         self._waiting: dict[Priority, deque[_Waiter]] = {each: deque() for each in _ORDER}
         self.queued = 0
+        self.passes = Passes()
+        """There is a slot for each of them."""
 
     @property
     def limit(self) -> int | None:
@@ -63,9 +87,19 @@ class Door:
         room = Room(self.in_flight, self.limit)
         return Crowd(room, lot.room, self.queued, self.queue, ahead, stuck)
 
+    def hand_out(self, most: int) -> int:
+        """Passes, as many as there are free slots and no more than so many."""
+        limit = self.limit
+        free = most if limit is None else min(most, limit - self.in_flight)
+        self.passes.give(0 if self.queued else max(0, free))
+        return self.passes.left
+
     def enter(self, lot: Lot) -> None:
         self.in_flight += 1
-        lot.in_flight += 1
+        if lot.limit is not None:
+            lot.in_flight += 1
+        if self.passes.left:
+            self.passes.give(self.passes.left - 1)
 
     async def wait(self, lot: Lot, priority: Priority, within_ns: int | None) -> bool:
         """Whether it is in now; else no slot came in time."""
@@ -74,6 +108,7 @@ class Door:
         line = self._waiting[priority]
         line.append(waiter)
         self.queued += 1
+        self.passes.give(0)
         timer = None
         if within_ns is not None:
             timer = loop.call_later(max(0, within_ns) / NS_PER_S, _wake, waiter.future)
@@ -95,7 +130,8 @@ class Door:
 
     def leave(self, lot: Lot) -> None:
         self.in_flight -= 1
-        lot.in_flight -= 1
+        if lot.limit is not None:
+            lot.in_flight -= 1
         if self.queued:
             self.let_in()
 
@@ -115,6 +151,7 @@ class Door:
         """Before `leave`."""
         if self.adaptive is not None:
             self.adaptive.ended(now, took_ns, self.in_flight, dropped)
+            self.passes.give(0)  # the limit may have fallen
 
     def _forget(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
         line.remove(waiter)

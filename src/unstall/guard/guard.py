@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -19,16 +18,28 @@ from unstall.guard.asgi import PROBES, App, Message, Problem, Receive, Scope, Se
 from unstall.guard.budget import CURRENT
 from unstall.guard.door import TOO_LONG, Door, Lot
 from unstall.guard.limits import AIMD, Adaptive, Gradient
-from unstall.guard.metrics import ADMITTED, DOORS, QUEUED, SHED, WAITED
+from unstall.guard.metrics import ADMITTED, DOORS, QUEUED, SHED, WAITED, Cell
 from unstall.guard.payload import Payload, PayloadLimits
-from unstall.guard.policy import SHARES, Decision, Pressure, Priority, Sight, Verdict, decide, pressed
-from unstall.guard.pulse import Pulse
+from unstall.guard.policy import (
+    SHARES,
+    Decision,
+    Pressure,
+    Priority,
+    Sight,
+    Verdict,
+    decide,
+    pressed,
+)
+from unstall.guard.pulse import SEVERAL, Pulse
 from unstall.guard.rates import Rate, RateLimit
 from unstall.guard.routes import Routes
 
 _LOG = logging.getLogger("unstall.guard")
 _EPISODE_NS: Final = 10 * NS_PER_S
 _FOREVER_NS: Final = 1 << 62
+_AT_ONCE: Final = 64
+"""Passes that are handed out together where the loop does not count."""
+_MARKED: Final = 64
 _DROPPED: Final = (503, 504)
 _KINDS: Final = ("http", "websocket")
 _RULES: Final[Mapping[str, Callable[[], AIMD | Gradient]]] = {"aimd": AIMD, "gradient": Gradient}
@@ -60,30 +71,20 @@ class Statistics:
     memory: float | None
 
 
-class _Mood:
-    """Of one priority."""
-
-    __slots__ = ("calm",)
-
-    def __init__(self) -> None:
-        self.calm = False
-        """Whether nothing pressed it when the loop was last seen."""
-
-
 class _Known:
     """A route with its slots."""
 
-    __slots__ = ("admitted", "labels", "lanes", "lot", "mood", "most", "priority")
+    __slots__ = ("admitted", "labels", "lanes", "lot", "own", "priority", "unasked")
 
-    def __init__(self, route: Route, moods: Mapping[Priority, _Mood]) -> None:
+    def __init__(self, route: Route) -> None:
         self.priority = _priority(route.priority)
-        self.mood = moods[self.priority]
         self.lot = Lot(_count("in_flight of a route", route.in_flight, 1))
+        self.own = self.lot.limit is not None
         self.lanes = route.lanes
         self.labels = (self.priority.value,)
-        self.admitted = ADMITTED.cell(self.labels)
-        self.most = 0
-        """Requests of all that may be under way when one of these comes; 0 if the policy has to be asked."""
+        self.admitted = ADMITTED.add(self.labels, Cell())
+        self.unasked = not (self.own or self.lanes) and self.priority is Priority.NORMAL
+        """Whether its requests may come in by a pass, without the policy being asked."""
 
 
 class Guard:
@@ -123,67 +124,64 @@ class Guard:
             None if rss_mb is None else int(_positive("rss_mb", rss_mb) * 1_000_000),
             None if memory is None else _share("memory", memory),
         )
-        self._moods = {priority: _Mood() for priority in Priority}
         least = min(share.pressure for share in SHARES.values())
         late_ns = _FOREVER_NS if lag_ms is None else int(lag_ms * NS_PER_MS * least)
-        self.pulse = pulse or self._own_pulse(late_ns)
-        self._quick = self.pulse if self.pressure and isinstance(self.pulse, Pulse) else None
-        self._feel(Sight())
-        self.exempt = frozenset(exempt)
+        self.pulse = pulse or Pulse(
+            late_ns=late_ns, rss=rss_mb is not None, memory=memory is not None, tell=self._beaten
+        )
+        self.exempt = _paths(exempt)
         self._door = Door(
             _count("in_flight", in_flight, 1), _count("queue", queue, 0) or 0, _adaptive(adaptive)
         )
         self._timeout_ns = int(_positive("queue_timeout", queue_timeout) * NS_PER_S)
         self._retry_after = max(1, math.ceil(_positive("retry_after", retry_after)))
-        self._plain = _Known(Route(), self._moods)
-        table = {name: _Known(route, self._moods) for name, route in (routes or {}).items()}
+        self._plain = _Known(Route())
+        table = {name: _Known(route) for name, route in _routes(routes).items()}
         self._known = (self._plain, *table.values())
-        for known in self._known:
-            known.most = _most(self._door, known)
         self._route_at = Routes(table).at if table else None
-        self._rates = tuple(RateLimit(self.app, rate) for rate in rates)
+        self._passes = ADMITTED.add((Priority.NORMAL.value,), self._door.passes)
+        self._handed_out = 0
+        """Passes, with the last beat."""
+        self._calm = False
+        """Whether nothing pressed a request of normal priority at the last beat."""
+        self._marked = 0
+        """How many more requests are looked at for the moment at which a proxy took them in."""
+        self._rates = tuple(RateLimit(self.app, rate) for rate in _each_rate(rates))
         self._shed: Counter[str] = Counter()
         self._told_ns = -_EPISODE_NS
         DOORS.add(self._door)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # All in one frame, because it is paid for by every request.
-        path: str = path_of(scope) if scope.get("root_path") else scope.get("path", "")
-        if path in self.exempt or scope["type"] not in _KINDS:
+        # All in one frame and in few steps, because every request pays for it: beside an app that has just
+        # filled the caches and the branch predictor, a step costs five times what it costs in a tight loop.
+        if scope["type"] not in _KINDS:
             await self.app(scope, receive, send)
             return
-        for name, value in scope["headers"]:
-            if name == b"x-request-start":
-                _note_start(value)
-                break
+        path: str = path_of(scope) if scope.get("root_path") else scope["path"]
+        if path in self.exempt:
+            await self.app(scope, receive, send)
+            return
+        if self._marked:
+            self._look_for_start(scope)
         if self._rates:
             refusal, send = await self._rated(scope, send)
             if refusal is not None:
                 await refuse(refusal, scope, send)
                 return
-        door, known, pulse = self._door, self._plain, self._quick
+        door, known, passes = self._door, self._plain, self._passes
         if self._route_at is not None:
             found = self._route_at(scope.get("method", ""), path)
             if found is not None:
                 known = found.value
-        lot = known.lot
-        if (
-            door.in_flight < known.most
-            and lot.in_flight < lot.most
-            and not door.queued
-            and known.mood.calm
-            and (pulse is None or pulse.grace or pulse.look())
-        ):
-            if pulse is not None:
-                pulse.grace -= 1
+        if known.unasked and (passes.left or self._more_passes(scope)):
+            passes.left -= 1
             door.in_flight += 1
-            lot.in_flight += 1
         else:
             decision = await self._decided(known)
             if decision is not None:
                 await self._refuse(decision, known, scope, send)
                 return
-        known.admitted[0] += 1
+            known.admitted.count += 1
         try:
             if door.adaptive is None:
                 await self.app(scope, receive, send)
@@ -193,7 +191,8 @@ class Guard:
             await self._off(error, scope, send)
         finally:
             door.in_flight -= 1
-            lot.in_flight -= 1
+            if known.own:
+                known.lot.in_flight -= 1
             if door.queued:
                 door.let_in()
 
@@ -204,7 +203,7 @@ class Guard:
             in_flight=self._door.in_flight,
             queued=self._door.queued,
             limit=self._door.limit,
-            admitted=sum(known.admitted[0] for known in self._known),
+            admitted=self._passes.read() + sum(known.admitted.count for known in self._known),
             shed=dict(self._shed),
             lag_ms=(sight.lag_ns or 0) / NS_PER_MS,
             utilization=sight.utilization or 0.0,
@@ -223,27 +222,36 @@ class Guard:
         """Who held the loop last; for those who watch it."""
         return None
 
-    # --- the loop -------------------------------------------------------------------------------
+    # --- what is seen of the loop -----------------------------------------------------------------
 
-    def _own_pulse(self, late_ns: int) -> Pulse:
-        return Pulse(
-            late_ns=late_ns,
-            rss=self.pressure.rss_bytes is not None,
-            memory=self.pressure.memory is not None,
-            tell=self._beaten,
-        )
-
-    def _beaten(self, sight: Sight) -> None:
+    def _beaten(self, sight: Sight) -> bool:
+        """After each beat; whether passes have been used since the last."""
         self.looked()
-        self._feel(sight)
+        used = self._passes.left != self._handed_out
+        self._calm = pressed(self.pressure, sight, SHARES[Priority.NORMAL].pressure) is None
+        self._handed_out = self._door.hand_out(SEVERAL if self._calm else 0)
+        return used
 
-    def _feel(self, sight: Sight) -> None:
-        known = self._quick is not None or not self.pressure
-        for priority, mood in self._moods.items():
-            share = SHARES[priority].pressure
-            mood.calm = known and pressed(self.pressure, sight, share) is None
+    def _more_passes(self, scope: Scope) -> bool:
+        """Whether there are some, because there are slots and the loop is as calm as it was."""
+        if not self._marked:
+            self._look_for_start(scope)
+        if not self.pressure:
+            return self._door.hand_out(_AT_ONCE) > 0
+        if not self._calm or not isinstance(self.pulse, Pulse):
+            return False
+        return self._door.hand_out(self.pulse.grace()) > 0
 
     # --- one request ----------------------------------------------------------------------------
+
+    def _look_for_start(self, scope: Scope) -> None:
+        """Of each request where proxies say it; else of those that come when passes are handed out."""
+        self._marked = max(0, self._marked - 1)
+        for name, value in scope["headers"]:
+            if name == b"x-request-start":
+                self._marked = _MARKED
+                _note_start(value)
+                return
 
     async def _rated(self, scope: Scope, send: Send) -> tuple[Problem | None, Send]:
         refusal = None
@@ -309,7 +317,10 @@ class Guard:
         SHED.add(("switched-off", Priority.NORMAL.value))
         detail = "This part of the service is switched off for now."
         problem = Problem(503, "switched-off", detail, self._retry_after, {"switch": error.switch})
-        await refuse(problem, scope, send)
+        try:
+            await refuse(problem, scope, send)
+        except Exception:  # the app has answered in its own way, so its error goes its own way
+            raise error from None
 
     def _tell(self, decision: Decision) -> None:
         """Once for each episode, not for each request."""
@@ -320,15 +331,6 @@ class Guard:
         culprit = self.culprit() if decision.reason in ("lag", "utilization") else None
         held = f"; last held {culprit}" if culprit else ""
         _LOG.warning("requests are refused: %s%s", decision.detail, held)
-
-
-def _most(door: Door, known: _Known) -> int:
-    """As the policy would have it, where that cannot change."""
-    if known.lanes or door.adaptive is not None:
-        return 0
-    if door.limit is None:
-        return sys.maxsize
-    return max(1, int(door.limit * SHARES[known.priority].slots))
 
 
 def _note_start(value: bytes) -> None:
@@ -346,6 +348,34 @@ def _adaptive(given: str | Adaptive | None) -> Adaptive | None:
     if given not in _RULES:
         raise UsageError(f"adaptive is {given!r}: give 'gradient', 'aimd', or an Adaptive")
     return Adaptive(_RULES[given]())
+
+
+def _routes(given: Any) -> Mapping[str, Route]:
+    if given is None:
+        return {}
+    if isinstance(given, Mapping) and all(isinstance(each, Route) for each in given.values()):
+        return given
+    raise UsageError(
+        f"routes of the guard is {given!r}: give a Route by template, as {{'/orders': Route(in_flight=5)}}"
+    )
+
+
+def _paths(given: Any) -> frozenset[str]:
+    listed = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    found = tuple(given) if listed else ()
+    if listed and all(isinstance(each, str) and each.startswith("/") for each in found):
+        return frozenset(found)
+    raise UsageError(f"exempt of the guard is {given!r}: give a list of paths, as ['/livez']")
+
+
+def _each_rate(given: Any) -> tuple[Rate, ...]:
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    wrong = [each for each in found if not isinstance(each, Rate)]
+    if wrong:
+        raise UsageError(
+            f"rates of the guard has {wrong[0]!r}: give a list of rates, as [Rate('100/min')]"
+        )
+    return found
 
 
 def _priority(given: Priority | str) -> Priority:

@@ -1,7 +1,8 @@
 """How complex a JSON text is, seen from its bytes: no value is built and nothing is parsed.
 
-Slices of 32 KiB are taken apart by what `bytes` does in C: split at quotes, delete, replace, count.
-Brackets are emptied from the inside, one depth at a time; keys are grouped by what stands between braces.
+Slices of 32 KiB are taken apart by what `bytes` does in C: delete, count, replace, and a split at quotes
+where keys or long strings have to be looked at. Brackets are emptied from the inside, one depth at a time;
+keys are grouped by what stands between braces, and of records that are alike one is looked at.
 A text that is no JSON is left to the parser: what comes after its first error does not count, but nothing
 before it may exceed a limit.
 """
@@ -14,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
-from typing import Final
+from typing import Final, NamedTuple
 
 from unstall.errors import UsageError
 
@@ -32,14 +33,18 @@ def _all_but(kept: bytes) -> bytes:
 
 _FILLER: Final = b"\1\1"
 """For what is masked; no JSON text has it."""
-_NO_STRUCTURE = _all_but(b"[]{},")
-_NO_KEYS = _all_but(b'{}":')
-_NO_FLAGS = _all_but(b'k"')
+_NO_SHAPE = _all_but(b'[]{},:"')
+_NO_BRACKETS = _all_but(b"[]{}")
+_BRACES_AND_COLONS = b"{}:"
 _IS_KEY = bytes(code == ord("k") for code in range(256))
 _AS_LIST = bytes.maketrans(b"{}", b"[]")
 _DIGITS = bytes(ord("0") if code in _NUMBER else ord(" ") for code in range(256))
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_TOKEN = re.compile(rb'"[^"]*"|[\[\]{},]|[0-9+\-.eE]+')
+_FEW: Final = 16
+"""Bytes for each quote; beyond that, deleting them all takes longer than splitting at the quotes."""
+_LEAST_PIECES: Final = 32
+_MOST_PERIOD: Final = 12
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"]*"|[\[\]{},:]|[0-9+\-.eE]+|[^\s"\[\]{},:0-9+\-.eE]+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class JsonScan:
         self._known: dict[int, set[bytes]] = {}
         """By depth: of objects that are open, from earlier slices."""
         self._before: set[bytes] = set()
+        self._proved: dict[bytes, list[bytes]] = {}
+        """Keys that are all different, by what was between two braces."""
         self._broken = False
         self._begun = False
 
@@ -174,38 +181,64 @@ class JsonScan:
     def _slice(self, chunk: bytes, masked: bytes) -> Excess | None:
         """Whole strings and whole numbers only, outside of a string at both ends."""
         limits = self._limits
-        parts = masked.split(b'"')
-        strings, outside = parts[1::2], parts[::2]
-        text = b'"'.join(outside).translate(None, _SPACE)
+        strings: list[bytes] | None = None
+        text = masked
+        if self._apart(masked):
+            parts = masked.split(b'"')
+            strings, text = parts[1::2], b'"'.join(parts[::2])
+        text = text.translate(None, _SPACE)
         if not text:
             return None
-        structure = text.translate(_AS_LIST, _NO_STRUCTURE)
+        shape = text.translate(None, _NO_SHAPE)
+        bare = shape.translate(None, b'"')
+        brackets = bare.translate(_AS_LIST, b",:")
         depth = self._depth
         empty = text.count(b"[]") + text.count(b"{}") + ((self._last + text[:1]) in (b"[]", b"{}"))
-        brackets = structure.translate(None, b",")
         opened = brackets.count(b"[")
-        items = self._items + len(structure) - len(brackets) + opened - empty
+        items = self._items + bare.count(b",") + opened - empty
         self._depth += 2 * opened - len(brackets)
         deep, self._broken = _emptied(brackets, depth, self._depth, limits.depth)
         pending = text[-1:] in (b"[", b"{")
         if deep or items - pending > limits.items:
             return self._at_structure(masked, depth)
-        if b"0" * (limits.number + 1) in text.translate(_DIGITS):
+        if _has_long_number(text, limits.number):
             return self._at_number(masked)
-        if max(map(len, strings), default=0) > limits.string:
+        if strings and max(map(len, strings)) > limits.string:
             return self._at_string(masked)
         self._items, self._last = items, text[-1:]
-        if limits.duplicate_keys:
+        if limits.duplicate_keys or strings is None:
             return None
-        return self._twice(chunk, text, strings)
+        return self._twice(chunk, shape, strings)
 
-    def _twice(self, chunk: bytes, text: bytes, strings: list[bytes]) -> Excess | None:
-        shape = text.translate(None, _NO_KEYS).replace(b'":', b"k")
-        flags = shape.translate(None, _NO_FLAGS).translate(_IS_KEY)
+    def _apart(self, masked: bytes) -> bool:
+        """Whether strings have to be taken apart from the rest, or it is quicker: there are few of them.
+
+        They need not where no keys count, and none of them has a bracket or a comma, is longer than it may
+        be, or could be taken for a long number.
+        """
+        limits = self._limits
+        if self._open or len(masked) > limits.string or masked.count(b'"') * _FEW < len(masked):
+            return True
+        has_keys = b"{" in masked or b"}" in masked or b":" in masked
+        if has_keys and not limits.duplicate_keys:
+            return True
+        if _has_long_number(masked, limits.number):
+            return True
+        shape = masked.translate(None, _NO_SHAPE)
+        return shape.count(b'""') * 2 != shape.count(b'"')
+
+    def _twice(self, chunk: bytes, shape: bytes, strings: list[bytes]) -> Excess | None:
+        """`shape` is what stands outside of strings, with a quote for each."""
+        shape = shape.translate(None, b"[],").replace(b'":', b"k")
+        flags = shape.translate(_IS_KEY, b"{}:")
         keys = _plain_keys(list(compress(strings, flags)), chunk, flags)
-        here, outer = self._keys, self._open
+        here, outer, proved = self._keys, self._open, self._proved
         position = 0
         *closed, rest = shape.translate(None, b'":').split(b"}")
+        again = _repeated(closed, keys)
+        if again is not None:
+            closed[again.pieces] = []
+            del keys[again.keys]
         for piece in closed:
             # Keys before and after each brace that opens; the last object of them ends here.
             for number, count in enumerate(_counts(piece)):
@@ -215,8 +248,11 @@ class JsonScan:
                 elif count:
                     here += keys[position : position + count]
                 position += count
-            if len(set(here)) < len(here) or (self._known and not self._is_new(here, len(outer))):
-                return self._at_key(chunk, here, keys[position:])
+            # Most objects are as another was.
+            if here != proved.get(piece) or len(outer) in self._known:
+                if len(set(here)) < len(here) or not self._is_new(here, len(outer)):
+                    return self._at_key(chunk, here, keys[position:])
+                proved[piece] = here
             here = outer.pop() if outer else []
         for number, count in enumerate(_counts(rest)):
             if number:
@@ -225,6 +261,7 @@ class JsonScan:
             here += keys[position : position + count]
             position += count
         self._keys = here
+        proved.clear()
         for depth, each in enumerate((*outer, here)):
             if each and not self._is_new(each, depth, remember=True):
                 return self._at_key(chunk, each, [])
@@ -294,6 +331,11 @@ class JsonScan:
         return Excess("duplicate_keys", None, repr(shown), self._base + max(0, at))
 
 
+def _has_long_number(text: bytes, limit: int) -> bool:
+    """Whether so many characters of numbers, and one more, stand side by side."""
+    return limit < len(text) and b"0" * (limit + 1) in text.translate(_DIGITS)
+
+
 def _masked(chunk: bytes) -> bytes:
     """Of the same length, without escaped quotes and escaped backslashes."""
     if b"\\" not in chunk:
@@ -329,6 +371,64 @@ def _emptied(brackets: bytes, before: int, after: int, limit: int) -> tuple[bool
     return b"[]" in rest, bool(rest) and b"[]" not in rest
 
 
+class _Repeated(NamedTuple):
+    """Objects that are as those before them: what stood between their braces, and their keys."""
+
+    pieces: slice
+    keys: slice
+
+
+def _repeated(pieces: list[bytes], keys: list[bytes]) -> _Repeated | None:
+    """Whole objects, with all that is in them, that follow one another and are alike but for their values.
+
+    Looked for at the first pieces only: where it is found, most of a slice is such a list of records.
+    """
+    if len(pieces) < _LEAST_PIECES:
+        return None
+    before = 0
+    for start in range(_MOST_PERIOD):
+        for length in range(1, _MOST_PERIOD + 1):
+            if pieces[start] == pieces[start + length] and _is_whole(
+                pieces[start : start + length]
+            ):
+                stop = _until(pieces, start, length)
+                count = sum(sum(_counts(piece)) for piece in pieces[start : start + length])
+                times = (stop - start) // length
+                after = before + times * count
+                first = before + count
+                if keys[first:after] == keys[before : after - count]:
+                    return _Repeated(
+                        slice(start + length, start + times * length), slice(first, after)
+                    )
+                break
+        before += sum(_counts(pieces[start]))
+    return None
+
+
+def _until(pieces: list[bytes], start: int, length: int) -> int:
+    """Where pieces from `start` on stop to repeat themselves after `length`."""
+    if pieces[start + length :] == pieces[start:-length]:
+        return len(pieces)
+    stop = start + length
+    while pieces[stop] == pieces[stop - length]:
+        stop += 1
+    return stop
+
+
+def _is_whole(pieces: list[bytes]) -> bool:
+    """Whether they are objects from their first brace to their last, and no key of what is around them."""
+    depth = 0
+    for piece in pieces:
+        for number, count in enumerate(_counts(piece)):
+            depth += number > 0
+            if count and not depth:
+                return False
+        depth -= 1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
 @lru_cache(maxsize=4096)
 def _counts(piece: bytes) -> tuple[int, ...]:
     """Of keys, before and after each brace that opens."""
@@ -344,15 +444,21 @@ def _plain_keys(keys: list[bytes], chunk: bytes, flags: bytes) -> list[bytes]:
         keys = list(compress(_STRING.findall(chunk), flags))
     elif b"\\" not in together:
         return keys
-    return [_plain(key) for key in keys]
+    plain = _decoded(keys)
+    return plain + keys[len(plain) :]
 
 
-def _plain(string: bytes) -> bytes:
-    """As its letters would be in UTF-8; what is no string stays as it is."""
-    if b"\\" not in string:
-        return string
+def _decoded(strings: list[bytes]) -> list[bytes]:
+    """As their letters would be in UTF-8, up to the first that is no string: the parser comes no further.
+
+    All at once: to ask the parser for each of them takes longer than the rest of a slice.
+    """
     try:
-        text: str = json.loads(b'"' + string + b'"')
+        texts: list[str] = json.loads(b'["%b"]' % b'","'.join(strings))
+        return [text.encode("utf-8", "surrogatepass") for text in texts]
     except ValueError:
-        return string
-    return text.encode("utf-8", "surrogatepass")
+        if len(strings) == 1:
+            return []
+    half = len(strings) // 2
+    first = _decoded(strings[:half])
+    return first if len(first) < half else first + _decoded(strings[half:])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from unstall.meters import METERS, Counter, Distribution, Gauge, Labels
 from unstall.model.metric import Kind
+
+CellType = TypeVar("CellType", bound="Cell")
 
 
 class Door(Protocol):
@@ -22,6 +24,21 @@ class Door(Protocol):
     def limit(self) -> int | None: ...
 
 
+class Cell:
+    """One of the numbers that a counter is the sum of."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self) -> int:
+        return self.count
+
+    def renew(self) -> None:
+        self.count = 0
+
+
 class Cells(Gauge):
     """A counter for what is counted most often: whoever counts adds to a cell of its own series.
 
@@ -29,23 +46,22 @@ class Cells(Gauge):
     """
 
     def __init__(self, name: str, help: str, labels: Labels) -> None:
-        self._cells: dict[Labels, list[list[int]]] = {}
+        self._cells: dict[Labels, list[Cell]] = {}
         super().__init__(name, help, self._counts, labels)
         self._family = replace(self._family, kind=Kind.COUNTER)
 
-    def cell(self, labels: Labels) -> list[int]:
+    def add(self, labels: Labels, cell: CellType) -> CellType:
         """Another one of a series; it stays, so that its series never falls."""
-        cell = [0]
         self._cells.setdefault(labels, []).append(cell)
         return cell
 
     def renew(self) -> None:
         for cells in self._cells.values():
             for cell in cells:
-                cell[0] = 0
+                cell.renew()
 
     def _counts(self) -> list[tuple[Labels, float]]:
-        sums = {labels: sum(cell[0] for cell in cells) for labels, cells in self._cells.items()}
+        sums = {labels: sum(cell.read() for cell in cells) for labels, cells in self._cells.items()}
         return [(labels, float(count)) for labels, count in sorted(sums.items())]
 
 

@@ -27,8 +27,15 @@ class PayloadLimits:
     json: JsonLimits | None = field(default_factory=JsonLimits)
 
     def __post_init__(self) -> None:
-        if self.body is not None and self.body < 0:
-            raise UsageError(f"body of the payload limits is {self.body!r}: give bytes, or None")
+        size: object = self.body
+        whole = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        if size is not None and not whole:
+            raise UsageError(f"body of the payload limits is {size!r}: give bytes, or None")
+        limits: object = self.json
+        if limits is not None and not isinstance(limits, JsonLimits):
+            raise UsageError(
+                f"json of the payload limits is {limits!r}: give JsonLimits(), or None"
+            )
 
 
 class _Gone(Exception):

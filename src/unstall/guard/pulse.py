@@ -19,6 +19,7 @@ _OVER_NS = NS_PER_S
 """Utilisation is that of about the last second."""
 _BEATS = 3
 SEVERAL = 3
+_MOST_GRACE = 24
 _IDLE_NS = 10 * NS_PER_S
 
 
@@ -63,15 +64,7 @@ class Beats:
 
 
 class Pulse:
-    """Beats on the loop of whoever asks, and rests after ten seconds in which nobody did.
-
-    A request that begins takes one from `grace`, and has to `look` only when there is nothing left.
-    """
-
-    __slots__ = (
-        "_asked_ns", "_beats", "_context", "_cpu_ns", "_late_ns", "_loop", "_memory", "_rss",
-        "_sampled_ns", "_several", "_tell", "grace", "sight",
-    )  # fmt: skip
+    """Beats on the loop of whoever asks, and rests after ten seconds in which nobody did."""
 
     def __init__(
         self,
@@ -79,10 +72,10 @@ class Pulse:
         late_ns: int | None = None,
         rss: bool = False,
         memory: bool = False,
-        tell: Callable[[Sight], object] | None = None,
+        tell: Callable[[Sight], bool] | None = None,
     ) -> None:
         """`late_ns` is how late a beat has to be before anybody has to look at it. `tell` is called with
-        what each beat saw."""
+        what each beat saw, and says whether requests have begun since the last one."""
         self._late_ns = 0 if late_ns is None else late_ns
         self._rss = _rss_bytes if rss else _unknown
         self._memory = _memory_share() if memory else _unknown_share
@@ -90,45 +83,45 @@ class Pulse:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beats = Beats(0)
         self._context = contextvars.Context()
-        self._several = False
-        """Whether more than `SEVERAL` requests have begun since the last beat."""
+        self._begun = 0
+        """Requests since the last beat that asked, and as many as need not."""
+        self._grace = SEVERAL
         self._asked_ns = self._cpu_ns = self._sampled_ns = 0
-        self.grace = 0
-        """Requests that may begin without a look."""
         self.sight = Sight()
         """As of the last beat."""
 
-    def look(self) -> bool:
-        """Whether what the last beat saw still counts, for a request that begins and some after it."""
+    def grace(self) -> int:
+        """How many requests, from this one on, may begin on what the last beat saw; 0 when it does not
+        count any more. For one that begins after `SEVERAL` others.
+
+        Twice as many each time while the next beat is not due, so that looking costs many requests little.
+        """
         if self._loop is not running_loop():
-            return False
-        self._several = True
-        if time.monotonic_ns() - self._beats.due_ns > self._late_ns:
-            return False
-        self.grace = SEVERAL
-        return True
+            return 0
+        self._begun = SEVERAL
+        overdue = time.monotonic_ns() - self._beats.due_ns
+        if overdue > self._late_ns:
+            return 0
+        self._grace = SEVERAL if overdue > 0 else min(_MOST_GRACE, 2 * self._grace)
+        return self._grace
 
     def __call__(self) -> Sight:
         """Now, for a request that begins."""
         now = time.monotonic_ns()
         loop = asyncio.get_running_loop()
+        self._begun += 1
         if loop is not self._loop:
             self._loop = loop
             self._beats = Beats(now)
             self._cpu_ns = time.thread_time_ns()
-            self._asked_ns = now
             self._sample(now)
             loop.call_later(BEAT_NS / NS_PER_S, self._beat, loop, context=self._context)
             return self.sight
-        if self.grace:
-            self.grace -= 1
-        else:
-            self._several = True
-        if now > self._beats.due_ns:
-            sight = self.sight
-            lag_ns = self._beats.lag_ns(now, several=self._several)
-            return Sight(lag_ns, sight.utilization, sight.rss_bytes, sight.memory)
-        return self.sight
+        if now <= self._beats.due_ns:
+            return self.sight
+        sight = self.sight
+        lag_ns = self._beats.lag_ns(now, several=self._begun > SEVERAL)
+        return Sight(lag_ns, sight.utilization, sight.rss_bytes, sight.memory)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:
@@ -136,11 +129,9 @@ class Pulse:
         now, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._beats.beat(now, cpu - self._cpu_ns)
         self._cpu_ns = cpu
-        if self._several or self.grace < SEVERAL:
-            self._asked_ns = now
         self._sample(now)
         if now - self._asked_ns > _IDLE_NS:
-            self._loop, self.grace = None, 0
+            self._loop = None
             return
         loop.call_later(BEAT_NS / NS_PER_S, self._beat, loop, context=self._context)
 
@@ -150,9 +141,10 @@ class Pulse:
             self._sampled_ns = now
             memory, rss = self._memory(), self._rss()
         self.sight = Sight(self._beats.lag_ns(now), self._beats.utilization(), rss, memory)
-        self.grace, self._several = SEVERAL, False
-        if self._tell is not None:
-            self._tell(self.sight)
+        unasked = self._tell is not None and self._tell(self.sight)
+        if self._begun or unasked:
+            self._asked_ns = now
+        self._begun, self._grace = 0, SEVERAL
 
 
 # --- memory ---------------------------------------------------------------------------------

@@ -55,14 +55,21 @@ class Taken:
 
 def quota_of(text: str, burst: int | None = None) -> Quota:
     """From `100/min`, `10/s`, `1000/15min`; raises UsageError."""
-    found = _RATE.fullmatch(text)
+    given: object = text
+    found = _RATE.fullmatch(given) if isinstance(given, str) else None
     limit = int(found.group(1)) if found else 0
-    if found is None or limit < 1 or found.group(2) == "0" or (burst is not None and burst < 1):
+    per_no_time = found is not None and found.group(2) != "" and not int(found.group(2))
+    if found is None or limit < 1 or per_no_time or not _is_burst(burst):
         raise UsageError(
             f"the rate is {text!r}, burst {burst!r}: give for example '100/min', and 1 or more"
         )
     per = int(found.group(2) or 1) * _SECONDS[found.group(3)[0]]
     return Quota(limit, per, limit if burst is None else burst)
+
+
+def _is_burst(given: object) -> bool:
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    return given is None or (whole and given >= 1)  # type: ignore[operator]
 
 
 def taken(tokens: float, quota: Quota) -> tuple[float, Taken]:
@@ -218,6 +225,11 @@ class RateLimit:
         if not re.fullmatch(r"[a-z0-9*_.-]+", rate.name):
             raise UsageError(
                 f"the name of a rate is {rate.name!r}: give lower case letters, digits, - and _"
+            )
+        routes: object = rate.routes
+        if isinstance(routes, str):
+            raise UsageError(
+                f"routes of a rate is the text {routes!r}: give a list, as [{routes!r}]"
             )
         self._routes = Routes(dict.fromkeys(rate.routes, True))
         per = math.ceil(self.quota.per_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from unstall.errors import UsageError
@@ -41,16 +41,17 @@ class Routes(Generic[T]):
         for route, value in table.items():
             method, path = _parsed(route)
             found = Found(route, value)
-            if "{" in path:
+            if "{" in path or "}" in path:
                 patterns.append((method, _pattern(route, path), found))
             else:
                 self._exact.setdefault(path, {})[method] = found
         patterns.sort(key=lambda each: each[0] == "")
-        methods = {"", *(method for method, _, _ in patterns)} if patterns else set()
-        self._templates = {method: _Templates(patterns, method) for method in methods}
+        methods = {method for method, _, _ in patterns}
+        self._templates = {method: _templates(patterns, method) for method in methods}
+        self._others = _templates(patterns, "") if patterns else None
 
     def __bool__(self) -> bool:
-        return bool(self._exact or self._templates)
+        return bool(self._exact or self._others)
 
     def find(self, scope: Scope) -> Found[T] | None:
         return self.at(scope.get("method", ""), path_of(scope))
@@ -61,28 +62,25 @@ class Routes(Generic[T]):
             found = exact.get(method) or exact.get("")
             if found is not None:
                 return found
-        templates = self._templates
-        if not templates:
+        templates = self._templates.get(method, self._others)
+        if templates is None:
             return None
-        return (templates.get(method) or templates[""]).at(path)
+        match = templates.fullmatch(path)
+        return None if match is None else templates.found[match.lastindex - 1]  # type: ignore[operator]
 
 
-class _Templates(Generic[T]):
-    """Those that count for one method, as one expression: its first alternative that fits is the first of
-    them.
-    """
+class _Templates(NamedTuple, Generic[T]):
+    """As one expression: the first alternative that fits is the first template that does."""
 
-    __slots__ = ("_found", "_match")
+    fullmatch: Callable[[str], re.Match[str] | None]
+    found: tuple[Found[T], ...]
 
-    def __init__(self, patterns: list[tuple[str, str, Found[T]]], method: str) -> None:
-        ours = [(pattern, found) for wanted, pattern, found in patterns if wanted in ("", method)]
-        self._found = tuple(found for _, found in ours)
-        together = "|".join(f"({pattern})" for pattern, _ in ours) or "(?!)"
-        self._match = re.compile(together).fullmatch
 
-    def at(self, path: str) -> Found[T] | None:
-        match = self._match(path)
-        return None if match is None else self._found[match.lastindex - 1]  # type: ignore[operator]
+def _templates(patterns: list[tuple[str, str, Found[T]]], method: str) -> _Templates[T]:
+    """Those that count for one method."""
+    ours = [(pattern, found) for wanted, pattern, found in patterns if wanted in ("", method)]
+    together = "|".join(f"({pattern})" for pattern, _ in ours) or "(?!)"
+    return _Templates(re.compile(together).fullmatch, tuple(found for _, found in ours))
 
 
 def _parsed(route: str) -> tuple[str, str]:
@@ -100,12 +98,16 @@ def _pattern(route: str, path: str) -> str:
     found: list[str] = []
     end = 0
     for part in _PART.finditer(path):
+        _no_braces(route, path[end : part.start()])
         kind = part.group(1)
         if kind != ":uuid" and kind not in _KINDS:
             raise UsageError(f"{part.group()} in the route {route!r} is of no kind that is known")
         found += [re.escape(path[end : part.start()]), _UUID if kind == ":uuid" else _KINDS[kind]]
         end = part.end()
-    rest = path[end:]
-    if "{" in rest or ("{" in path[: end - 1] and not found):
+    _no_braces(route, path[end:])
+    return "".join([*found, re.escape(path[end:])])
+
+
+def _no_braces(route: str, literal: str) -> None:
+    if "{" in literal or "}" in literal:
         raise UsageError(f"the braces of the route {route!r} do not match: write {{name}}")
-    return "".join([*found, re.escape(rest)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +50,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     if is_asked(config):
         session(config).arm()
+    elif any(config.getoption(name) for name in HELP if name.startswith("--unstall-")):
+        session(config)
+    elif not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Workers(config), "unstall-workers")
+
+
+class _Workers:
+    """With xdist tests are run elsewhere, and the first trap is heard of by its report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, "unstall") and _SESSION not in self._config.stash:
+            session(self._config).pytest_runtest_logreport(report)
 
 
 def is_asked(config: pytest.Config) -> bool:
@@ -75,9 +91,28 @@ def trap_for(item: pytest.Item) -> Trap | None:
     wanted = marker is not None or "unstall" in getattr(item, "fixturenames", ())
     if refused or not (wanted or is_asked(item.config)):
         return None
-    given = dict(marker.kwargs) if marker is not None else {}
-    item.stash[_TRAP] = session(item.config).trap(item.nodeid, given, marker.args if marker else ())
+    item.stash[_TRAP] = _trap_of(item, marker)
     return item.stash[_TRAP]
+
+
+def _trap_of(item: pytest.Item, marker: pytest.Mark | None) -> Trap:
+    from unstall.errors import UsageError
+
+    given, positional = (marker.kwargs, marker.args) if marker is not None else ({}, ())
+    try:
+        return session(item.config).trap(item.nodeid, given, positional)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A marker that makes no sense ends the run before it begins; in a worker of xdist, at its test."""
+    if hasattr(config, "workerinput"):
+        return
+    for item in items:
+        marker = item.get_closest_marker("unstall")
+        if marker is not None:
+            _trap_of(item, marker)
 
 
 @pytest.fixture
@@ -101,14 +136,43 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Innermost, so that fixtures and other plugins are outside."""
-    trap = trap_for(item)
+    try:
+        trap = trap_for(item)
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
     if trap is None:
         return (yield)
+    case = getattr(item, "instance", None)
     with ExitStack() as stack:
-        stack.enter_context(trap)
+        if _calls_its_method(case):
+            stack.enter_context(_around_method(case, trap))
+        else:
+            stack.enter_context(trap)
         result = yield
     session(item.config).judge(item, trap)
     return result
+
+
+def _calls_its_method(case: Any) -> bool:
+    """Whether it is a test case of unittest that is run as unittest runs it."""
+    runs = next((each for each in type(case).__mro__ if "run" in vars(each)), object)
+    return hasattr(case, "_callTestMethod") and runs.__module__.partition(".")[0] == "unittest"
+
+
+@contextmanager
+def _around_method(case: Any, trap: Trap) -> Generator[None, None, None]:
+    """Of a test case pytest calls all at once: `setUp` and `tearDown` may block, as other fixtures."""
+    call = case._callTestMethod
+
+    def called(method: Any) -> Any:
+        with trap:
+            return call(method)
+
+    case._callTestMethod = called
+    try:
+        yield
+    finally:
+        del case._callTestMethod
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,7 +64,8 @@ def limits_of(
     environ: Mapping[str, str],
 ) -> Limits:
     """Environment over file over code. Raises UsageError that names the place of a bad value."""
-    if not _NAME.fullmatch(name):
+    given: object = name
+    if not isinstance(given, str) or not _NAME.fullmatch(given):
         raise UsageError(
             f"{name!r} cannot be the name of a lane: begin with a letter and go on with letters, "
             "digits, '_', '-' and '.'"

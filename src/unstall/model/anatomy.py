@@ -104,6 +104,16 @@ class Threads:
     """Of the calls, those that found every thread taken."""
     waiting_max: int = 0
     """The longest queue that one of them found."""
+    computed_ns: int = 0
+    """Of what they worked: on a processor. 0 where the system does not tell."""
+    switches: int = 0
+    """How often they let go of it of their own accord meanwhile: to wait for something, or for the
+    interpreter lock.
+    """
+    left: int = 0
+    """Those whose callers went on without them."""
+    outlived_max_ns: int = 0
+    """For how long one of these went on, as far as it was seen."""
 
 
 def merged_held(rows: Iterable[Held]) -> list[Held]:
@@ -149,6 +159,10 @@ def merged_threads(rows: Iterable[Threads]) -> list[Threads]:
                 worked=before.worked + row.worked,
                 full=before.full + row.full,
                 waiting_max=max(before.waiting_max, row.waiting_max),
+                computed_ns=before.computed_ns + row.computed_ns,
+                switches=before.switches + row.switches,
+                left=before.left + row.left,
+                outlived_max_ns=max(before.outlived_max_ns, row.outlived_max_ns),
             )
         kept[key] = row
     return list(kept.values())

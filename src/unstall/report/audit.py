@@ -24,6 +24,7 @@ HIDDEN = {
     "elsewhere": "elsewhere in the project",
     "baseline": "known in the baseline",
     "unchanged": "in code that has not changed",
+    "other paths": "on no path that was asked for",
 }
 """Why findings are hidden, in the order in which it is said."""
 
@@ -118,13 +119,16 @@ def headline(report: Report) -> str:
 
 def counts(findings: Iterable[Finding]) -> str:
     """`2 errors, 1 warning, 3 notes, 1 at start-up`"""
-    seen = Counter(
-        STARTUP if finding.runs_on == STARTUP else str(finding.severity) for finding in findings
-    )
+    seen = Counter(map(_level, findings))
     said = [counted(seen[each], each) for each in Severity if seen[each]]
     if seen[STARTUP]:
         said.append(f"{seen[STARTUP]} at start-up")
     return ", ".join(said)
+
+
+def _level(finding: Finding) -> str:
+    """What it counts as: at start-up it holds up no request, however severe."""
+    return STARTUP if finding.runs_on == STARTUP else str(finding.severity)
 
 
 def block_of(group: Group, time_outs: Mapping[str, str]) -> Block:
@@ -240,12 +244,12 @@ def statistics(report: Report, unused: Sequence[str] = ()) -> str:
         (
             f"{code} {each[0].title}",
             str(len(each)),
-            *(str(sum(one.severity is level for one in each)) for level in Severity),
+            *(str(sum(_level(one) == level for one in each)) for level in (*Severity, STARTUP)),
             str(len({entry for one in each for entry in one.entries})),
         )
         for code, each in sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))
     ]
-    heads = ("by rule", "findings", "errors", "warnings", "notes", "entries")
+    heads = ("by rule", "findings", "errors", "warnings", "notes", STARTUP, "entries")
     lines = table(heads, rows)
     return "\n".join([*lines, *(f"  {text}" for text in unused)])
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from unstall.errors import UsageError
+from unstall.model.finding import Finding
 from unstall.model.path import Blocking, PathStep, RequestPath
 from unstall.report.blocks import WIDTH, paint, wrapped
 from unstall.report.chain import chain_below, short, shown
 from unstall.report.units import counted
+from unstall.triage.select import lies_on
 
 LOOP = "loop"
 _TRUNK, _SPACE = "│  ", "   "
@@ -27,6 +29,8 @@ class Look:
     """Unknown calls of a step; beyond them their number."""
     waived: Mapping[str, str] = field(default_factory=dict)
     """Reasons, by the finding's fingerprint."""
+    findings: Sequence[Finding] = ()
+    """Those that are no blocking call of a step stand below the step that they are about."""
 
 
 PLAIN = Look()
@@ -56,18 +60,21 @@ def chosen(paths: Sequence[RequestPath], name: str) -> tuple[RequestPath, ...]:
     raise UsageError(f"--path {name!r} is no route here; {advice}")
 
 
-def verdict_of(path: RequestPath) -> str:
-    """What a request comes to, in one clause."""
+def verdict_of(path: RequestPath, others: int = 0) -> str:
+    """What a request comes to, in one clause; `others`: findings on it that are no blocking call."""
     blocking = [each for step in path.steps for each in step.blocking]
     frozen = [each for each in blocking if each.place == LOOP]
     said = [_blocked(frozen, "the loop")] if frozen else []
     if held := len(blocking) - len(frozen):
         said.append(f"{counted(held, 'call')} in threads")
-    if not blocking:
-        said.append("clean")
+    unknown = sum(len(step.unknown) for step in path.steps)
+    if others:
+        said.append(counted(others, "other finding" if blocking else "finding"))
+    elif not blocking:
+        said.append("nothing known blocks" if unknown else "clean")
     if hops := sum(step.hops for step in path.steps):
         said.append(counted(hops, "thread hop"))
-    if unknown := sum(len(step.unknown) for step in path.steps):
+    if unknown:
         said.append(counted(unknown, "unknown call"))
     return ", ".join(said)
 
@@ -77,26 +84,58 @@ def is_blocked(step: PathStep) -> bool:
 
 
 def _blocked(calls: Sequence[Blocking], whom: str) -> str:
-    worst = " without a bound" if any(each.cost == "unbounded" for each in calls) else ""
+    endless = sum(each.cost == "unbounded" for each in calls)
+    worst = " without a bound" if endless == len(calls) else f", {endless} without a bound"
+    worst = worst if endless else ""
     verb = "holds" if len(calls) == 1 else "hold"
     return f"{counted(len(calls), 'call')} {verb} {whom}{worst}"
 
 
 def _tree(path: RequestPath, look: Look) -> Iterator[str]:
-    style = "bad" if any(map(is_blocked, path.steps)) else "good"
+    others = others_of(path, look.findings)
+    style = "bad" if any(map(is_blocked, path.steps)) else "fair" if others else "good"
     yield f"{paint(path.entry.name, 'bold', look.colour)}  {path.file}:{path.line}"
-    yield from _hung("", verdict_of(path), style, look)
-    yield from _branches(nested(path.steps), "", look)
+    count = sum(map(len, others.values()))
+    yield from _hung("", verdict_of(path, count), style, look)
+    yield from _branches(nested(path.steps), "", look, others)
 
 
-def _branches(nodes: Sequence[Node], margin: str, look: Look) -> Iterator[str]:
+Others = Mapping[PathStep, Sequence[Finding]]
+
+
+def others_of(path: RequestPath, findings: Iterable[Finding]) -> Others:
+    """Findings on the path that are no blocking call of it, each by the one step that it is about."""
+    marks = {each.fingerprint for step in path.steps for each in step.blocking}
+    found: dict[PathStep, list[Finding]] = {}
+    for finding in findings:
+        if path.steps and finding.fingerprint not in marks and lies_on(finding, path):
+            found.setdefault(_step_of(path, finding), []).append(finding)
+    return found
+
+
+def _step_of(path: RequestPath, finding: Finding) -> PathStep:
+    """Where its site lies, else the step it is reached through, else what answers the request."""
+    functions = [hop.function for hop in finding.reach]
+    if finding.site is not None:
+        functions.append(finding.site.function)
+    for function in reversed(functions):
+        for step in path.steps:
+            if short(step.function) == function:
+                return step
+    entries = {entry.function for entry in finding.entries}
+    named = (step for step in path.steps if step.function in entries)
+    return next(named, path.steps[-1])
+
+
+def _branches(nodes: Sequence[Node], margin: str, look: Look, others: Others) -> Iterator[str]:
     for node in nodes:
         is_last = node is nodes[-1]
         below = margin + (_SPACE if is_last else _TRUNK)
         head = paint(_head(node.step), "bold", look.colour)
         yield f"{margin}{_LAST if is_last else _BRANCH}{head}"
-        yield from _details(node.step, below + (_TRUNK if node.below else _SPACE), look)
-        yield from _branches(node.below, below, look)
+        inner = below + (_TRUNK if node.below else _SPACE)
+        yield from _details(node.step, inner, look, others.get(node.step, ()))
+        yield from _branches(node.below, below, look, others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +161,13 @@ def _head(step: PathStep) -> str:
     return f"{head}  {counted(step.hops, 'thread hop')}" if step.hops else head
 
 
-def _details(step: PathStep, margin: str, look: Look) -> Iterator[str]:
+def _details(step: PathStep, margin: str, look: Look, others: Sequence[Finding]) -> Iterator[str]:
     for each in step.blocking:
         style = "bad" if each.place == LOOP else "fair"
         yield from _hung(margin, blocking_line(step, each, look.waived), style, look)
-    if step.blocking:
+    for finding in others:
+        yield from _hung(margin, finding_line(finding, look.waived), "fair", look)
+    if step.blocking or others:
         if step.why:
             yield from _hung(margin, step.why, "dim", look)
     else:
@@ -137,6 +178,18 @@ def _details(step: PathStep, margin: str, look: Look) -> Iterator[str]:
         yield from _hung(margin, f"unknown: {call}", "dim", look)
     if (more := len(step.unknown) - look.unknown) > 0:
         yield from _hung(margin, f"unknown: {more} more (--unknown lists them)", "dim", look)
+
+
+def finding_line(finding: Finding, waived: Mapping[str, str]) -> str:
+    """`US401 shop/app.py:12  a client made for each request; likely, not certain`"""
+    site = finding.site
+    where = f"{finding.code} {site.file}:{site.line}" if site else finding.code
+    own = next((each.because for each in finding.evidence if each.because), None)
+    said = f"{finding.title}: {own}" if own else finding.title
+    doubt = "" if finding.confidence == "certain" else f"{finding.confidence}, not certain"
+    reason = waived.get(finding.fingerprint)
+    rest = (doubt, f"waived: {reason}" if reason else "")
+    return "; ".join(text for text in (f"{where}  {said}", *rest) if text)
 
 
 def blocking_line(step: PathStep, blocking: Blocking, waived: Mapping[str, str]) -> str:

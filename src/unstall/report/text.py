@@ -48,6 +48,7 @@ def verdict_of(report: Report) -> Block:
         case Verdict.FINDINGS:
             evidence = [each for f in report.findings if not f.latent for each in f.evidence]
             counts = [counted(len(report.findings), "finding")]
+            evidence = [each for each in evidence if each.kind == "measured"]
             if stalls := sum(each.count or 0 for each in evidence):
                 counts.append(counted(stalls, "stall"))
                 counts.append(
@@ -105,6 +106,8 @@ def summary_of(report: Report) -> tuple[Row, ...]:
 def _site(finding: Finding) -> str:
     if finding.site is not None:
         return _place(finding.site)
+    if finding.runs_on != "loop":
+        return "in a thread"
     if finding.cause in (Cause.STARVED, Cause.GIL):
         return "no line on the loop is to blame"
     if finding.cause is Cause.SATURATED:

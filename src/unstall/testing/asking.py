@@ -45,6 +45,10 @@ class Answer:
         return str(self.status) if self.status else self.error
 
 
+def is_count(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
 def asked_of(request: str | Asked) -> Asked:
     """From `GET /orders`; a path alone is a GET. Raises UsageError."""
     if isinstance(request, Asked):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unstall.errors import UsageError
 from unstall.model.finding import Stall
-from unstall.testing.asking import Answer, App, Asked, Asker, asked_of, asking
+from unstall.testing.asking import Answer, App, Asked, Asker, asked_of, asking, is_count
 from unstall.testing.holders import Holders, told, told_stall
 
 EVERY_S = 0.02
@@ -61,8 +61,8 @@ async def burst(
     an answer is not allowed, if all took longer than `within_s`, or a bystander longer than
     `bystander_s`.
     """
-    if n < 1:
-        raise UsageError(f"n is {n}: give how many requests to send at once, 1 or more")
+    if not is_count(n):
+        raise UsageError(f"n is {n!r}: give how many requests to send at once, 1 or more")
     asked = asked_of(request)
     cheap = None if bystander is None else asked_of(bystander)
     threshold_ms = max(5.0, min(1_000.0, bystander_s * 500))

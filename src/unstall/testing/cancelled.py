@@ -10,16 +10,18 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from unstall.errors import UsageError
+from unstall.gates.adapter import is_a
 from unstall.testing.asking import App, Asked, asked_of
 from unstall.testing.exhaust import eventually
 from unstall.testing.holders import Holders, told
 from unstall.testing.slots import slots_of
 
 How = Literal["disconnect", "time-out"]
+_REENTRANT = type(threading.RLock())
 
 
 async def cancelled(
@@ -37,11 +39,14 @@ async def cancelled(
 
     By `disconnect` the client hangs up: a server's `receive` says so, and nothing is cancelled by itself,
     as under uvicorn. By `time-out` the request's task is cancelled, as a deadline does. Within `grace_s`
-    every one of `free` (pools, lanes, limiters, locks of asyncio, anyio or threading) must be as free as
-    before, the request's task over, and no thread of the application at work that was not before.
+    every one of `free` (pools, lanes, limiters, locks and semaphores of asyncio, anyio or threading) must
+    be as free as before, the request's task over, and no thread of the application or of a pool at work
+    that was not before.
     `logged` is a regular expression that a log record from warning upwards has to match, by `logger` or
     below it; None if no record is needed. Raises AssertionError.
     """
+    if by not in get_args(How):
+        raise UsageError(f"by is {by!r}: give 'disconnect' or 'time-out'")
     if isinstance(app, str) and by != "disconnect":
         raise UsageError(
             "a server by its address can only be left: give by='disconnect', or the app"
@@ -183,9 +188,15 @@ def _body(asked: Asked) -> bytes:
 
 def _state(thing: Any) -> Callable[[], str | None]:
     """Says what of it is taken now and was not before; None if nothing."""
-    locked = getattr(thing, "locked", None)
-    if callable(locked):
-        name = f"the {type(thing).__module__}.{type(thing).__qualname__}"
+    name = f"the {type(thing).__module__}.{type(thing).__qualname__}"
+    permits = _permits(thing)
+    if permits is not None:
+        least = permits()
+        return lambda: (
+            f"{least - permits()} permits of {name} are held" if permits() < least else None
+        )
+    locked = _locked(thing)
+    if locked is not None:
         if locked():
             raise UsageError(f"{name} given in free is locked before the request: give it free")
         return lambda: f"{name} is locked" if locked() else None
@@ -194,6 +205,22 @@ def _state(thing: Any) -> Callable[[], str | None]:
     return lambda: (
         f"{slots.used() - before} slots of {slots.name} are held" if slots.used() > before else None
     )
+
+
+def _permits(thing: Any) -> Callable[[], int] | None:
+    """How many of a semaphore are left; `locked()` would only say that none is."""
+    if isinstance(thing, asyncio.Semaphore | threading.Semaphore):
+        return lambda: thing._value
+    if is_a(thing, "anyio", "Semaphore"):
+        return lambda: int(thing.value)
+    return None
+
+
+def _locked(thing: Any) -> Callable[[], bool] | None:
+    if isinstance(thing, _REENTRANT):  # which say nothing else of themselves before Python 3.14
+        return lambda: repr(thing).startswith("<locked")
+    locked = getattr(thing, "locked", None)
+    return locked if callable(locked) else None
 
 
 async def _nothing_left(

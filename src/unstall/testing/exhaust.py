@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unstall.errors import UsageError
-from unstall.testing.asking import Answer, Asked, asked_of, asking
+from unstall.testing.asking import Answer, Asked, asked_of, asking, is_count
 from unstall.testing.burst import Allowed, succeeded
 from unstall.testing.holders import Holders, told
 from unstall.testing.slots import Slots, holding, slots_of
@@ -56,6 +56,8 @@ async def exhaust(
     caller that waits longer than `within_s`, and for a slot that is not back `grace_s` after the last
     caller.
     """
+    if n is not None and not is_count(n):
+        raise UsageError(f"n is {n!r}: give how many ask at once, 1 or more, or nothing")
     if request is not None:
         return await _route(thing, asked_of(request), n, allowed, free, within_s, grace_s)
     slots = slots_of(thing)

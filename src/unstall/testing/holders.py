@@ -16,6 +16,7 @@ from unstall.integrations.pools import Gates
 from unstall.model.finding import Cause, Stall
 from unstall.model.place import Owner
 from unstall.settings import Settings, working_folder
+from unstall.testing.pools import at_work
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import awaited_by
 from unstall.watch.stacks import Places
@@ -43,8 +44,8 @@ class Hold:
 class Holders:
     """Watches this process while it is open: its loop's stalls, its threads, its tasks, its pools.
 
-    What began before is left out, and so is the task that opened it. Only lines of the application count:
-    files below the working folder that are not installed.
+    What began before is left out, and so is the task that opened it. Only lines of the application count,
+    files below the working folder that are not installed; a thread of a pool counts with whatever it does.
     """
 
     def __init__(self, threshold_ms: float = 50.0) -> None:
@@ -136,7 +137,9 @@ class Holders:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         apart = {threading.get_ident(), self._thread.ident, threading.main_thread().ident}
         for ident, frame in sys._current_frames().items():
-            place = None if ident in apart else self._place(frame)
+            place = None
+            if ident not in apart:
+                place = self._place(frame) or at_work(frame, self._places.locate)
             if place is not None:
                 yield "thread", ident, f"thread {names.get(ident, ident)!r}", place
 

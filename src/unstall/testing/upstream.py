@@ -134,7 +134,8 @@ def _overridden(
 
 def _paused(dependency: Callable[..., Any], slow: SlowUpstream) -> Callable[..., Any]:
     """Of the same kind, because the kind decides where it waits."""
-    if inspect.isasyncgenfunction(dependency):
+    faces = _faces(dependency)
+    if any(map(inspect.isasyncgenfunction, faces)):
         entered = asynccontextmanager(dependency)
 
         async def opening(*args: Any, **named: Any) -> AsyncIterator[Any]:
@@ -144,7 +145,7 @@ def _paused(dependency: Callable[..., Any], slow: SlowUpstream) -> Callable[...,
                 yield value
 
         return functools.wraps(dependency)(opening)
-    if inspect.isgeneratorfunction(dependency):
+    if any(map(inspect.isgeneratorfunction, faces)):
         plainly = contextmanager(dependency)
 
         def opening_plainly(*args: Any, **named: Any) -> Iterator[Any]:
@@ -154,7 +155,7 @@ def _paused(dependency: Callable[..., Any], slow: SlowUpstream) -> Callable[...,
                 yield value
 
         return functools.wraps(dependency)(opening_plainly)
-    if inspect.iscoroutinefunction(dependency):
+    if any(map(inspect.iscoroutinefunction, faces)):
 
         async def awaiting(*args: Any, **named: Any) -> Any:
             slow.asked()
@@ -169,6 +170,21 @@ def _paused(dependency: Callable[..., Any], slow: SlowUpstream) -> Callable[...,
         return dependency(*args, **named)
 
     return functools.wraps(dependency)(blocking)
+
+
+def _faces(dependency: Callable[..., Any]) -> tuple[Any, ...]:
+    """By any of which FastAPI tells the kind: it looks through partials and wrappers, and at `__call__`."""
+    plain = _unwrapped(dependency)
+    if inspect.isclass(plain) or inspect.isroutine(plain):
+        return dependency, plain
+    call = getattr(plain, "__call__", None)  # noqa: B004
+    return dependency, plain, call, _unwrapped(call)
+
+
+def _unwrapped(call: Any) -> Any:
+    while isinstance(call, functools.partial):
+        call = call.func
+    return inspect.unwrap(call)
 
 
 # --- a server -------------------------------------------------------------------------------

@@ -195,8 +195,8 @@ class Calls:
         """What we do ourselves meanwhile is no call of the application's."""
         ident = get_ident()
         outer = ident in self._inside
-        self._inside.add(ident)
         try:
+            self._inside.add(ident)
             yield
         finally:
             if not outer:

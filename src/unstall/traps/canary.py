@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -40,10 +41,16 @@ def inactive_hooks(hooks: Sequence[Hook] = NEEDED) -> tuple[str, ...]:
     if blind:
         raise TargetError(
             f"the trap is not armed: Python {sys.version.split()[0]} showed it no {', no '.join(blind)}; "
-            "run without --unstall, and report it with the packages that are installed"
+            "run without it, and report it with the packages that are installed"
         )
     missing = tuple(f"{name}: it is not as unstall knows it" for name in HOOKS.missing)
     return missing if SEES_CALLS else (_NO_CALLS, *missing)
+
+
+@cache
+def proven() -> tuple[str, ...]:
+    """As `inactive_hooks`, once in a process."""
+    return inactive_hooks()
 
 
 class _Listener:
@@ -61,17 +68,16 @@ class _Listener:
 def _heard(hooks: Sequence[Hook]) -> set[str]:
     """A loop on this thread would leave its mark: asyncio's loop of the thread is forgotten after a run."""
     listener = _Listener()
-    thread = threading.Thread(target=_sing, args=(hooks,), name="unstall-canary")
-    HOOKS.open(listener)
-    try:
+    thread = threading.Thread(target=_sing, args=(hooks, listener), name="unstall-canary")
+    with HOOKS.held():
         thread.start()
         thread.join()
-    finally:
-        HOOKS.close(listener)
     return listener.calls
 
 
-def _sing(hooks: Sequence[Hook]) -> None:
+def _sing(hooks: Sequence[Hook], listener: _Listener) -> None:
+    """The trap is opened on the thread of the loop, so that nobody else is told."""
+
     async def song() -> None:
         for hook in hooks:
             # By nobody we know, for what is ours is not looked at.
@@ -79,7 +85,9 @@ def _sing(hooks: Sequence[Hook]) -> None:
             exec(compile(hook.source, "<canary>", "exec"), named)
 
     loop = asyncio.new_event_loop()
+    HOOKS.open(listener)
     try:
         loop.run_until_complete(song())
     finally:
+        HOOKS.close(listener)
         loop.close()

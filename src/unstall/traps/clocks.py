@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from threading import get_native_id
 from time import perf_counter_ns, process_time_ns, thread_time_ns
 from typing import NamedTuple
@@ -48,18 +49,34 @@ def waited_ns(before: Moment, after: Moment) -> int:
     return max(0, after.wall - before.wall - cpu - others - queued)
 
 
+class _Kept:
+    """In the locals of a thread, whose probe ends with it: threads with loops come and go by the hundred."""
+
+    __slots__ = ("_probes", "_thread")
+
+    def __init__(self, probes: dict[int, ThreadProbe], thread: int) -> None:
+        self._probes, self._thread = probes, thread
+
+    def __del__(self) -> None:
+        probe = self._probes.pop(self._thread, None)
+        if probe is not None:
+            probe.close()
+
+
 class Clocks:
-    """Of the threads that run loops."""
+    """Of the threads that run loops. Each keeps one file open for as long as it lives."""
 
     def __init__(self) -> None:
         self._probes: dict[int, ThreadProbe] = {}
+        self._threads = threading.local()
 
     def read(self) -> Moment:
         """Of the calling thread."""
         thread = get_native_id()
         probe = self._probes.get(thread)
         if probe is None:
-            probe = self._probes[thread] = ThreadProbe(thread)
+            probe = self._probes[thread] = ThreadProbe(thread, ("schedstat",))
+            self._threads.kept = _Kept(self._probes, thread)
         schedule = probe.schedule()
         return Moment(
             perf_counter_ns(), thread_time_ns(), process_time_ns(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import _get_running_loop
+from stat import S_ISSOCK
 from typing import Any
 
 from unstall.watch.audit import EVENTS, SKIP, Events, OtherEnd, file_of
@@ -26,9 +28,31 @@ def _database(args: tuple[Any, ...]) -> object:
 
 
 def is_in_memory(database: object) -> bool:
+    if type(database) is bytes:
+        database = database.decode(errors="replace")
     if type(database) is not str:
         return False
-    return database in ("", ":memory:") or "mode=memory" in database
+    name, _, options = database.removeprefix("file:").partition("?")
+    if database in ("", ":memory:"):
+        return True
+    memory = name in ("", ":memory:") or "mode=memory" in options.split("&")
+    return database.startswith("file:") and memory
+
+
+def _removed(args: tuple[Any, ...]) -> object:
+    """uvloop removes the file of its own socket when a server closes, and has no frame that would show it."""
+    if type(_get_running_loop()).__module__.partition(".")[0] == "uvloop" and _is_socket(args[0]):
+        return SKIP
+    return file_of(args)
+
+
+def _is_socket(path: Any) -> bool:
+    import posix  # where nothing of ours is in the way; uvloop is for such systems only
+
+    try:
+        return S_ISSOCK(posix.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _file_lock(args: tuple[Any, ...]) -> object:
@@ -53,6 +77,7 @@ _MORE: dict[str, tuple[str, OtherEnd]] = {
     "socket.gethostbyname": ("socket.gethostbyname", _any_host),
     "socket.gethostbyaddr": ("socket.gethostbyaddr", _always),
     "socket.getnameinfo": ("socket.getnameinfo", _always),
+    "os.remove": ("os.remove", _removed),
     "sqlite3.connect": ("sqlite3.connect", _database),
     "fcntl.flock": ("fcntl.flock", _file_lock),
     "fcntl.lockf": ("fcntl.lockf", _file_lock),

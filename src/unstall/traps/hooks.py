@@ -23,7 +23,8 @@ from unstall.catalog.allowed import quiet_packages
 from unstall.traps.drivers import DRIVERS, Driver
 from unstall.traps.events import IMPORT, TRAP_EVENTS
 from unstall.traps.handles import SQLite, objects_of
-from unstall.traps.patches import Patches
+from unstall.traps.openings import Opening, Openings
+from unstall.traps.patches import Function, Patches
 from unstall.traps.primitives import PRIMITIVES, Blocks, Primitive, always
 from unstall.traps.regions import ALLOWED
 from unstall.watch.audit import AUDIT, SKIP
@@ -58,18 +59,35 @@ class Catcher(Protocol):
         """A step waited for so long, and no call was seen in it."""
 
 
+class _Several:
+    """One call, for several traps."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, seen: list[Seen]) -> None:
+        self._seen = seen
+
+    def took(self, ns: int) -> None:
+        for each in self._seen:
+            each.took(ns)
+
+    @property
+    def refusal(self) -> BaseException | None:
+        return next((each.refusal for each in self._seen if each.refusal is not None), None)
+
+
 class Hooks:
-    """One for the process. The trap that was opened last is told, and no other."""
+    """One for the process. Of nested traps the one that was opened last is told, and no other."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._held = 0
-        self._catchers: tuple[Catcher, ...] = ()
+        self.openings: Openings[Catcher] = Openings()
         self._inside: set[int] = set()
         self._patches = Patches()
         self._imports = ImportHooks(self.failed)
         self._functions: dict[int, Any] = {}
-        """By the `id` of the original. Like a function of C, a static method becomes no method in a class."""
+        """By the `id` of the original."""
         self._sqlite: SQLite | None = None
         self._cursors: Cursors | None = None
         self._calls: Calls | None = None
@@ -78,11 +96,13 @@ class Hooks:
         """Calls of each thread, whether or not they were anybody's business."""
         self._quiet = quiet_packages()
         self.failures: list[BaseException] = []
-        """Errors of ours: nothing of them reached the host."""
+        """Errors of ours: nothing of them reached the host. The first of many."""
+        self.failed_times = 0
         self.missing: list[str] = []
         """Rows whose library is imported and is not as the row says."""
 
     def failed(self, error: BaseException) -> None:
+        self.failed_times += 1
         if len(self.failures) < 100:
             self.failures.append(error)
 
@@ -109,33 +129,33 @@ class Hooks:
             if self._held == 0:
                 self._remove()
 
-    def open(self, catcher: Catcher) -> None:
+    def open(self, catcher: Catcher) -> Opening[Catcher]:
         self.hold()
-        with self._lock:
-            self._catchers = (*self._catchers, catcher)
+        return self.openings.open(catcher)
 
     def close(self, catcher: Catcher) -> None:
-        with self._lock:
-            self._catchers = tuple(each for each in self._catchers if each is not catcher)
+        self.openings.close(catcher)
         self.release()
 
     # --- calls --------------------------------------------------------------------------------
 
     def see(self, call: str, peer: str | None, frame: FrameType) -> Seen | None:
         """Never raises. None if the call is nobody's business; on the thread that makes it."""
-        catchers = self._catchers
         ident = get_ident()
         self._heard[ident] += 1
-        if not catchers or ALLOWED.get():
+        if not self.openings or ALLOWED.get():
             return None
         if ident in self._inside:
             return None
         caller = _not_ours(frame)
         if caller is None or package_of(caller) in self._quiet:
             return None
-        self._inside.add(ident)  # what we do ourselves is no call of the application's
         try:
-            return catchers[-1].saw(call, peer, caller)
+            self._inside.add(ident)  # what we do ourselves is no call of the application's
+            told = self.openings.told_by(ident)
+            every = [one.saw(call, peer, caller) for one in told]
+            seen = [each for each in every if each is not None]
+            return _Several(seen) if len(seen) > 1 else seen[0] if seen else None
         except Exception as error:
             self.failed(error)
             return None
@@ -156,50 +176,39 @@ class Hooks:
 
         @functools.wraps(original)
         def guarded(*args: Any, **named: Any) -> Any:
-            if not self._catchers or _get_running_loop() is None:
+            if not self.openings or _get_running_loop() is None:
                 return original(*args, **named)
             ident = get_ident()
             if ident in inside:
                 return original(*args, **named)
             __tracebackhide__ = True  # pytest shows the call, not us
-            seen = self._judge(call, blocks, args, named, sys._getframe(1))
+            peer, unknown = _other_end(blocks, args, named)
+            if unknown is not None:
+                result = original(
+                    *args, **named
+                )  # where it fails itself, that is its answer to them
+                self.failed(unknown)
+                return result
+            seen = self.see(call, peer, sys._getframe(1)) if peer is not SKIP else None
             if seen is None:
                 return original(*args, **named)
             refusal = seen.refusal
             if refusal is not None:
                 raise refusal
-            inside.add(ident)
             began = time.perf_counter_ns()
             try:
+                inside.add(ident)  # in here, for a signal may be answered after any call
                 return original(*args, **named)
             finally:
-                took = time.perf_counter_ns() - began
                 inside.discard(ident)
-                seen.took(took)
+                seen.took(time.perf_counter_ns() - began)
 
         return guarded
-
-    def _judge(
-        self,
-        call: str,
-        blocks: Blocks,
-        args: tuple[Any, ...],
-        named: dict[str, Any],
-        frame: FrameType,
-    ) -> Seen | None:
-        try:
-            peer = blocks(args, named)
-        except Exception as error:  # arguments of a kind that the row does not know
-            self.failed(error)
-            return None
-        if peer is SKIP:
-            return None
-        return self.see(call, peer if isinstance(peer, str) else None, frame)
 
     # --- what is put in -----------------------------------------------------------------------
 
     def _install(self) -> None:
-        if not AUDIT.listen(self._audited, TRAP_EVENTS):
+        if not AUDIT.listen(self._audited, TRAP_EVENTS, self.failed):
             self.missing.append(
                 "audit events: this interpreter has none, so no file or name is seen"
             )
@@ -236,7 +245,7 @@ class Hooks:
     def _see_calls(self) -> None:
         from unstall.traps.calls import Calls
 
-        calls = Calls(lambda: bool(self._catchers), self.see, self._inside, self.failed)
+        calls = Calls(self.openings.__bool__, self.see, self._inside, self.failed)
         if calls.start():
             self._calls = calls
         else:
@@ -246,12 +255,10 @@ class Hooks:
         from unstall.traps.steps import Steps, Wait
 
         def told(wait: Wait) -> None:
-            for catcher in self._catchers[-1:]:
+            for catcher in self.openings.told_by(get_ident()):
                 catcher.waited(wait.whose, wait.ns)
 
-        self._steps = Steps(
-            lambda: bool(self._catchers), self._heard.__getitem__, told, self.failed
-        )
+        self._steps = Steps(self.openings.__bool__, self._heard.__getitem__, told, self.failed)
         self._steps.start(self._patches)
 
     def _primitive(self, row: Primitive) -> None:
@@ -265,7 +272,7 @@ class Hooks:
                 continue
             ours: Any = self.guarded(f"{row.call}.{name}", original, row.blocks)
             if not row.owner:
-                ours = self._functions[id(original)] = staticmethod(ours)
+                ours = self._functions[id(original)] = Function(ours, row.module)
             self._patches.put(owner, name, ours)
 
     def _rebind(self) -> None:
@@ -285,7 +292,8 @@ class Hooks:
             if original is None:
                 self.missing.append(f"{row.module}.{row.owner or name}")
                 continue
-            call = f"{row.call}.{name}".removesuffix(".__init__").removesuffix(".__call__")
+            call = "open" if row.opens else f"{row.call}.{name}"
+            call = call.removesuffix(".__init__").removesuffix(".__call__")
             if isinstance(own, classmethod):
                 ours: Any = classmethod(self.guarded(call, own.__func__, row.blocks))
             elif isinstance(own, staticmethod):
@@ -295,7 +303,18 @@ class Hooks:
             try:
                 self._patches.put(owner, name, ours)
             except (AttributeError, TypeError):
-                self.missing.append(f"{call} cannot be wrapped")
+                self._unchangeable(row, module, name, ours)
+
+    def _unchangeable(self, row: Driver, module: ModuleType, name: str, ours: Any) -> None:
+        """A class in C that does not let itself be changed: new objects are of a subclass of ours, unless
+        its calls are seen anyway."""
+        owner: Any = getattr(module, row.owner, None)
+        try:
+            if not SEES_CALLS:
+                parts = {name: ours, "__module__": row.module}
+                self._patches.put(module, row.owner, type(row.owner, (owner,), parts))
+        except TypeError:
+            self.missing.append(f"{row.call}.{name} cannot be wrapped")
 
     def _psycopg2(self, module: ModuleType) -> None:
         self._cursors = Cursors(self.guarded)
@@ -306,7 +325,7 @@ class Hooks:
 
     def _sqlite3(self, module: ModuleType) -> None:
         self._sqlite = SQLite(self.guarded, self._statement_ran)
-        connect = staticmethod(functools.wraps(module.connect)(self._sqlite.connect(module)))
+        connect = Function(functools.wraps(module.connect)(self._sqlite.connect(module)), "sqlite3")
         for each in (module, sys.modules.get("sqlite3")):
             if each is not None and hasattr(each, "connect"):
                 self._patches.put(each, "connect", connect)
@@ -315,8 +334,18 @@ class Hooks:
 
     def _statement_ran(self) -> None:
         """Called by SQLite in the midst of a statement; two frames of ours lie above the caller."""
-        if self._catchers and _get_running_loop() is not None:
+        if self.openings and _get_running_loop() is not None:
             self.see("sqlite3.Connection.execute", None, sys._getframe(2))
+
+
+def _other_end(
+    blocks: Blocks, args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, Exception | None]:
+    """What the row says of a call, or why it cannot: arguments of a kind that it does not know."""
+    try:
+        return blocks(args, named), None
+    except Exception as error:
+        return SKIP, error
 
 
 def _not_ours(frame: FrameType) -> FrameType | None:

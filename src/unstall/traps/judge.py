@@ -72,19 +72,25 @@ def claim_of(call: LatentCall, ignore: Sequence[str], allowed: Sequence[Pack]) -
         return None
     under, is_app = below(step)
     last = all(frame.owner is Owner.SELF for frame in under)
-    site = _named(site, call.call, is_last=last)
-    code = code_of_call(site.call, call.call) if call.call != IMPORT else _IMPORT
-    if call.call == IMPORT and not (last and is_app):
+    written, site = site.call, _named(site, call.call, is_last=last)
+    api = "" if call.call in TRIVIAL else site.call  # a look at a file is no call of a database's
+    code = code_of_call(api, call.call) if call.call != IMPORT else _IMPORT
+    if call.call == IMPORT and not (last and is_app and _is_import(written)):
         return None  # a library's own business
     if not is_app and code not in _OF_LIBRARIES:
         return None
-    pack = next((each for each in allowed if each.holds(code, site.file, under)), None)
+    pack = next((each for each in allowed if each.holds(code, site.file, under, call.peer)), None)
     if pack is not None and not pack.becomes:
         return None
     code = pack.becomes if pack is not None else code
     if is_ignored(code, (site.call, call.call), ignore):
         return None
     return Claim(code, entry, site, call)
+
+
+def _is_import(written: str) -> bool:
+    """Whether a line imports itself; else a library in C does it, which has no frame of its own."""
+    return not written or written.rpartition(".")[2] in ("import", "__import__", "import_module")
 
 
 def is_ignored(code: str, calls: Iterable[str], ignore: Sequence[str]) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from unstall.catalog.allowed import packs
-from unstall.clock import NS_PER_MS
 from unstall.explain.blame import step_of
 from unstall.explain.findings import findings_of, is_startup
 from unstall.explain.latent import STARTING
@@ -21,14 +21,17 @@ from unstall.model.observation import Look, Stretch
 from unstall.model.recording import Entry
 from unstall.settings import Settings, threshold_of
 from unstall.traps.judge import below, is_ignored
-from unstall.traps.regions import is_allowed
+from unstall.traps.regions import Least, is_allowed
 from unstall.watch.monitor import Monitor
 
 _BLAMED = frozenset({Cause.WAITING, Cause.LOCK, Cause.CPU, Cause.GIL})
 """Causes for which a line of the application is at fault."""
 _SETTLE_S = 0.5
-_EARLY_NS = 5 * NS_PER_MS
+_PAUSE_S = 0.005
 _MOST = 1_000
+
+IsOurs = Callable[[str, int], bool]
+"""Whether a stretch of the thread of that name, due at that moment, belongs to a trap."""
 
 
 class Monitors:
@@ -44,6 +47,7 @@ class Monitors:
             if monitor is None:
                 monitor = Monitor(settings).start()
             self._held[settings] = monitor, times + 1
+            self._set_least()
             return monitor
 
     def release(self, settings: Settings) -> None:
@@ -53,7 +57,12 @@ class Monitors:
                 self._held[settings] = monitor, times - 1
                 return
             del self._held[settings]
+            self._set_least()
         monitor.stop()
+
+    def _set_least(self) -> None:
+        """A region that excuses a stall holds the middle of it."""
+        Least.ns = min((each.threshold_ns // 2 for each in self._held), default=None)
 
     @contextmanager
     def held(self, settings: Settings) -> Iterator[None]:
@@ -75,35 +84,61 @@ def settings_of(threshold_ms: float, root: Path) -> Settings:
 
 
 class Stretches:
-    """Those that begin while a trap is open."""
+    """Those that begin while a trap is open, and are no newer trap's."""
 
     def __init__(self, threshold_ms: float, root: Path) -> None:
         self._settings = settings_of(threshold_ms, root)
         self._stretches: list[Stretch] = []
-        self._since_ns = 0
+        self._is_ours: IsOurs = lambda thread, at_ns: False
         self._monitor: Monitor | None = None
+        self._closed_ns: int | None = None
 
-    def start(self) -> None:
-        self._since_ns = time.monotonic_ns() - _EARLY_NS
+    def start(self, is_ours: IsOurs) -> None:
+        """Before that nothing is heard."""
+        self._is_ours = is_ours
         self._monitor = MONITORS.hold(self._settings)
         self._monitor.listen(self.heard)
 
+    def settle(self) -> None:
+        """Waits for stalls that are over and not yet told of. Not on a loop: it would be held, and no late
+        beat could come meanwhile."""
+        if self._monitor is not None:
+            self._closed_ns = time.monotonic_ns()
+            self._monitor.settle(_SETTLE_S)
+
+    async def settle_on_loop(self) -> None:
+        """The same from a coroutine."""
+        monitor, until = self._monitor, time.monotonic() + _SETTLE_S
+        self._closed_ns = time.monotonic_ns()
+        for _ in range(2):  # the late beat runs in the second turn
+            await asyncio.sleep(0)
+        # What it waits for is written by another thread, which can set no event of this loop.
+        while monitor is not None and not monitor.settle(0) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE_S)
+
     def stop(self) -> None:
         if self._monitor is not None:
-            self._monitor.settle(_SETTLE_S)
             self._monitor.unlisten(self.heard)
             self._monitor = None
             MONITORS.release(self._settings)
 
     def findings(self, ignore: Sequence[str]) -> tuple[Finding, ...]:
-        stretches = settled(list(self._stretches))
+        stretches = [each for each in settled(list(self._stretches)) if self._is_long(each)]
         stalls = (judged(each, self._settings.threshold_ns) for each in stretches)
         return findings_of(stall for stall, look in stalls if _counts(stall, look, ignore))
 
+    def _is_long(self, stretch: Stretch) -> bool:
+        """What goes on after the trap was closed is not its own."""
+        until_ns = (
+            stretch.until_ns if self._closed_ns is None else min(stretch.until_ns, self._closed_ns)
+        )
+        return until_ns - stretch.due_ns >= self._settings.threshold_ns
+
     def heard(self, entry: Entry) -> None:
         """On the watchdog's thread."""
-        room = len(self._stretches) < _MOST
-        if room and isinstance(entry, Stretch) and entry.due_ns >= self._since_ns:
+        if not isinstance(entry, Stretch) or len(self._stretches) >= _MOST:
+            return
+        if self._is_ours(entry.thread, entry.due_ns):
             self._stretches.append(entry)
 
 

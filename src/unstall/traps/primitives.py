@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from unstall.catalog.allowed import quiet_packages
 from unstall.watch.audit import SKIP, file_of
 
 Given = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -54,16 +55,21 @@ def _child(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
 
 
 def _socket(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
-    from _socket import MSG_DONTWAIT, SOCK_DGRAM, socket
+    from _socket import MSG_DONTWAIT, socket
 
     ours = args[0]
     if socket.gettimeout(ours) == 0.0:
         return SKIP
     if any(type(flag) is int and flag & MSG_DONTWAIT for flag in (*args[2:], *named.values())):
         return SKIP
-    if socket.type.__get__(ours) == SOCK_DGRAM and args[1:] and isinstance(args[1], bytes):
-        return SKIP  # datagrams are sent without anybody's consent
     return _peer(socket.getpeername, ours)
+
+
+def _sending(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
+    """Datagrams are sent without anybody's consent."""
+    from _socket import SOCK_DGRAM, socket
+
+    return SKIP if socket.type.__get__(args[0]) == SOCK_DGRAM else _socket(args, named)
 
 
 def _tls(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
@@ -94,6 +100,15 @@ def _selector(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
     return _timed(args[1] if len(args) > 1 else named.get("timeout"))
 
 
+def _epoll(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
+    """Some libraries have a loop of their own; asyncio's is the one that runs."""
+    selector = getattr(asyncio._get_running_loop(), "_selector", None)
+    if getattr(selector, "_selector", None) is args[0]:
+        return SKIP
+    timeout = args[1] if len(args) > 1 else named.get("timeout")
+    return SKIP if timeout == 0 else None
+
+
 def _condition(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
     return _timed(args[1] if len(args) > 1 else named.get("timeout"))
 
@@ -111,6 +126,8 @@ def _handler(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
     from logging import FileHandler
 
     handler = args[0]
+    if type(handler).__module__.partition(".")[0] in quiet_packages():
+        return SKIP  # the test runner's log file
     if isinstance(handler, FileHandler):
         return file_of((handler.baseFilename,))
     remote = {"SocketHandler", "HTTPHandler", "SMTPHandler"}
@@ -132,10 +149,9 @@ _SOCKET = (
     "recvfrom",
     "recvfrom_into",
     "recvmsg",
-    "send",
-    "sendall",
-    "sendmsg",
+    "accept",
 )
+_SENDING = ("send", "sendall", "sendmsg")
 _TLS = ("recv", "recv_into", "send", "sendall", "read", "write", "do_handshake")
 _SELECTORS = ("SelectSelector", "PollSelector", "EpollSelector", "KqueueSelector")
 
@@ -150,8 +166,10 @@ PRIMITIVES: tuple[Primitive, ...] = (
         Primitive("selectors", each, ("select",), f"selectors.{each}", _selector)
         for each in _SELECTORS
     ),
-    Primitive("socket", "socket", (*_SOCKET, "accept"), "socket.socket", _socket),
+    Primitive("socket", "socket", _SOCKET, "socket.socket", _socket),
+    Primitive("socket", "socket", _SENDING, "socket.socket", _sending),
     Primitive("ssl", "SSLSocket", _TLS, "ssl.SSLSocket", _tls),
+    Primitive("select", "epoll", ("poll",), "select.epoll", _epoll),
     Primitive("threading", "Condition", ("wait",), "threading.Condition", _condition),
     Primitive("threading", "Thread", ("join",), "threading.Thread", _thread),
     Primitive("subprocess", "Popen", ("wait", "communicate"), "subprocess.Popen", _process),

@@ -22,9 +22,14 @@ class Span(NamedTuple):
     task: str | None
 
 
-SPANS: deque[Span] = deque(maxlen=200)
-"""Of regions that were long enough to hold a stall: the watchdog sees stalls, and no flags."""
-_LONG_NS = 2_000_000
+SPANS: deque[Span] = deque(maxlen=2_000)
+"""Of regions that were long enough to excuse a stall: the watchdog sees stalls, and no flags."""
+
+
+class Least:
+    """How long a region must be to be kept, in ns; None while nobody watches."""
+
+    ns: int | None = None
 
 
 class Region:
@@ -51,7 +56,7 @@ class Region:
     ) -> None:
         ALLOWED.set(self._before)
         now = time.monotonic_ns()
-        if now - self._from_ns >= _LONG_NS:
+        if Least.ns is not None and now - self._from_ns >= Least.ns:
             SPANS.append(Span(self._from_ns, now, task_name()))
 
 

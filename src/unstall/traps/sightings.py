@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -12,6 +13,11 @@ from unstall.watch.caller import caller_of, place_of
 from unstall.watch.stacks import StackReader
 
 MOST = 5_000
+_CALL_NOTHING = frozenset(
+    dis.opmap[name]
+    for name in "SEND POP_TOP STORE_FAST STORE_DEREF DELETE_FAST DELETE_NAME RETURN_VALUE POP_EXCEPT".split()
+)
+"""Where a line is at one of these, what runs below it is the end of an object, which nobody called there."""
 
 
 class Sighting:
@@ -61,13 +67,19 @@ class Sightings:
     def __init__(self, reader: StackReader, refuse: Callable[[LatentCall], str] | None) -> None:
         self._reader = reader
         self._refuse = refuse
-        self._seen: dict[int, Sighting] = {}
+        self._seen: dict[int, Sighting | None] = {}
+        """None for what no line called."""
         self.passed_over = 0
         """Calls at yet another place, when there was no room left."""
 
     def note(self, call: str, peer: str | None, frame: FrameType) -> Sighting | None:
         key = place_of(call, frame)
         seen = self._seen.get(key)
+        if seen is None and key in self._seen:
+            return None
+        if seen is None and _ends_something(frame):
+            self._seen[key] = None
+            return None
         if seen is None:
             if len(self._seen) >= MOST:
                 self.passed_over += 1
@@ -82,4 +94,10 @@ class Sightings:
 
     def calls(self) -> Iterator[LatentCall]:
         for seen in list(self._seen.values()):
-            yield seen.read(self._reader)
+            if seen is not None:
+                yield seen.read(self._reader)
+
+
+def _ends_something(frame: FrameType) -> bool:
+    """A coroutine that is over takes with it what it held, and a library in C may then join its thread."""
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _CALL_NOTHING

@@ -7,6 +7,7 @@ as a gap, and nobody is accused. uvloop runs its callbacks in C, out of sight.
 from __future__ import annotations
 
 import asyncio
+import threading
 from asyncio.events import Handle
 from collections.abc import Callable
 from threading import get_ident
@@ -43,43 +44,46 @@ class Steps:
         self._told = told
         self._failed = failed
         self._clocks = Clocks()
-        self._last: dict[int, Moment] = {}
+        self._last = threading.local()
+        """`moment`: when each thread last let go of its processor."""
 
     def start(self, patches: Patches) -> None:
         original = Handle._run
 
         def _run(handle: Any) -> None:
             if not self._wanted():
-                return original(handle)
+                original(handle)
+                handle = None
+                return
             ident = get_ident()
-            before = self._before(ident)
+            before = self._before()
             heard = self._heard(ident)  # only now, for to read the clocks is heard as well
             original(handle)  # it catches what the callback raises, and lets only an exit pass
             silent = self._heard(ident) == heard
             if before is not None and let_go() != before.switches:
-                self._look(ident, before, handle, silent=silent)
-            return None
+                self._look(before, handle, silent=silent)
+            handle = None  # like the original: the traceback of an exception in it keeps this frame
 
         patches.put(Handle, "_run", _run)
 
     def stop(self) -> None:
-        self._last.clear()
+        self._last = threading.local()
         self._clocks.close()
 
-    def _before(self, ident: int) -> Moment | None:
+    def _before(self) -> Moment | None:
         """The clocks when the thread last let go of its processor: what it did since was no wait."""
-        last = self._last.get(ident)
+        last: Moment | None = getattr(self._last, "moment", None)
         try:
             if last is None or let_go() != last.switches:
-                last = self._last[ident] = self._clocks.read()
+                last = self._last.moment = self._clocks.read()
         except Exception as error:
             self._failed(error)
             return None
         return last
 
-    def _look(self, ident: int, before: Moment, handle: Any, *, silent: bool) -> None:
+    def _look(self, before: Moment, handle: Any, *, silent: bool) -> None:
         try:
-            now = self._last[ident] = self._clocks.read()
+            now = self._last.moment = self._clocks.read()
             waited = waited_ns(before, now)
             whose = _whose(handle) if silent and waited >= FLOOR_NS else None
             if whose is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,9 +17,11 @@ from unstall.model.latent import LatentCall
 from unstall.model.report import Report, Verdict
 from unstall.rules import BY_CODE
 from unstall.settings import working_folder
-from unstall.traps.hooks import HOOKS
+from unstall.traps.canary import proven
+from unstall.traps.hooks import HOOKS, Catcher
 from unstall.traps.judge import findings_of_calls
 from unstall.traps.measured import Stretches, merged
+from unstall.traps.openings import Opening
 from unstall.traps.sightings import Sighting, Sightings
 from unstall.triage.select import codes_of
 from unstall.triage.waivers import waived, waivers_in
@@ -33,7 +37,8 @@ class Trap:
     """Opened and closed by `with` or `async with`, from any thread; it sees the loops of all.
 
     It catches and goes on: what the code does stays as it is, unless it is `strict`. Of nested traps the
-    one that was opened last catches, as with `warnings.catch_warnings`.
+    one that was opened last catches, as with `warnings.catch_warnings`; of those that several threads have
+    open at once, each catches what its own thread does, and all what a thread without one does.
     """
 
     def __init__(
@@ -44,8 +49,9 @@ class Trap:
         strict: bool = False,
         root: Path | None = None,
     ) -> None:
-        self.root = (root or working_folder()).resolve()
-        self._ignore = _checked(ignore)
+        self.root = Path(root or working_folder()).resolve()
+        self._ignore = ignored(ignore)
+        threshold_ms = _milliseconds(threshold_ms)
         self._stretches = Stretches(threshold_ms, self.root) if threshold_ms else None
         self._sightings = Sightings(_reader(self.root), self._refusal if strict else None)
         self._is_open = self._was_open = False
@@ -54,6 +60,7 @@ class Trap:
         self._missing: tuple[str, ...] = ()
         self._waits: dict[str, int] = {}
         self._failures = 0
+        self._opening: Opening[Catcher] | None = None
 
     # --- open and closed ----------------------------------------------------------------------
 
@@ -63,10 +70,10 @@ class Trap:
                 "a trap was entered twice: make a new one with unstall.trap() each time"
             )
         self._is_open = self._was_open = True
-        self._failures = len(HOOKS.failures)
+        self._failures = HOOKS.failed_times
         if self._stretches is not None:
-            self._stretches.start()
-        HOOKS.open(self)
+            self._stretches.start(self._is_told)
+        self._opening = HOOKS.open(self)
         return self
 
     def __exit__(
@@ -76,11 +83,16 @@ class Trap:
         trace: TracebackType | None,
     ) -> None:
         if self._is_open:
-            self._is_open = False
-            self._missing = (*HOOKS.missing, *_failed(len(HOOKS.failures) - self._failures))
-            HOOKS.close(self)
+            self._close()
             if self._stretches is not None:
+                if asyncio._get_running_loop() is None:
+                    self._stretches.settle()
                 self._stretches.stop()
+
+    def _close(self) -> None:
+        self._is_open = False
+        self._missing = (*HOOKS.missing, *_failed(HOOKS.failed_times - self._failures))
+        HOOKS.close(self)
 
     async def __aenter__(self) -> Trap:
         return self.__enter__()
@@ -91,6 +103,12 @@ class Trap:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._is_open and self._stretches is not None and asyncio._get_running_loop() is not None:
+            self._close()
+            try:
+                await self._stretches.settle_on_loop()
+            finally:
+                self._stretches.stop()
         self.__exit__(kind, error, trace)
 
     # --- what it caught -----------------------------------------------------------------------
@@ -128,6 +146,10 @@ class Trap:
         """From the hooks, on the thread that waited."""
         if whose in self._waits or len(self._waits) < _MOST_WAITS:
             self._waits[whose] = max(ns, self._waits.get(whose, 0))
+
+    def _is_told(self, thread: str, at_ns: int) -> bool:
+        opening = self._opening
+        return opening is not None and HOOKS.openings.is_told(opening, thread, at_ns)
 
     def _judged(self) -> tuple[Finding, ...]:
         seen = findings_of_calls(self._sightings.calls(), self._ignore)
@@ -171,13 +193,14 @@ def trap(
     `BlockingCallError` at the call, once it is on the record. `root` is the folder of the application, by
     default the current one; `[tool.unstall.trap]` of its pyproject.toml counts, too.
     """
-    folder = root or working_folder()
+    proven()
+    folder = Path(root or working_folder())
     configured = trap_settings(folder)
     if threshold_ms is None:
         threshold_ms = configured.threshold_ms
     return Trap(
         threshold_ms=THRESHOLD_MS if threshold_ms is None else threshold_ms,
-        ignore=(*configured.ignore, *_checked(ignore)),
+        ignore=(*configured.ignore, *ignored(ignore)),
         strict=strict,
         root=folder,
     )
@@ -189,11 +212,25 @@ def _reader(root: Path) -> StackReader:
     return StackReader(Places(root))
 
 
-def _checked(ignore: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(ignore, str):
-        raise UsageError(f"ignore is the text {ignore!r}: give a list, as in [{ignore!r}]")
-    codes = [each for each in ignore if each.upper().startswith("US") and "." not in each]
-    return (*codes_of(codes, "ignore"), *(each for each in ignore if each not in codes))
+def ignored(given: object, where: str = "ignore") -> tuple[str, ...]:
+    """Codes of rules and names of calls, as they were written at `where`. Raises UsageError."""
+    if isinstance(given, str):
+        raise UsageError(f"{where} is the text {given!r}: give a list, as in [{given!r}]")
+    words = tuple(given) if isinstance(given, Iterable) else (given,)
+    texts = [each for each in words if isinstance(each, str) and each]
+    if len(texts) < len(words):
+        raise UsageError(f"{where} is {given!r}: give a list of codes and names, as in ['US106']")
+    codes = [
+        each for each in texts if each.upper().startswith("US") and not set("*.") & set(each)
+    ]
+    return (*codes_of(codes, where), *(each for each in texts if each not in codes))
+
+
+def _milliseconds(given: object) -> float:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if number and 0 <= given < math.inf:  # type: ignore[operator]
+        return float(given)  # type: ignore[arg-type]
+    raise UsageError(f"threshold_ms is {given!r}: give milliseconds from 0 upwards, as in 200")
 
 
 def _failed(times: int) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ line numbers. Findings with one fingerprint, twins, are told apart by their numb
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from unstall.errors import UsageError
 from unstall.model.finding import Finding
@@ -96,16 +97,17 @@ def text_of(baseline: Baseline) -> str:
     return f'{{"version": {VERSION}, "findings": [{inner}\n]}}\n'
 
 
-def read(file: Path) -> Baseline:
-    """Raises UsageError for what is no baseline; a file that is not there is none, too."""
+def read(file: Path, flag: str = "--update-baseline") -> Baseline:
+    """Raises UsageError for what is no baseline; a file that is not there is none, too. `flag` makes one."""
+    anew = f"remove it, and write it anew with {flag}"
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"the baseline {file} cannot be read ({error.strerror}): make it with --update-baseline"
+            f"the baseline {file} cannot be read ({error.strerror}): make it with {flag}"
         ) from None
-    except ValueError as error:
-        raise UsageError(f"{file} is no baseline ({error}): {_ANEW}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is no baseline ({error}): {anew}") from None
     try:
         if document["version"] > VERSION:
             raise UsageError(
@@ -114,26 +116,37 @@ def read(file: Path) -> Baseline:
             )
         return dict(_known(each) for each in document["findings"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file} is no baseline ({error!r}): {_ANEW}") from None
+        raise UsageError(f"{file} is no baseline ({error!r}): {anew}") from None
 
 
 def write(file: Path, baseline: Baseline) -> None:
-    """Raises UsageError if it cannot be."""
+    """Whole or not at all. Raises UsageError if it cannot be."""
+    file = Path(os.path.realpath(file))  # a link stays one
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.write_text(text_of(baseline), encoding="utf-8")
+        fresh.write_text(text_of(baseline), encoding="utf-8")
+        if file.exists():
+            fresh.chmod(file.stat().st_mode & 0o7777)
+        fresh.replace(file)
     except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise UsageError(
             f"the baseline {file} cannot be written ({error.strerror}): name a file in a folder there is"
         ) from None
 
 
 _TEXTS = ("code", "file", "function", "call")
-_ANEW = "remove it, and write it anew with --update-baseline"
 
 
-def _known(each: Mapping[str, Any]) -> tuple[str, Known]:
+def _known(each: object) -> tuple[str, Known]:
+    if not isinstance(each, dict):
+        raise TypeError(f"a finding is {each!r:.60}")
+    fingerprint = each["fingerprint"]
+    if not isinstance(fingerprint, str):
+        raise TypeError(f"a fingerprint is {fingerprint!r:.60}")
     count = each.get("count", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(f"count is {count!r}")
     code, file, function, call = (str(each.get(key, "")) for key in _TEXTS)
-    return str(each["fingerprint"]), Known(code, file, function, call, count)
+    return fingerprint, Known(code, file, function, call, count)

@@ -22,31 +22,38 @@ _WHOLE = Lines(1, 1 << 60)
 
 
 def changes_since(revision: str, root: Path) -> Changes:
-    """Of files that git knows and of those it does not ignore; raises UsageError."""
+    """Since this branch left `revision`, or since the revision itself where they have no commit in common.
+
+    Of files that git knows and of those it does not ignore, whatever the user's settings of git are. Raises
+    UsageError.
+    """
     if not revision or revision.startswith("-"):
         raise UsageError(f"--changed-from is {revision!r}: give a revision, as in origin/main")
+    common = _run(root, "merge-base", revision, "HEAD").stdout.strip()
     diff = _git(
-        root, revision, "diff", "--relative", "--unified=0", "--no-color", "--no-ext-diff",
-        "--no-renames", "--src-prefix=a/", "--dst-prefix=b/", revision, "--",
+        root, revision, "diff", "--relative", "--unified=0", "--inter-hunk-context=0", "--text",
+        "--no-textconv", "--no-color", "--no-ext-diff", "--no-renames", "--src-prefix=a/",
+        "--dst-prefix=b/", common or revision, "--",
     )  # fmt: skip
     new = _git(root, revision, "ls-files", "--others", "--exclude-standard", "-z")
     return {**changes_in(diff), **{name: (_WHOLE,) for name in new.split("\0") if name}}
 
 
 def changes_in(diff: str) -> dict[str, tuple[Lines, ...]]:
-    """From a unified diff without context. A removal touches the lines on both its sides."""
+    """From a unified diff. A removal touches the lines on both its sides."""
     found: dict[str, tuple[Lines, ...]] = {}
     file: str | None = None
-    inside = 0  # lines of a hunk still to come: their text may look like anything
+    old = new = 0  # lines of a hunk still to come: their text may look like anything
     for line in diff.split("\n"):
-        if inside and line[:1] in ("+", "-"):
-            inside -= 1
+        if old > 0 or new > 0:
+            old -= line[:1] not in ("+", "\\")
+            new -= line[:1] not in ("-", "\\")
         elif line.startswith("+++ "):
             name = line[4:].rstrip("\t").strip('"')
             file = name[2:] if name.startswith("b/") else None
         elif hunk := _HUNK.match(line):
             removed, first, count = int(hunk[1] or 1), int(hunk[2]), int(hunk[3] or 1)
-            inside = removed + count
+            old, new = removed, count
             if file is not None:
                 lines = Lines(first, first + count - 1) if count else Lines(first, first + 1)
                 found[file] = (*found.get(file, ()), lines)
@@ -88,16 +95,20 @@ def _is_in(place: tuple[str, int], changes: Changes, spans: Callable[[str], Span
 
 
 def _git(root: Path, revision: str, *arguments: str) -> str:
+    done = _run(root, *arguments)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UsageError(f"--changed-from {revision}: git does not know what changed ({said[0]})")
+    return done.stdout
+
+
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command: Sequence[str] = ("git", "-c", "core.quotePath=false", *arguments)
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command, cwd=root, capture_output=True, text=True, errors="replace", check=False
         )
     except OSError as error:
         raise UsageError(
             f"--changed-from needs git, which does not run here ({error.strerror})"
         ) from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise UsageError(f"--changed-from {revision}: git does not know what changed ({said[0]})")
-    return done.stdout

@@ -57,10 +57,8 @@ def selected(report: Report, by: Selection) -> Report:
 def hidden_by(finding: Finding, by: Selection) -> str | None:
     """Why it is not shown: the broadest reason first; None if it is."""
     file = finding.site.file if finding.site else ""
-    if by.below and not any(matches(file, pattern) for pattern in by.below):
-        return "elsewhere"
-    if any(matches(file, pattern) for pattern in by.exclude):
-        return "excluded"
+    if (why := why_not(file, by)) is not None:
+        return why
     ignored = [*by.ignore]
     for pattern, codes in by.per_file_ignores:
         if matches(file, pattern):
@@ -70,6 +68,17 @@ def hidden_by(finding: Finding, by: Selection) -> str | None:
     if _CONFIDENCE[finding.confidence] < _CONFIDENCE[by.min_confidence]:
         return str(finding.confidence)
     return "trivial" if finding.impact == "trivial" and not by.trivial else None
+
+
+def is_asked(file: str, by: Selection) -> bool:
+    """Whether findings in it could be shown."""
+    return why_not(file, by) is None
+
+
+def why_not(file: str, by: Selection) -> str | None:
+    if by.below and not any(matches(file, pattern) for pattern in by.below):
+        return "elsewhere"
+    return "excluded" if any(matches(file, pattern) for pattern in by.exclude) else None
 
 
 def judged(report: Report) -> Report:
@@ -107,6 +116,15 @@ def _rank(finding: Finding) -> tuple[object, ...]:
         -_CONFIDENCE[finding.confidence],
         (site.file, site.line, site.call) if site else ("", 0, ""),
         finding.code,
+    )
+
+
+def lies_on(finding: Finding, path: RequestPath) -> bool:
+    """Whether a request on the path comes to it: a blocking call, or what else a rule says of its steps."""
+    marks = {each.fingerprint for step in path.steps for each in step.blocking}
+    functions = {step.function for step in path.steps}
+    return finding.fingerprint in marks or any(
+        entry == path.entry or entry.function in functions for entry in finding.entries
     )
 
 

@@ -11,7 +11,7 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 Heard = Callable[[str, str | None, FrameType], BaseException | None]
 """Is given the function's name, the other end, and the frame that called it.
@@ -20,10 +20,12 @@ What it returns is raised at the call, and so ends it.
 """
 OtherEnd = Callable[[tuple[Any, ...]], object]
 """From the arguments of an event to the other end, or `SKIP` if this call does not count."""
+Failed = Callable[[BaseException], None]
 Events = Mapping[str, tuple[str, OtherEnd]]
 """Event to function, and what tells its other end."""
 
 SKIP = object()
+_MOST_FAILURES = 100
 _UNREAL = ("/dev/", "/proc/", "/sys/")
 
 
@@ -64,7 +66,10 @@ def program_of(args: tuple[Any, ...]) -> object:
 
 
 def nap_of(args: tuple[Any, ...]) -> object:
-    return None if args[0] > 0 else SKIP
+    try:
+        return None if args[0] > 0 else SKIP
+    except TypeError:  # no number: `sleep` will say so
+        return SKIP
 
 
 EVENTS: Events = {
@@ -87,54 +92,69 @@ EVENTS: Events = {
 """What production listens to. 3.13 brought `time.sleep`."""
 
 
+class _Listener(NamedTuple):
+    heard: Heard
+    events: Events
+    failed: Failed
+
+
 class Audit:
     """The hook of this process. Listeners are called on the loop's thread, and must be quick."""
 
     __slots__ = ("_installed", "_listeners", "_table", "failures")
 
     def __init__(self) -> None:
-        self._listeners: tuple[tuple[Heard, Events], ...] = ()
-        self._table: dict[str, tuple[tuple[str, OtherEnd, Heard], ...]] = {}
+        self._listeners: tuple[_Listener, ...] = ()
+        self._table: dict[str, tuple[tuple[str, OtherEnd, _Listener], ...]] = {}
         self._installed = False
         self.failures: list[BaseException] = []
-        """Errors of listeners, which are removed at the first."""
+        """Errors of listeners that do not ask to be told of them; the first of many."""
 
     @property
     def listened(self) -> bool:
         return bool(self._listeners)
 
-    def listen(self, heard: Heard, events: Events = EVENTS) -> bool:
-        """False on an interpreter without audit events: then nothing will be heard."""
+    def listen(self, heard: Heard, events: Events = EVENTS, failed: Failed | None = None) -> bool:
+        """False on an interpreter without audit events: then nothing will be heard.
+
+        An error of the listener, or arguments that the table does not know, go to `failed`. That event is
+        passed over, and the next one is heard.
+        """
         add = getattr(sys, "addaudithook", None)
         if add is None:
             return False
-        self._set((*self._listeners, (heard, events)))
+        self._set((*self._listeners, _Listener(heard, events, failed or self._failed)))
         if not self._installed:
             self._installed = True
             add(_hook_of(self))
         return True
 
     def leave(self, heard: Heard) -> None:
-        self._set(tuple(each for each in self._listeners if each[0] != heard))
+        self._set(tuple(each for each in self._listeners if each.heard != heard))
 
-    def _set(self, listeners: tuple[tuple[Heard, Events], ...]) -> None:
-        table: dict[str, tuple[tuple[str, OtherEnd, Heard], ...]] = {}
-        for heard, events in listeners:
-            for event, (call, other_end) in events.items():
-                table[event] = (*table.get(event, ()), (call, other_end, heard))
+    def _set(self, listeners: tuple[_Listener, ...]) -> None:
+        table: dict[str, tuple[tuple[str, OtherEnd, _Listener], ...]] = {}
+        for listener in listeners:
+            for event, (call, other_end) in listener.events.items():
+                table[event] = (*table.get(event, ()), (call, other_end, listener))
         self._listeners, self._table = listeners, table
 
+    def _failed(self, error: BaseException) -> None:
+        if len(self.failures) < _MOST_FAILURES:
+            self.failures.append(error)
+
     def hear(self, event: str, args: tuple[Any, ...], caller: FrameType) -> BaseException | None:
-        """What a listener wants to be raised. Never raises itself: that would end the host's call."""
+        """What a listener wants to be raised. An error of ours would end the host's call, so none gets out;
+        what a signal handler of the host raises meanwhile does.
+        """
         refusal = None
-        for call, other_end, heard in self._table.get(event, ()):
+        for call, other_end, listener in self._table.get(event, ()):
             try:
                 peer = other_end(args)
                 if peer is not SKIP:
-                    refusal = heard(call, peer, caller) or refusal  # type: ignore[arg-type]
-            except BaseException as error:
-                self.leave(heard)
-                self.failures.append(error)
+                    refusal = listener.heard(call, peer, caller) or refusal  # type: ignore[arg-type]
+            except Exception as error:
+                listener.failed(error)
         return refusal
 
 

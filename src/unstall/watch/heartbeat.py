@@ -68,7 +68,8 @@ class Heartbeat:
         queued_ns: Callable[[], int | None],
         collected: Callable[[int], None],
     ) -> None:
-        self.loop = loop
+        self.loop: asyncio.AbstractEventLoop | None = loop
+        """None once the beat has stopped: nobody keeps a loop that has ended from being freed."""
         self._interval_ns = settings.interval_ns
         self._interval_s = settings.interval_ns / 1e9
         self._late_after_ns = settings.threshold_ns
@@ -93,7 +94,11 @@ class Heartbeat:
 
     def start(self) -> None:
         self._set_out()
-        self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
+        self._later()
+
+    def _later(self) -> None:
+        if self.loop is not None:
+            self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
 
     def _set_out(self) -> None:
         """As if a beat had just run."""
@@ -111,6 +116,7 @@ class Heartbeat:
             self._handle.cancel()
             self._handle = None
         self._note(time.monotonic_ns())
+        self.loop = None
         mirror, self.mirror = self.mirror, None
         if mirror is not None:
             mirror.end()
@@ -119,7 +125,7 @@ class Heartbeat:
         try:
             self.ground.note(sys._getframe(1))
             self._note(time.monotonic_ns())
-            self._handle = self.loop.call_later(self._interval_s, self._beat, context=self._context)
+            self._later()
         except Exception as error:  # the host's loop must not see it; the monitor reports it
             self._handle = None
             self.failed = error
@@ -135,7 +141,7 @@ class Heartbeat:
             others = max(0, process - self.process_ns - used)
             self.late.append(Late(self.ran_ns, self.due_ns, now, used, waited, others, begun))
             self._quiet, self._turn_ns = 0, now
-            if self._handle is not None:
+            if self._handle is not None and self.loop is not None:
                 self.loop.call_soon(self._catch_up, now, context=self._context)
             else:
                 self.caught_up.append((now, self._begun()))
@@ -161,7 +167,7 @@ class Heartbeat:
         self._turn_ns = now
         if self._quiet >= _QUIET_TURNS or now - late_ns > _CATCH_UP_LIMIT_NS:
             self.caught_up.append((late_ns, self._begun()))
-        elif self._handle is not None:
+        elif self._handle is not None and self.loop is not None:
             self.loop.call_soon(self._catch_up, late_ns, context=self._context)
         else:
             self.caught_up.append((late_ns, self._begun()))

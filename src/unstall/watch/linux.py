@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 try:
@@ -83,12 +83,13 @@ class ThreadProbe:
     of no use in a forked child: make a new one.
     """
 
-    def __init__(self, tid: int) -> None:
+    def __init__(self, tid: int, names: Iterable[str] = ("syscall", "schedstat")) -> None:
+        """`names` are those of its files that will be asked."""
         self._tid = tid
         self._files: dict[str, int] = {}
         self._inodes: dict[int, int] = {}
         self.inactive: list[str] = []
-        for name in ("syscall", "schedstat"):
+        for name in names:
             try:
                 file = os.open(f"/proc/self/task/{tid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
                 os.pread(file, 256, 0)

@@ -237,11 +237,11 @@ class Monitor:
             return True
         until = time.monotonic() + seconds
         while unsettled := [each for each in watchdog.subjects() if not each.settled]:
-            if time.monotonic() >= until:
-                return False
             for subject in unsettled:
                 subject.hurried = True
             watchdog.ring()
+            if time.monotonic() >= until:
+                return False
             time.sleep(_SETTLE_PAUSE_S)
         for subject in watchdog.subjects():
             subject.hurried = False
@@ -372,8 +372,10 @@ class Monitor:
         if subject.ident == threading.get_ident():
             subject.heartbeat.stop()
             return
+        loop = subject.heartbeat.loop
         try:
-            subject.heartbeat.loop.call_soon_threadsafe(subject.heartbeat.stop)
+            if loop is not None:
+                loop.call_soon_threadsafe(subject.heartbeat.stop)
         except RuntimeError:
             return  # the loop is closed, and its timers with it
 

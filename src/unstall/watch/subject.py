@@ -91,7 +91,6 @@ class Subject:
         self.heartbeat = Heartbeat(
             loop, settings, lambda: REQUESTS.begun, self._queued_ns, collected
         )
-        self._asyncio_loop = loop
         self._carried = carried
         self._startup = startup
         self._started_ns: int | None = None
@@ -136,7 +135,8 @@ class Subject:
             self._held = None
         if self.ended or now - beat.due_ns <= self._settings.look_after_ns:
             return
-        if not self._asyncio_loop.is_running():
+        loop = beat.loop
+        if loop is None or not loop.is_running():
             # Just now, and its heartbeat is about to stop; else it was left without our knowledge.
             self._left_ns = self._left_ns or now
             self.ended = now - self._left_ns > _LEAVING_NS
@@ -146,7 +146,7 @@ class Subject:
         if frame is None:
             return
         frames = list(beat.ground.frames(frame))
-        task = asyncio.current_task(self._asyncio_loop)
+        task = asyncio.current_task(loop)
         scope = scope_of_step(frames, task)
         started_by = scope_that_started(task) if scope is None else None
         known = scope if scope is not None else started_by
@@ -154,7 +154,7 @@ class Subject:
         if ongoing is not None and ongoing.due_ns == beat.due_ns:
             census = ongoing.census
         else:
-            census = Census(self._asyncio_loop, scope)
+            census = Census(loop, scope)
         census.go_on()
         self._seen = _Seen(
             now, beat.due_ns, beat.beats, glimpse_of(frames),

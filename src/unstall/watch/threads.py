@@ -22,9 +22,15 @@ from unstall.watch.held import HERE, Span
 from unstall.watch.pieces import EXIT, name_of, place
 from unstall.watch.tallies import OTHER
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 _MOST_PENDING = 255
 _MOST_ROWS = 200
 _MOST_LIMITERS = 50
+_MOST_LEFT = 1_000
 
 Call = Callable[..., Any]
 
@@ -39,6 +45,10 @@ class Hop(NamedTuple):
     waiting: int
     queued_ns: int
     worked_ns: int
+    computed_ns: int
+    switches: int
+    outlived_ns: int | None
+    """Since its caller went on without it; None if that waited."""
 
 
 class Asked:
@@ -53,10 +63,13 @@ class Asked:
 
 
 class _Sums:
-    __slots__ = ("calls", "full", "queued", "tokens", "waiting", "worked")
+    __slots__ = (
+        "calls", "computed", "full", "left", "outlived", "queued", "switches", "tokens", "waiting", "worked",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.calls = self.full = self.waiting = self.tokens = 0
+        self.computed = self.switches = self.left = self.outlived = 0
         self.queued, self.worked = HistogramBuilder(), HistogramBuilder()
 
 
@@ -91,6 +104,7 @@ class ThreadUse(Folding[Hop]):
         self._rows: dict[tuple[str, str], _Sums] = {}
         self._since_ns = time.monotonic_ns()
         self._limiters: weakref.WeakKeyDictionary[Any, Asked] = weakref.WeakKeyDictionary()
+        self._left: dict[int, Sent] = {}
 
     def start(self) -> None:
         METERS.add(*self._meters)
@@ -105,6 +119,8 @@ class ThreadUse(Folding[Hop]):
     def taken(self, now: int) -> list[Threads]:
         """Since asked last."""
         with self._folded():
+            for sent in list(self._left.values()):  # they go on
+                self._outlived(sent.pool, sent.name, sent.outlived_ns(perf_counter_ns()))
             rows, self._rows = self._rows, {}
             since, self._since_ns = self._since_ns, now
         process = self._process()
@@ -112,6 +128,7 @@ class ThreadUse(Folding[Hop]):
             Threads(
                 process, since, now, pool, sums.tokens, function, sums.calls,
                 sums.queued.freeze(), sums.worked.freeze(), sums.full, sums.waiting,
+                sums.computed, sums.switches, sums.left, sums.outlived,
             )
             for (pool, function), sums in rows.items()
         ]  # fmt: skip
@@ -147,6 +164,9 @@ class ThreadUse(Folding[Hop]):
             asked.calls += 1
             try:
                 return await original(cls, func, args, abandon_on_cancel, limiter)
+            except BaseException:
+                use._leave(func)
+                raise
             finally:
                 asked.calls -= 1
 
@@ -204,19 +224,41 @@ class ThreadUse(Folding[Hop]):
         self._worked.observe((hop.pool,), hop.worked_ns)
         self._append(hop)
 
+    def _leave(self, function: Call) -> None:
+        """The caller goes on; its thread may do so, too."""
+        if type(function) is Sent and function.leave() and len(self._left) < _MOST_LEFT:
+            self._left[id(function)] = function
+            with self._folded():
+                self._sums_of(function.pool, function.name).left += 1
+
+    def came_back(self, sent: Sent) -> None:
+        """One that had been left has ended, in its thread."""
+        self._left.pop(id(sent), None)
+
     # --- sums ---------------------------------------------------------------------------------
 
-    def _fold(self, item: Hop) -> None:
-        row = item.pool, item.function
+    def _sums_of(self, pool: str, function: str) -> _Sums:
+        row = pool, function
         if row not in self._rows and len(self._rows) >= _MOST_ROWS:
-            row = item.pool, OTHER
-        sums = self._rows.setdefault(row, _Sums())
+            row = pool, OTHER
+        return self._rows.setdefault(row, _Sums())
+
+    def _outlived(self, pool: str, function: str, outlived_ns: int) -> None:
+        sums = self._sums_of(pool, function)
+        sums.outlived = max(sums.outlived, outlived_ns)
+
+    def _fold(self, item: Hop) -> None:
+        sums = self._sums_of(item.pool, item.function)
         sums.calls += 1
         sums.full += item.full
         sums.tokens = item.tokens
         sums.waiting = max(sums.waiting, item.waiting + 1 if item.full else 0)
         sums.queued.add(item.queued_ns)
         sums.worked.add(item.worked_ns)
+        sums.computed += item.computed_ns
+        sums.switches += item.switches
+        if item.outlived_ns is not None:
+            sums.outlived = max(sums.outlived, item.outlived_ns)
 
     def _gauge(self, name: str, help: str, field: str) -> Gauge:
         def read() -> Iterable[tuple[tuple[str, ...], float]]:
@@ -233,16 +275,9 @@ class Sent:
     """A function on its way to a thread."""
 
     __slots__ = (
-        "_asked",
-        "_full",
-        "_function",
-        "_pool",
-        "_span",
-        "_tokens",
-        "_use",
-        "_waiting",
-        "name",
-    )
+        "_asked", "_full", "_function", "_left_ns", "_running", "_span", "_tokens", "_use", "_waiting",
+        "name", "pool",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -259,30 +294,61 @@ class Sent:
         self._function = function
         self.name = name
         self._span = span
-        self._pool = pool
+        self.pool = pool
         self._tokens = tokens
         self._full = full
         self._waiting = waiting
         self._asked = perf_counter_ns()
+        self._running = False
+        self._left_ns = 0
+
+    def leave(self) -> bool:
+        """Whether it goes on although nobody waits for it from now."""
+        if self._running:
+            self._left_ns = perf_counter_ns()
+        return self._running
+
+    def outlived_ns(self, now: int) -> int:
+        return now - self._left_ns
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        started = perf_counter_ns()
+        self._running = True
+        started, (computed, switches) = perf_counter_ns(), usage()
         span = self._span
         outer, off_loop = HERE.span, HERE.off_loop
         HERE.span, HERE.off_loop = span or outer, True
         try:
             return self._function(*args, **named)
         finally:
-            ended = perf_counter_ns()
+            self._running = False
+            ended, (computed_now, switches_now) = perf_counter_ns(), usage()
             HERE.span, HERE.off_loop = outer, off_loop
             if span is not None:
                 _arrived(span, self._asked, started, ended)
+            outlived = None
+            if self._left_ns:
+                outlived = self.outlived_ns(ended)
+                self._use.came_back(self)
             self._use.note(
                 Hop(
-                    self._pool, self._tokens, self.name, self._full, self._waiting,
+                    self.pool, self._tokens, self.name, self._full, self._waiting,
                     started - self._asked, ended - started,
+                    computed_now - computed, switches_now - switches, outlived,
                 )
             )  # fmt: skip
+
+
+def _usage_here() -> tuple[int, int]:
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return int((used.ru_utime + used.ru_stime) * 1e9), used.ru_nvcsw
+
+
+def _usage_unknown() -> tuple[int, int]:
+    return 0, 0
+
+
+usage = _usage_here if hasattr(resource, "RUSAGE_THREAD") else _usage_unknown
+"""Of this thread so far: ns on a processor, and how often it let go of one; half a microsecond."""
 
 
 NAMES: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()

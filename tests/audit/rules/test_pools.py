@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.imports import seen, write
 from unstall.audit.audit import audit
+from unstall.audit.imported import Imported, decode
 from unstall.audit.rules.pools import SERVER, TOKENS
 from unstall.model.finding import Finding
 
@@ -86,3 +87,110 @@ def _service(folder: Path, main: str = MAIN) -> Path:
 
 def _sums(root: Path) -> list[Finding]:
     return [finding for finding in audit(root).findings if finding.code == "US403"]
+
+
+# Sums, servers, and what import saw
+
+APP = """
+    from fastapi import FastAPI
+    from sqlalchemy import create_engine
+    app = FastAPI()
+    {}
+
+    @app.get("/")
+    async def read(): ...
+"""
+HALF = "create_engine({!r}, pool_size=20, max_overflow=10)"
+POSTGRES, MYSQL = "postgresql://db/a", "mysql+pymysql://db/a"
+
+
+def _because(root: Path, code: str, engines: str, imported: Imported | None = None) -> list[str]:
+    write(root, main=APP.format(engines))
+    (root / "Procfile").write_text("web: uvicorn main:app --workers 2\n")
+    found = [f for f in audit(root, imported=imported).findings if f.code == code]
+    return [f.evidence[0].because or "" for f in found]
+
+
+def test_pools_of_one_server_are_summed(tmp_path: Path) -> None:
+    one = f"first = {HALF.format(POSTGRES)}"
+    assert _because(tmp_path, "US403", one) == []
+
+    two = f"{one}; second = {HALF.format(POSTGRES)}"
+    assert _because(tmp_path, "US403", two) == [
+        "2 workers (Procfile:1) x ((20 + 10) + (20 + 10) of 2 pools at main.py:4, main.py:4) = "
+        "120 connections, and 100 is PostgreSQL's default limit (assumed)"
+    ]
+
+
+def test_pools_of_two_servers_are_not(tmp_path: Path) -> None:
+    two = f"first = {HALF.format(POSTGRES)}; second = {HALF.format('postgresql://other/a')}"
+    assert _because(tmp_path, "US403", two) == []
+
+
+def test_mysql_allows_more(tmp_path: Path) -> None:
+    two = f"first = {HALF.format(MYSQL)}; second = {HALF.format(MYSQL)}"
+    assert _because(tmp_path, "US403", two) == []
+
+    (said,) = _because(tmp_path, "US403", f"{two}; third = {HALF.format(MYSQL)}")
+    assert said.endswith("= 180 connections, and 151 is MySQL's default limit (assumed)")
+
+
+def test_a_server_of_which_no_limit_is_known_is_not_judged(tmp_path: Path) -> None:
+    oracle = HALF.format("oracle+oracledb://db/a")
+    assert _because(tmp_path, "US403", "; ".join(f"e{n} = {oracle}" for n in range(9))) == []
+
+
+def _told(**numbers: object) -> Imported:
+    """An app that was imported, with this engine."""
+    known: dict[str, object] = {
+        "kind": "engine", "type": "sqlalchemy.engine.base.Engine", "name": "main:engine", **numbers
+    }  # fmt: skip
+    files = {"main": "/r/main.py"}
+    return _decoded({"root": "/r", "modules": files, "pools": [known]})
+
+
+def _decoded(told: dict[str, object]) -> Imported:
+    return decode(told, "main:app")
+
+
+QUEUE = "sqlalchemy.pool.impl.QueuePool"
+UNKNOWN = "import settings; engine = create_engine(settings.URL, **settings.POOL)"
+
+
+def test_numbers_of_the_imported_app_beat_what_source_cannot_tell(tmp_path: Path) -> None:
+    assert _because(tmp_path, "US403", UNKNOWN) == []
+
+    large = _told(driver="mysql+pymysql", size=60, overflow=20, host="db", port=3306)
+    (said,) = _because(tmp_path, "US403", UNKNOWN, large)
+    assert said.startswith(
+        "2 workers (Procfile:1) x (60 + 20) = 160 connections, and 151 is MySQL's"
+    )
+
+    small = _told(driver="mysql+pymysql", size=5, overflow=5)
+    large_source = "engine = create_engine('mysql://db/a', pool_size=500)"
+    assert _because(tmp_path, "US403", large_source, small) == []
+
+
+def test_a_pool_made_in_a_function_is_known_if_it_is_the_only_one(tmp_path: Path) -> None:
+    made = "import settings\n    def make():\n        return create_engine(settings.URL)\n    engine = make()"
+    told = _told(driver="postgresql+psycopg", size=60, overflow=20)
+
+    assert len(_because(tmp_path, "US403", made, told)) == 1
+    assert (
+        _because(tmp_path, "US403", f"{made}\n    other = make(); third = create_engine('x')", told)
+        == []
+    )
+
+
+def test_waits_of_the_imported_app_are_judged_by_what_it_has(tmp_path: Path) -> None:
+    endless = _told(driver="postgresql+psycopg", size=5, overflow=0, pool_class=QUEUE)
+    assert len(_because(tmp_path, "US404", UNKNOWN, endless)) == 1
+    assert len(_because(tmp_path, "US502", UNKNOWN, endless)) == 1
+
+    waits = {"connect_timeout": 3, "options": "-c statement_timeout=5000"}
+    bounded = _told(
+        driver="postgresql+psycopg", size=5, overflow=0, pool_class=QUEUE, acquire_timeout=3.0,
+        timeouts=waits,
+    )  # fmt: skip
+    assert _because(tmp_path, "US404", UNKNOWN, bounded) == []
+    assert _because(tmp_path, "US502", UNKNOWN, bounded) == []

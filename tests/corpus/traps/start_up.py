@@ -11,10 +11,17 @@ from fastapi import FastAPI
 SETTINGS = requests.get("http://config.internal", timeout=5).json()
 
 
+def closed() -> None:
+    time.sleep(3)
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     time.sleep(1)  # expect: US101 start-up
     yield
+    # clean: nobody waits for the end
+    time.sleep(2)
+    closed()
 
 
 app = FastAPI(lifespan=lifespan)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from unstall.audit.entrances_index import index
 from unstall.audit.imported import Imported
 from unstall.audit.program import Worked
 from unstall.audit.rules import (
@@ -70,7 +69,7 @@ def beyond(worked: Worked, table: Table, imported: Imported | None = None) -> tu
     modules, root = worked.program.modules, worked.program.root
     if imported is not None:
         imported = imported.under({module.file: name for name, module in modules.items()})
-    return findings(Subject(worked, table, index(modules), read(root), imported))
+    return findings(Subject(worked, table, worked.index, read(root), imported))
 
 
 def findings(subject: Subject) -> tuple[Finding, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unstall.audit import imported
 from unstall.audit.entrances_index import Use, own_nodes
 from unstall.audit.ir import Place
+from unstall.audit.rules import live
 from unstall.audit.rules.arguments import argument, is_none, is_open, number
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.time_outs import ENGINES
@@ -18,6 +19,12 @@ TOKENS = 40
 """Threads that anyio shares out by default."""
 SERVER = 100
 """PostgreSQL's max_connections by default."""
+SERVERS: Mapping[str, tuple[str, int]] = {
+    "postgresql": ("PostgreSQL", SERVER),
+    "mysql": ("MySQL", 151),
+    "mariadb": ("MariaDB", 151),
+}
+"""By dialect: who serves, and how many connections it allows by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Pool:
     name: str
     size: int
     overflow: int
+    dialect: str
+    """Empty: not known."""
+    server: str
+    """What tells its server from others."""
 
     @property
     def most(self) -> int:
@@ -56,18 +67,14 @@ class Pool:
 
 def check_sums(subject: Subject) -> Iterator[Finding]:
     """US403"""
-    counts = [workers for workers in subject.deployment.workers if workers.count > 1]
-    most = max(counts, key=lambda each: each.count, default=None)
-    for pool in _pools(subject):
+    pools = list(_pools(subject))
+    servers: dict[str, list[Pool]] = {}
+    for pool in pools:
+        servers.setdefault(pool.server, []).append(pool)
+    for group in servers.values():
+        yield from _too_many(subject, group)
+    for pool in pools:
         spot = subject.spot(pool.use.where, pool.use.call, pool.name)
-        workers = most.count if most else 1
-        if workers * pool.most > SERVER:
-            where = f" ({most.file}:{most.line})" if most else ""
-            because = (
-                f"{workers} workers{where} x {pool.shown} = {workers * pool.most} connections, "
-                f"and {SERVER} is PostgreSQL's default limit (assumed)"
-            )
-            yield found("US403", spot, because, confidence=Confidence.LIKELY, runs_on=Place.STARTUP)
         users = _threaded_users(subject) if "async" not in pool.name.lower() else ()
         tokens = _tokens(subject)
         if users and tokens and pool.name in ENGINES and pool.most < tokens:
@@ -80,34 +87,85 @@ def check_sums(subject: Subject) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _too_many(subject: Subject, pools: Sequence[Pool]) -> Iterator[Finding]:
+    """All pools of one server, in all workers, against what it allows."""
+    counts = [workers for workers in subject.deployment.workers if workers.count > 1]
+    most = max(counts, key=lambda each: each.count, default=None)
+    workers = most.count if most else 1
+    known = next((pool.dialect for pool in pools if pool.dialect), "postgresql")
+    if known not in SERVERS:
+        return
+    server, limit = SERVERS[known]
+    total = workers * sum(pool.most for pool in pools)
+    if total <= limit:
+        return
+    first = max(pools, key=lambda pool: pool.most)
+    spots = [subject.spot(pool.use.where, pool.use.call, pool.name) for pool in pools]
+    each = " + ".join(pool.shown for pool in pools)
+    of = f" of {len(pools)} pools at {', '.join(f'{s.file}:{s.line}' for s in spots)}"
+    yield found(
+        "US403",
+        spots[pools.index(first)],
+        f"{workers} workers{f' ({most.file}:{most.line})' if most else ''} x "
+        f"{f'({each}{of})' if len(pools) > 1 else each} = {total} connections, "
+        f"and {limit} is {server}'s default limit (assumed)",
+        confidence=Confidence.LIKELY,
+        runs_on=Place.STARTUP,
+    )
+
+
 def _pools(subject: Subject) -> Iterator[Pool]:
+    uses = []
     for use, name in subject.calls(POOLS):
         ways = subject.ways(use.where.scope)
-        if use.in_main or is_open(use.call) or (use.where.scope and _only_offline(ways)):
+        if not (use.in_main or (use.where.scope and _only_offline(ways))):
+            uses.append((use, name))
+    for use, name in uses:
+        sizes = POOLS[name]
+        known = live.pool_of(subject, use, name, [other for other, _ in uses])
+        if known is None and (is_open(use.call) or _is_unpooled(use)):
             continue
-        said = ast.unparse(use.call)
-        if "sqlite" in said or any(word in said for word in UNPOOLED):
-            continue
-        sizes, known = POOLS[name], _imported(subject, use)
-        if known is not None and known.driver.startswith("sqlite"):
-            continue
-        size = known.size if known and known.size is not None else _value(use.call, sizes.size)
-        over = (
-            known.overflow
-            if known and known.overflow is not None
-            else _value(use.call, sizes.overflow)
-        )
+        if known is not None and (known.driver.startswith("sqlite") or known.most is None):
+            continue  # of one file; or without a bound that is known
+        if known is not None and known.most is not None:
+            size = known.size if known.overflow and known.size is not None else known.most
+            over: int | None = known.most - size
+        else:
+            size_, over = _value(use.call, sizes.size), _value(use.call, sizes.overflow)
+            if size_ is None:
+                continue
+            size = size_
         if size and over is not None and over >= 0:
-            yield Pool(use, name, size, over)
+            dialect, server = _server(subject, use, name, known)
+            yield Pool(use, name, size, over, dialect, server)
 
 
-def _imported(subject: Subject, use: Use) -> imported.Pool | None:
-    """The pool as it is after import, if a global holds it."""
-    statement = subject.shapes.statements.get(id(use.call))
-    if subject.imported is None or use.where.scope or not isinstance(statement, ast.Assign):
-        return None
-    names = {f"{use.where.module}:{t.id}" for t in statement.targets if isinstance(t, ast.Name)}
-    return next((pool for pool in subject.imported.pools if pool.name in names), None)
+def _is_unpooled(use: Use) -> bool:
+    said = ast.unparse(use.call)
+    return "sqlite" in said or any(word in said for word in UNPOOLED)
+
+
+def _server(subject: Subject, use: Use, name: str, known: imported.Pool | None) -> tuple[str, str]:
+    """The dialect, and what pools of the same server have in common; else the place of the call itself."""
+    own = f"{use.where.module}:{use.call.lineno}:{use.call.col_offset}"
+    written = (
+        argument(use.call, "url", 0) or argument(use.call, "dsn") or argument(use.call, "conninfo")
+    )
+    url = written.value if isinstance(written, ast.Constant) else ""
+    scheme = known.driver if known and known.driver else str(url).partition("://")[0]
+    dialect = _DIALECTS.get(name.partition(".")[0], scheme.partition("+")[0])
+    dialect = "postgresql" if dialect == "postgres" else dialect
+    if known is not None and known.host:
+        return dialect, f"{dialect} {known.host}:{known.port}"
+    if known is None and url:
+        return dialect, str(url)
+    if known is None and written is not None:
+        named = subject.names.name_of(use.where.module, use.where.scope, written)
+        return dialect, named[0] if len(named) == 1 else own
+    return dialect, own
+
+
+_DIALECTS = {"asyncpg": "postgresql", "psycopg_pool": "postgresql", "aiomysql": "mysql"}
 
 
 def _only_offline(ways: tuple[Way, ...]) -> bool:
@@ -187,8 +245,11 @@ def check_acquire(subject: Subject) -> Iterator[Finding]:
         ):
             because = "no timeout is given, and the default is none: a full pool makes a queue without end"
             yield found("US404", subject.spot(use.where, use.call, name), because, ways=ways)
-    for use, name in subject.calls(NEVER_NONE):
-        if is_none(argument(use.call, NEVER_NONE[name])) and not use.in_main:
+    makers = list(subject.calls(NEVER_NONE))
+    for use, name in makers:
+        known = live.pool_of(subject, use, name, [u for u, n in makers if n == name])
+        endless = known is not None and live.waits_for_ever(known)
+        if (endless or is_none(argument(use.call, NEVER_NONE[name]))) and not use.in_main:
             because = f"{NEVER_NONE[name]}=None: a full pool makes a queue without end"
             ways = subject.requests(use.where.scope)
             yield found("US404", subject.spot(use.where, use.call, name), because, ways=ways)

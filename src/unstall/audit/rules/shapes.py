@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from unstall.audit.entrances_index import LEAVES
 from unstall.audit.ir import Module
-
-_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.Pass)
 
 
 @dataclass(slots=True)
@@ -49,14 +49,11 @@ def _read(found: Shapes, module: Module) -> None:
         take = _TAKERS.get(type(node))
         if take is not None:
             take(found, module, node)
-        for value in node.__dict__.values():
-            if isinstance(value, list):
-                stack += [
-                    each
-                    for each in value
-                    if isinstance(each, ast.AST) and not isinstance(each, _LEAVES)
-                ]
-            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+        for name in node._fields:
+            value: Any = getattr(node, name, None)
+            if value.__class__ is list:
+                stack += [each for each in value if each.__class__ not in LEAVES]
+            elif value.__class__ not in LEAVES:
                 stack.append(value)
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Def, Index, Use, Where
+from unstall.audit.entrances_lookup import MOST_BASES
 from unstall.audit.imported import Imported
 from unstall.audit.ir import Entrance, Module, Names, Place, Program
 from unstall.audit.judge import Hit, reach
@@ -122,12 +123,13 @@ class Subject:
             through.append(before.function)
             before = self.worked.found[before].before
         hops = reach(self.worked.walk, self.worked.found, node)
-        yield Way(entrances[best.entrance], node.place, best.guess, hops, tuple(through))
+        place = Place.STARTUP if node.place is Place.SHUTDOWN else node.place
+        yield Way(entrances[best.entrance], place, best.guess, hops, tuple(through))
         bits = self.worked.reached.get(node, 0) & ~(1 << best.entrance)
         while bits:
             number = bits.bit_length() - 1
             bits ^= 1 << number
-            yield Way(entrances[number], node.place, best.guess, (), tuple(through))
+            yield Way(entrances[number], place, best.guess, (), tuple(through))
 
     def requests(self, function: str, *places: Place) -> tuple[Way, ...]:
         """Ways of requests to a function, in any of these places; without one: in all."""
@@ -161,8 +163,11 @@ class Subject:
                     if hit.place in places:
                         yield node, hit
 
-    def below(self, start: Node) -> Iterator[tuple[int, Hit]]:
-        """Blocking calls that a function comes to in its own place, nearest first, with the guesses."""
+    def below(self, start: Node, *, at_once: bool = False) -> Iterator[tuple[int, Hit]]:
+        """Blocking calls that a function comes to in its own place, nearest first, with the guesses.
+
+        `at_once`: only before it returns, where it awaits nothing. Coroutines that it makes run later.
+        """
         walk, judged = self.worked.walk, self.worked.judged
         seen, waiting = {start}, deque([(0, start)])
         while waiting:
@@ -172,9 +177,15 @@ class Subject:
                     yield max(guess, hit.guess), hit
             reached = walk.nodes.get(node)
             for edge in reached.edges if reached else ():
+                if at_once and self._is_async(edge.target.function):
+                    continue
                 if edge.target.place is start.place and edge.target not in seen:
                     seen.add(edge.target)
                     waiting.append((max(guess, edge.guess), edge.target))
+
+    def _is_async(self, function: str) -> bool:
+        known = self.worked.functions.declared.get(function)
+        return known is not None and known.is_async
 
     def spot_of(self, node: Node, hit: Hit) -> Spot:
         scope = self.worked.walk.nodes[node].scope
@@ -226,9 +237,9 @@ class Subject:
     def lineage(self, cls: str) -> tuple[str, ...]:
         """A class and what it inherits from, as far as it is known."""
         found: dict[str, None] = {}
-        waiting = [self.table.canonical(cls)]
-        while waiting:
-            name = waiting.pop(0)
+        waiting = deque([self.table.canonical(cls)])
+        while waiting and len(found) < MOST_BASES:
+            name = waiting.popleft()
             if name not in found:
                 found[name] = None
                 waiting += [self.table.canonical(n) for n in self.program.bases.get(name, ())]

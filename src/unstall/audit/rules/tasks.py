@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Use, own_nodes
 from unstall.audit.ir import Place
 from unstall.audit.rules.arguments import argument
-from unstall.audit.rules.subject import Subject, found
+from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.walking import is_long
 from unstall.audit.walk import Node
 from unstall.model.finding import Confidence, Finding
@@ -34,8 +34,15 @@ def check_lost(subject: Subject) -> Iterator[Finding]:
                 because,
                 ways=ways,
                 confidence=Confidence.CERTAIN if ways else Confidence.POSSIBLE,
-                runs_on=None if ways else Place.UNKNOWN,
+                runs_on=_place_of_task(ways),
             )
+
+
+def _place_of_task(ways: Sequence[Way]) -> Place | None:
+    """A task lives on the loop, whoever starts it; None: where that is."""
+    if not ways:
+        return Place.UNKNOWN
+    return Place.LOOP if ways[0].place is Place.STARTUP else None
 
 
 def _lost(subject: Subject, use: Use) -> str:

@@ -207,7 +207,7 @@ def check_never_awaits(subject: Subject) -> Iterator[Finding]:
         ):
             continue
         spot = Spot(function.file, function.line, shown(id_), shown(id_))
-        below = subject.below(Node(id_, Place.LOOP))
+        below = subject.below(Node(id_, Place.LOOP), at_once=True)
         blocks = next(((guess, hit) for guess, hit in below if _blocks(hit)), None)
         if blocks is None:
             because = "nothing in it is awaited"

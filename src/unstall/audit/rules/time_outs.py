@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from unstall.audit.entrances_index import Use
 from unstall.audit.ir import Place
+from unstall.audit.rules import live
 from unstall.audit.rules.arguments import argument, is_none, is_open
 from unstall.audit.rules.subject import Subject, found
 from unstall.model.finding import Confidence, Finding, Severity
@@ -141,30 +142,37 @@ SCHEMES = {
 
 
 def check_database(subject: Subject) -> Iterator[Finding]:
+    engines = [use for use, _ in subject.calls(ENGINES)]
     for use, name in subject.calls((*CONNECTIONS, *ENGINES)):
-        limits = CONNECTIONS.get(name) or _by_url(subject, use)
+        known = live.pool_of(subject, use, name, engines) if name in ENGINES else None
+        limits = CONNECTIONS.get(name) or (_by_driver(known.driver) if known else _by_url(use))
         if limits is None or not _serves(subject, use):
             continue
-        said = ast.unparse(use.call)
+        said = live.bounds(known) if known else ast.unparse(use.call)
         bounded = [
             any(word in said for word in words)
             for words in (limits.connect, limits.answer)
             if words
         ]
-        if all(bounded) or is_open(use.call) or _is_configured(subject, use):
+        if all(bounded) or (known is None and (is_open(use.call) or _is_configured(subject, use))):
             continue
         yield found(
             "US502",
             subject.spot(use.where, use.call, name),
             f"{limits.what} is not set here; a setting of the server or the role is not seen",
-            confidence=Confidence.LIKELY if name in CONNECTIONS else Confidence.POSSIBLE,
+            confidence=Confidence.LIKELY if known or name in CONNECTIONS else Confidence.POSSIBLE,
             ways=subject.requests(use.where.scope),
         )
 
 
-def _by_url(subject: Subject, use: Use) -> Limits | None:
+def _by_url(use: Use) -> Limits | None:
     url = argument(use.call, "url", 0)
-    text = url.value if isinstance(url, ast.Constant) and isinstance(url.value, str) else ""
+    return _by_driver(
+        url.value if isinstance(url, ast.Constant) and isinstance(url.value, str) else ""
+    )
+
+
+def _by_driver(text: str) -> Limits | None:
     return next((limits for scheme, limits in SCHEMES.items() if text.startswith(scheme)), None)
 
 
@@ -196,10 +204,18 @@ BOUNDED_FROM = (8,)
 
 
 def check_cache(subject: Subject) -> Iterator[Finding]:
-    for use, name in subject.calls(CACHES):
+    caches = list(subject.calls(CACHES))
+    for use, name in caches:
         if not _serves(subject, use):
             continue
         call = use.call
+        live_pool = live.pool_of(subject, use, name, [other for other, _ in caches])
+        if live_pool is not None:
+            if live_pool.timeouts.get("socket_timeout") is None:
+                spot, ways = subject.spot(use.where, call, name), subject.requests(use.where.scope)
+                because = "as imported it has no socket_timeout: it waits for ever"
+                yield found("US503", spot, because, severity=Severity.NOTE, ways=ways)
+            continue
         given = argument(call, "socket_timeout")
         pooled = any(
             argument(call, word) is not None

@@ -1,0 +1,73 @@
+"""Threads of pools that are at work, whatever they do: also where no line of the application runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from unstall.model.place import Owner
+
+Locate = Callable[[str], tuple[str, Owner]]
+"""From the name of a file to what it is called and whose it is."""
+_RUNS = {
+    "concurrent.futures.thread": ("_WorkItem.run",),
+    "anyio._backends._asyncio": ("WorkerThread.run",),
+    "unstall.lanes.jobs": ("Job.here",),
+    "unstall.lanes.workers": ("InterpreterWorker.call",),
+}
+"""What is on the stack of a thread that has work to do; anyio's is also there when it waits for some."""
+_DEEPEST = 128
+_OURS = "unstall.testing"
+
+
+def at_work(frame: FrameType, locate: Locate) -> str | None:
+    """Where it is; None if it waits for work, is in no pool, or works for these tests themselves.
+
+    The innermost line of a library is told, else the function of the standard library that was called.
+    """
+    below: list[FrameType] = []
+    for each in _outwards(frame):
+        module = str(each.f_globals.get("__name__"))
+        if module.startswith(_OURS):
+            return None
+        if each.f_code.co_qualname in _RUNS.get(module, ()):
+            return None if _waits(each, below) else _told(each, below, locate)
+        below.append(each)
+    return None
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def _waits(run: FrameType, below: list[FrameType]) -> bool:
+    """Whether it asks for the next thing to do."""
+    queue = getattr(run.f_locals.get("self"), "queue", None)
+    return queue is not None and bool(below) and below[-1].f_locals.get("self") is queue
+
+
+def _told(run: FrameType, below: list[FrameType], locate: Locate) -> str:
+    for each in below:
+        file, owner = locate(each.f_code.co_filename)
+        if owner is Owner.LIBRARY:
+            return _line(file, each)
+    if below:
+        return _line(locate(below[-1].f_code.co_filename)[0], below[-1])
+    function = _function(run.f_locals)
+    return getattr(function, "__qualname__", None) or "a function in C"
+
+
+def _line(file: str, frame: FrameType) -> str:
+    return f"{file}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def _function(known: dict[str, Any]) -> Any:
+    """What the pool was asked to call; of `asyncio.to_thread`, what that was asked to."""
+    function = known.get("func") or getattr(known.get("self"), "fn", None)
+    arguments = getattr(function, "args", ())
+    return arguments[0] if arguments else function
