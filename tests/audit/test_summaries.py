@@ -280,6 +280,19 @@ def test_what_is_awaited_and_what_runs_in_a_thread_stays_silent(
     assert calls(app, installed(BLOCKS["in the function itself"][0])) == []
 
 
+def test_the_files_that_were_read_are_remembered(
+    installed: Callable[[Mapping[str, str]], Packages], tmp_path: Path
+) -> None:
+    packages = installed(
+        {"acme/__init__.py": "from .client import fetch", "acme/other.py": "", "acme/client.py": """
+            import time
+            def fetch(x): time.sleep(1)
+            """}
+    )  # fmt: skip
+    worked('import acme\n@app.get("/")\nasync def route():\n    acme.fetch("x")\n', packages)
+    assert packages.used == {tmp_path / "acme/__init__.py", tmp_path / "acme/client.py"}
+
+
 def test_packages_without_source_are_a_gap(
     installed: Callable[[Mapping[str, str]], Packages], tmp_path: Path
 ) -> None:
@@ -293,7 +306,10 @@ def test_packages_without_source_are_a_gap(
 def test_a_package_that_cannot_be_read_is_no_reason_to_stop(
     installed: Callable[[Mapping[str, str]], Packages],
 ) -> None:
-    files = {"acme/__init__.py": "def broken(:", "bold.py": BLOCKS["in the function itself"][0]["acme.py"]}
+    files = {
+        "acme/__init__.py": "def broken(:",
+        "bold.py": BLOCKS["in the function itself"][0]["acme.py"],
+    }
     app = ROUTE + "    \n@app.get('/b')\nasync def other():\n    import bold\n    bold.fetch('x')\n"
 
     assert calls(app, installed(files)) == ["bold.fetch → requests.get"]
@@ -316,9 +332,15 @@ def test_an_environment_keeps_packages_beside_its_interpreter(tmp_path: Path) ->
 
 def test_of_the_running_interpreter_its_own_path_is_taken(tmp_path: Path) -> None:
     (tmp_path / "site-packages").mkdir()
-    path = [str(tmp_path), str(tmp_path / "site-packages"), str(tmp_path / "gone" / "site-packages")]
+    path = [
+        str(tmp_path),
+        str(tmp_path / "site-packages"),
+        str(tmp_path / "gone" / "site-packages"),
+    ]
 
-    assert packages_of(Path("/x/python"), "/x/python", path).folders == (tmp_path / "site-packages",)
+    assert packages_of(Path("/x/python"), "/x/python", path).folders == (
+        tmp_path / "site-packages",
+    )
 
 
 def test_of_a_large_package_only_the_neighbourhood_is_read(

@@ -499,7 +499,9 @@ def test_an_unannotated_dependency_gives_what_its_function_yields() -> None:
 
 
 def test_a_long_chain_is_followed() -> None:
-    source = "from sqlalchemy.orm import Session\ns: Session = f()\nx = s.query(A)" + ".filter(b)" * 25
+    source = (
+        "from sqlalchemy.orm import Session\ns: Session = f()\nx = s.query(A)" + ".filter(b)" * 25
+    )
 
     assert types_at_end(source, "x") == ("sqlalchemy.orm.Query",)
 

@@ -436,7 +436,9 @@ def test_a_trap_that_a_marker_asks_for_is_proven_as_well(tmp_path: Path) -> None
 def test_a_report_that_cannot_be_written_in_the_end_costs_nothing_but_itself(
     tmp_path: Path,
 ) -> None:
-    source = BY_MARKER + "\n\n    def test_fills():\n        import os\n        os.mkdir('found.json')\n"
+    source = (
+        BY_MARKER + "\n\n    def test_fills():\n        import os\n        os.mkdir('found.json')\n"
+    )
     ran = run_suite(tmp_path, source, "--unstall-json=found.json")
     assert ran.counts() == "1 failed, 1 passed"
     assert "error US101 test_shop.py:8 calls time.sleep" in ran.out

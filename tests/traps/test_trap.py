@@ -147,7 +147,9 @@ def test_each_thread_with_a_trap_of_its_own_catches_what_it_does_itself() -> Non
             both.wait()
         caught[work.__name__] = codes(mine.findings)
 
-    threads = [threading.Thread(target=watch, args=(each,)) for each in (works.nap, works.read_file)]
+    threads = [
+        threading.Thread(target=watch, args=(each,)) for each in (works.nap, works.read_file)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -52,7 +52,8 @@ stand in [tool.unstall.audit] of pyproject.toml; flags win. A finding is waived 
 the line above or at the head of its function:  # unstall: ignore[US103] reason until=2027-01-31
 
 Exit code: 0 nothing that must be mended (notes, start-up and waived findings do not count), 1 findings,
-3 neither a route nor an async function was found, 2 wrong usage or settings, 4 TARGET is not there or unreadable.
+3 neither a route nor an async function was found, 2 wrong usage or settings, 4 TARGET is not there or
+cannot be read.
 
   unstall audit
   unstall audit --path "POST /orders"

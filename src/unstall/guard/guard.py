@@ -40,6 +40,8 @@ _FOREVER_NS: Final = 1 << 62
 _AT_ONCE: Final = 64
 """Passes that are handed out together where the loop does not count."""
 _MARKED: Final = 64
+_MOST_SEEN: Final = 1_000
+_LONGEST_SEEN: Final = 200
 _DROPPED: Final = (503, 504)
 _KINDS: Final = ("http", "websocket")
 _RULES: Final[Mapping[str, Callable[[], AIMD | Gradient]]] = {"aimd": AIMD, "gradient": Gradient}
@@ -74,9 +76,10 @@ class Statistics:
 class _Known:
     """A route with its slots."""
 
-    __slots__ = ("admitted", "labels", "lanes", "lot", "own", "priority", "unasked")
+    __slots__ = ("admitted", "exempt", "labels", "lanes", "lot", "own", "priority", "unasked")
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, *, exempt: bool = False) -> None:
+        self.exempt = exempt
         self.priority = _priority(route.priority)
         self.lot = Lot(_count("in_flight of a route", route.in_flight, 1))
         self.own = self.lot.limit is not None
@@ -138,7 +141,11 @@ class Guard:
         self._plain = _Known(Route())
         table = {name: _Known(route) for name, route in _routes(routes).items()}
         self._known = (self._plain, *table.values())
-        self._route_at = Routes(table).at if table else None
+        self._routes = Routes(table)
+        self._exempt = _Known(Route(), exempt=True)
+        self._seen: dict[tuple[str | None, str | None, str], _Known] = {}
+        """What was found for method, root path and path lately."""
+        self._pass_on: App = self.app if self._door.adaptive is None else self._timed
         self._passes = ADMITTED.add((Priority.NORMAL.value,), self._door.passes)
         self._handed_out = 0
         """Passes, with the last beat."""
@@ -157,8 +164,9 @@ class Guard:
         if scope["type"] not in _KINDS:
             await self.app(scope, receive, send)
             return
-        path: str = path_of(scope) if scope.get("root_path") else scope["path"]
-        if path in self.exempt:
+        asked = (scope.get("method"), scope.get("root_path"), scope["path"])
+        known = self._seen.get(asked) or self._find(scope)
+        if known.exempt:
             await self.app(scope, receive, send)
             return
         if self._marked:
@@ -168,11 +176,7 @@ class Guard:
             if refusal is not None:
                 await refuse(refusal, scope, send)
                 return
-        door, known, passes = self._door, self._plain, self._passes
-        if self._route_at is not None:
-            found = self._route_at(scope.get("method", ""), path)
-            if found is not None:
-                known = found.value
+        door, passes = self._door, self._passes
         if known.unasked and (passes.left or self._more_passes(scope)):
             passes.left -= 1
             door.in_flight += 1
@@ -183,10 +187,7 @@ class Guard:
                 return
             known.admitted.count += 1
         try:
-            if door.adaptive is None:
-                await self.app(scope, receive, send)
-            else:
-                await self._timed(scope, receive, send)
+            await self._pass_on(scope, receive, send)
         except SwitchedOff as error:
             await self._off(error, scope, send)
         finally:
@@ -243,6 +244,18 @@ class Guard:
         return self._door.hand_out(self.pulse.grace()) > 0
 
     # --- one request ----------------------------------------------------------------------------
+
+    def _find(self, scope: Scope) -> _Known:
+        path = path_of(scope)
+        found = self._routes.at(scope.get("method", ""), path)
+        known = self._plain if found is None else found.value
+        if path in self.exempt:
+            known = self._exempt
+        if len(scope["path"]) <= _LONGEST_SEEN:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[scope.get("method"), scope.get("root_path"), scope["path"]] = known
+        return known
 
     def _look_for_start(self, scope: Scope) -> None:
         """Of each request where proxies say it; else of those that come when passes are handed out."""

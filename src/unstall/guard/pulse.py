@@ -30,13 +30,14 @@ class Beats:
     requests when it is over would help nobody.
     """
 
-    __slots__ = ("_busy_ns", "_lags", "_since_ns", "_window", "due_ns")
+    __slots__ = ("_busy_ns", "_elapsed_ns", "_lags", "_since_ns", "_window", "due_ns")
 
     def __init__(self, now: int) -> None:
         self._lags: deque[int] = deque(maxlen=_BEATS)
         self._window: deque[tuple[int, int, int]] = deque()
         self._since_ns = now
-        self._busy_ns = 0
+        self._busy_ns = self._elapsed_ns = 0
+        """Of the window."""
         self.due_ns = now + BEAT_NS
 
     def beat(self, now: int, cpu_ns: int) -> None:
@@ -46,8 +47,12 @@ class Beats:
         busy = min(elapsed, max(cpu_ns, lag))
         self._lags.append(lag)
         self._window.append((now, elapsed, busy))
-        while self._window and now - self._window[0][0] > _OVER_NS:
-            self._window.popleft()
+        self._elapsed_ns += elapsed
+        self._busy_ns += busy
+        while now - self._window[0][0] > _OVER_NS:
+            _, elapsed, busy = self._window.popleft()
+            self._elapsed_ns -= elapsed
+            self._busy_ns -= busy
         self._since_ns = now
         self.due_ns = now + BEAT_NS
 
@@ -59,8 +64,7 @@ class Beats:
         return max(late, overdue) if several else late
 
     def utilization(self) -> float:
-        elapsed = sum(each[1] for each in self._window)
-        return sum(each[2] for each in self._window) / elapsed if elapsed else 0.0
+        return self._busy_ns / self._elapsed_ns if self._elapsed_ns else 0.0
 
 
 class Pulse:

@@ -103,7 +103,11 @@ class Trap:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._is_open and self._stretches is not None and asyncio._get_running_loop() is not None:
+        if (
+            self._is_open
+            and self._stretches is not None
+            and asyncio._get_running_loop() is not None
+        ):
             self._close()
             try:
                 await self._stretches.settle_on_loop()
@@ -220,9 +224,7 @@ def ignored(given: object, where: str = "ignore") -> tuple[str, ...]:
     texts = [each for each in words if isinstance(each, str) and each]
     if len(texts) < len(words):
         raise UsageError(f"{where} is {given!r}: give a list of codes and names, as in ['US106']")
-    codes = [
-        each for each in texts if each.upper().startswith("US") and not set("*.") & set(each)
-    ]
+    codes = [each for each in texts if each.upper().startswith("US") and not set("*.") & set(each)]
     return (*codes_of(codes, where), *(each for each in texts if each not in codes))
 
 
