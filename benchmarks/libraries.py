@@ -130,7 +130,11 @@ def run(arguments: Sequence[str]) -> int:
     options.add_argument("--only", metavar="CASE", action="append", choices=sorted(by_name))
     options.add_argument("--tool", metavar="T", action="append", choices=TOOLS)
     harness = Harness(options.parse_args(arguments))
-    chosen = [by_name[name] for name in harness.options.only or by_name]
+    named = harness.options.only
+    chosen = [
+        case for case in by_name.values()
+        if (case.name in named if named else case.quick or not harness.quick)
+    ]  # fmt: skip
     tools = harness.options.tool or (TOOLS[:1] if harness.quick else TOOLS)
     harness.section(
         f"{len(chosen)} cases, {len(chosen) * len(tools)} fresh services, in random order"

@@ -202,7 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--rounds", type=int, default=0, help="runs of each kind (default: 5, quick 1)"
     )
     harness = Harness(options.parse_args(arguments))
-    suites = [by_package[name] for name in harness.options.only or by_package]
+    names = harness.options.only or (["httpx"] if harness.quick else by_package)
+    suites = [by_package[name] for name in names]
     rounds = harness.options.rounds or (1 if harness.quick else 5)
     harness.section(f"{len(suites)} suites, {len(WAYS) * rounds} runs of each, in random order")
     for suite in suites:

@@ -859,7 +859,7 @@ def test_start_up_is_a_class_of_its_own() -> None:
 def test_the_more_classes_it_may_be_the_less_is_claimed(
     classes: int, confidence: Confidence
 ) -> None:
-    source = "import requests\nclass Base:\n    def go(self): raise NotImplementedError\n"
+    source = "import requests\nclass Base:\n    def go(self): pass\n"
     source += "".join(
         f"class C{n}(Base):\n    def go(self):\n        requests.get('{n}')\n"
         for n in range(classes)

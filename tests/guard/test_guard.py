@@ -418,6 +418,35 @@ def test_who_has_a_pass_is_let_in_exactly_if_the_policy_would(
     assert known.lot.in_flight == of_those
 
 
+def test_a_route_is_found_again_whatever_was_asked_before() -> None:
+    """By method, by mount and by path, also when there have been more paths than are remembered."""
+
+    async def main() -> None:
+        table = {"POST /orders": Route(priority="critical"), "/items/{id}": Route(priority="low")}
+        guard = Guard(ok, in_flight=9, routes=table)
+        plain, orders, items = (*guard._known,)
+        wanted = {
+            ("GET", "", "/orders"): plain,
+            ("POST", "", "/orders"): orders,
+            ("GET", "", "/items/7"): items,
+            ("GET", "", "/api/items/7"): plain,
+            ("GET", "/api", "/api/items/7"): items,
+            ("GET", "/api", "/api/livez"): guard._exempt,
+            ("GET", "", "/api/livez"): plain,
+            ("GET", "", "/livez"): guard._exempt,
+            ("GET", "", "/items/" + "x" * 300): items,
+        }
+        for _ in range(2):
+            for (method, root, path), known in wanted.items():
+                scope = {"type": "http", "method": method, "root_path": root, "path": path}
+                assert guard._find(scope) is known, (method, root, path)
+            for number in range(1_200):
+                await ask(guard, f"GET /items/{number}")
+            assert len(guard._seen) <= 1_000
+
+    asyncio.run(main())
+
+
 @given(st.lists(st.tuples(st.sampled_from(["/", "/low", "/few", "leave"]), st.integers(0, 9))))
 def test_passes_never_let_in_more_than_there_are_slots(steps: list[tuple[str, int]]) -> None:
     """Whoever comes and goes in whatever order, in each step as many as it says."""

@@ -6,7 +6,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from unstall.guard.pulse import BEAT_NS, Beats, Pulse, _memory_share, _rss_bytes
+import pytest
+
+from unstall.guard.policy import Sight
+from unstall.guard.pulse import BEAT_NS, SEVERAL, Beats, Pulse, _memory_share, _rss_bytes
 
 MS = 1_000_000
 
@@ -68,6 +71,68 @@ def test_a_pulse_beats_on_a_real_loop_and_sees_it_saturated() -> None:
     utilization, lag = asyncio.run(main())
     assert utilization > 0.3
     assert lag > BEAT_NS
+
+
+def test_requests_may_begin_unlooked_at_more_at_a_time_while_the_loop_is_punctual() -> None:
+    async def main() -> list[int]:
+        pulse = Pulse(late_ns=60_000 * MS)
+        assert pulse.grace() == 0, "it has not begun to beat"
+        pulse()
+        given = [pulse.grace() for _ in range(5)]
+        time.sleep(0.03)  # now its beat is due
+        return [*given, pulse.grace()]
+
+    first, *more, late = asyncio.run(main())
+    assert first == 2 * SEVERAL
+    assert more == sorted(more)
+    assert more[-1] == more[-2], "there is an end to it"
+    assert late == SEVERAL
+
+
+def test_nobody_may_begin_unlooked_at_on_a_loop_that_is_late_or_another_one() -> None:
+    pulse = Pulse(late_ns=MS)
+
+    async def late() -> int:
+        pulse()
+        time.sleep(0.05)
+        return pulse.grace()
+
+    async def elsewhere() -> int:
+        return pulse.grace()
+
+    assert asyncio.run(late()) == 0
+    assert asyncio.run(elsewhere()) == 0
+
+
+def test_a_pulse_rests_when_nobody_asks_and_goes_on_while_somebody_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unstall.guard.pulse._IDLE_NS", 100 * MS)
+    comes = True
+    told: list[Sight] = []
+
+    def tell(sight: Sight) -> bool:
+        told.append(sight)
+        return comes
+
+    async def main() -> tuple[int, int]:
+        nonlocal comes
+        pulse = Pulse(tell=tell)
+        pulse()
+        while len(told) < 8:  # twice as long as it takes to rest
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        going = len(told)
+        comes = False
+        while pulse._loop is not None:
+            await asyncio.sleep(0.02)
+        rested = len(told)
+        await asyncio.sleep(0.1)
+        return going, len(told) - rested
+
+    going, after = asyncio.run(main())
+    assert going >= 8
+    assert after == 0
 
 
 def test_memory_is_read_where_the_system_says_it(tmp_path: Path) -> None:

@@ -226,9 +226,10 @@ def findings(
             key = _Key(hit.row.code, file, where.lineno, where.col_offset, hit.name, startup)
             groups[key].append((hit, node))
     made: list[Finding] = []
+    entries = _Entries(entrances)
     for key, group in groups.items():
         with walk.kept(group[0][1]):
-            made.append(_finding(walk, key, group, entrances, found, reached))
+            made.append(_finding(walk, key, group, entries, found, reached))
     return tuple(_one_per_line(made))
 
 
@@ -263,7 +264,7 @@ def _finding(
     walk: Walk,
     key: _Key,
     group: Sequence[tuple[Hit, Node]],
-    entrances: Sequence[Entrance],
+    known: _Entries,
     found: Mapping[Node, Way],
     reached: Mapping[Node, int],
 ) -> Finding:
@@ -274,8 +275,8 @@ def _finding(
     bits = 0
     for _, each in group:
         bits |= reached.get(each, 0)
-    entries = _once([entrances[number] for number in numbers(bits)])
-    first = entrances[found[node].entrance]
+    entries = known.of(bits)
+    first = known.entrances[found[node].entrance]
     if entries and first not in entries:
         first = next((e for e in entries if _is_step(first, e)), first)
     ordered = [first, *(e for e in entries if e is not first)]
@@ -301,16 +302,31 @@ def _finding(
     )
 
 
+class _Entries:
+    """Entrances by bits; what many findings share is worked out once."""
+
+    def __init__(self, entrances: Sequence[Entrance]) -> None:
+        self.entrances = entrances
+        self._known: dict[int, list[Entrance]] = {}
+
+    def of(self, bits: int) -> list[Entrance]:
+        if bits not in self._known:
+            self._known[bits] = _once([self.entrances[number] for number in numbers(bits)])
+        return self._known[bits]
+
+
 def _once(entries: Sequence[Entrance]) -> list[Entrance]:
     """A stream or background task is a part of the request that hands it over."""
-    routes = [each for each in entries if each.steps]
-    return [e for e in entries if e.steps or not any(_is_step(e, route) for route in routes)]
+    later = {step.function for each in entries for step in each.steps if step.kind in _HANDED_OVER}
+    return [each for each in entries if each.steps or each.function not in later]
+
+
+_HANDED_OVER = ("stream", "background task")
 
 
 def _is_step(entrance: Entrance, route: Entrance) -> bool:
     return any(
-        step.kind in ("stream", "background task") and step.function == entrance.function
-        for step in route.steps
+        step.kind in _HANDED_OVER and step.function == entrance.function for step in route.steps
     )
 
 

@@ -13,7 +13,7 @@ from unstall.explain.latent import latent_findings
 from unstall.explain.pools import pool_findings
 from unstall.explain.stalls import stall_of
 from unstall.explain.victims import distinct_victims
-from unstall.model.finding import Cause, Finding, Stall, Told
+from unstall.model.finding import Cause, Finding, Severity, Stall, Told
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Stretch
 from unstall.model.recording import Recording
@@ -49,7 +49,9 @@ def report_of(recording: Recording, target: str) -> Report:
     return Report(
         tool=recording.tool,
         target=target,
-        verdict=Verdict.FINDINGS if findings else clean,
+        verdict=Verdict.FINDINGS
+        if any(f.severity is not Severity.NOTE for f in findings)
+        else clean,
         findings=findings,
         stalls=counted,
         startup=startup,

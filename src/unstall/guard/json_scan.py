@@ -13,11 +13,11 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import compress
-from typing import Final, NamedTuple
+from typing import Final
 
 from unstall.errors import UsageError
+from unstall.guard.json_records import counts, repeated
 
 SLICE: Final = 32 * 1024
 MOST_DEPTH: Final = 500
@@ -41,8 +41,6 @@ _AS_LIST = bytes.maketrans(b"{}", b"[]")
 _DIGITS = bytes(ord("0") if code in _NUMBER else ord(" ") for code in range(256))
 _FEW: Final = 16
 """Bytes for each quote; beyond that, deleting them all takes longer than splitting at the quotes."""
-_LEAST_PIECES: Final = 32
-_MOST_PERIOD: Final = 12
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _TOKEN = re.compile(rb'"[^"]*"|[\[\]{},:]|[0-9+\-.eE]+|[^\s"\[\]{},:0-9+\-.eE]+')
 
@@ -235,13 +233,13 @@ class JsonScan:
         here, outer, proved = self._keys, self._open, self._proved
         position = 0
         *closed, rest = shape.translate(None, b'":').split(b"}")
-        again = _repeated(closed, keys)
+        again = repeated(closed, keys)
         if again is not None:
             closed[again.pieces] = []
             del keys[again.keys]
         for piece in closed:
             # Keys before and after each brace that opens; the last object of them ends here.
-            for number, count in enumerate(_counts(piece)):
+            for number, count in enumerate(counts(piece)):
                 if number:
                     outer.append(here)
                     here = keys[position : position + count]
@@ -254,7 +252,7 @@ class JsonScan:
                     return self._at_key(chunk, here, keys[position:])
                 proved[piece] = here
             here = outer.pop() if outer else []
-        for number, count in enumerate(_counts(rest)):
+        for number, count in enumerate(counts(rest)):
             if number:
                 outer.append(here)
                 here = []
@@ -369,70 +367,6 @@ def _emptied(brackets: bytes, before: int, after: int, limit: int) -> tuple[bool
             return False, True
         rest = fewer
     return b"[]" in rest, bool(rest) and b"[]" not in rest
-
-
-class _Repeated(NamedTuple):
-    """Objects that are as those before them: what stood between their braces, and their keys."""
-
-    pieces: slice
-    keys: slice
-
-
-def _repeated(pieces: list[bytes], keys: list[bytes]) -> _Repeated | None:
-    """Whole objects, with all that is in them, that follow one another and are alike but for their values.
-
-    Looked for at the first pieces only: where it is found, most of a slice is such a list of records.
-    """
-    if len(pieces) < _LEAST_PIECES:
-        return None
-    before = 0
-    for start in range(_MOST_PERIOD):
-        for length in range(1, _MOST_PERIOD + 1):
-            if pieces[start] == pieces[start + length] and _is_whole(
-                pieces[start : start + length]
-            ):
-                stop = _until(pieces, start, length)
-                count = sum(sum(_counts(piece)) for piece in pieces[start : start + length])
-                times = (stop - start) // length
-                after = before + times * count
-                first = before + count
-                if keys[first:after] == keys[before : after - count]:
-                    return _Repeated(
-                        slice(start + length, start + times * length), slice(first, after)
-                    )
-                break
-        before += sum(_counts(pieces[start]))
-    return None
-
-
-def _until(pieces: list[bytes], start: int, length: int) -> int:
-    """Where pieces from `start` on stop to repeat themselves after `length`."""
-    if pieces[start + length :] == pieces[start:-length]:
-        return len(pieces)
-    stop = start + length
-    while pieces[stop] == pieces[stop - length]:
-        stop += 1
-    return stop
-
-
-def _is_whole(pieces: list[bytes]) -> bool:
-    """Whether they are objects from their first brace to their last, and no key of what is around them."""
-    depth = 0
-    for piece in pieces:
-        for number, count in enumerate(_counts(piece)):
-            depth += number > 0
-            if count and not depth:
-                return False
-        depth -= 1
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-@lru_cache(maxsize=4096)
-def _counts(piece: bytes) -> tuple[int, ...]:
-    """Of keys, before and after each brace that opens."""
-    return tuple(map(len, piece.split(b"{")))
 
 
 def _plain_keys(keys: list[bytes], chunk: bytes, flags: bytes) -> list[bytes]:
