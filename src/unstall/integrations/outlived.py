@@ -7,7 +7,6 @@ are read, and only when a deadline was missed.
 from __future__ import annotations
 
 import contextvars
-import sys
 import threading
 from functools import partial
 from types import FrameType
@@ -19,6 +18,7 @@ from unstall.lanes.metrics import LANES
 from unstall.lanes.statistics import abandoned
 from unstall.model.place import Owner
 from unstall.settings import working_folder
+from unstall.threads import frames as thread_frames
 from unstall.watch.stacks import Places
 
 _DEEPEST = 128
@@ -52,7 +52,7 @@ def _in_pools(budget: Budget) -> list[str]:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     places = Places(working_folder())
     found: list[str] = []
-    for ident, frame in sys._current_frames().items():
+    for ident, frame in thread_frames().items():
         place: str | None = None
         at: FrameType | None = frame
         for _ in range(_DEEPEST):

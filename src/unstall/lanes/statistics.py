@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from unstall.clock import NS_PER_S
 from unstall.lanes.jobs import Job, name_of
 from unstall.lanes.metrics import WAITED, WORKED
 from unstall.model.histogram import Histogram, HistogramBuilder
+from unstall.threads import frames as thread_frames
 
 _FOLD_AT = 200  # a fold keeps the others from the interpreter lock: 0.2 ms
 
@@ -98,7 +98,7 @@ class Durations:
 
 
 def abandoned(jobs: tuple[Job, ...], now: int, *, in_threads: bool) -> tuple[Abandoned, ...]:
-    frames = sys._current_frames() if jobs and in_threads else {}
+    frames = thread_frames() if jobs and in_threads else {}
     return tuple(
         Abandoned(
             name_of(job.function),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from unstall.model.finding import Cause, Stall
 from unstall.model.place import Owner
 from unstall.settings import Settings, working_folder
 from unstall.testing.pools import at_work
+from unstall.threads import frames as thread_frames
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import awaited_by
 from unstall.watch.stacks import Places
@@ -136,7 +136,7 @@ class Holders:
     def _threads(self) -> Iterator[tuple[str, int, str, str]]:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         apart = {threading.get_ident(), self._thread.ident, threading.main_thread().ident}
-        for ident, frame in sys._current_frames().items():
+        for ident, frame in thread_frames().items():
             place = None
             if ident not in apart:
                 place = self._place(frame) or at_work(frame, self._places.locate)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from unstall.threads import frames as thread_frames
 from unstall.watch.linux import ThreadProbe
 
 _PATIENCE_S = 0.25
@@ -37,7 +38,7 @@ def inactive_hooks() -> tuple[str, ...]:
 
 def _failures(tid: int, ident: int) -> list[str]:
     failures = []
-    if sys._current_frames().get(ident) is None:
+    if thread_frames().get(ident) is None:
         failures.append("stacks: sys._current_frames() does not show another thread")
     if sys.platform != "linux":
         failures.append(

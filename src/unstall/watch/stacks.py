@@ -6,7 +6,6 @@ import ast
 import dis
 import linecache
 import os
-import sys
 import sysconfig
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,6 +14,7 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Module
 from typing import Any, NamedTuple
 
 from unstall.model.place import Frame, Owner, Stack
+from unstall.threads import frames as thread_frames
 
 MAX_FRAMES = 96
 _CALL_WIDTH = 80
@@ -202,4 +202,4 @@ _FUNCTIONS = (FunctionType, BuiltinFunctionType)
 
 def current_frame(ident: int) -> FrameType | None:
     """The frame a thread runs now; drop it soon, for it keeps its locals alive."""
-    return sys._current_frames().get(ident)
+    return thread_frames().get(ident)
