@@ -65,6 +65,14 @@ def computes(times: int = 40) -> Look:
             id="throttled, and not yet counted as queued",
         ),
         pytest.param(
+            stretch(throttled_ms=450, cpu_ms=50), Cause.STARVED,
+            id="throttled with whoever held the lock, and nobody could look",
+        ),
+        pytest.param(
+            stretch(throttled_ms=200, cpu_ms=50), Cause.UNKNOWN,
+            id="throttled for the lesser part, and nobody could look",
+        ),
+        pytest.param(
             stretch(computes(), queued_ms=None, throttled_ms=900, cpu_ms=490), Cause.CPU,
             id="throttled at another time than when it computed",
         ),

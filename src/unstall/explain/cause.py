@@ -88,9 +88,11 @@ def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
             "the loop's thread was ready and queued for a processor for "
             f"{seconds(queued)} of {seconds(late)}{limit}"
         )
-    # How long the thread queued is nowhere counted, or only once it runs again: the group's count must do.
-    # A thread that was seen to wait in the kernel is not excused by it.
-    if (doubts.queued_ns is None or stretch.ongoing) and was(throttled) and not _waited(stretch):
+    # How long the thread queued is nowhere counted, or only once it runs again; or it waited for a lock
+    # whose holder was throttled, and so was who might have looked: the group's count must do. A thread that
+    # was seen to wait in the kernel is not excused by it.
+    uncounted = doubts.queued_ns is None or stretch.ongoing or not stretch.looks
+    if uncounted and was(throttled) and not _waited(stretch):
         return because(f"for up to {seconds(throttled)} of {seconds(late)} {_LIMIT}")
     return None
 
