@@ -8,8 +8,9 @@ import pytest
 
 from unstall.clock import NS_PER_MS
 from unstall.errors import NewerRecording, RecordingError
-from unstall.load.outcome import LATENESS_BOUND_NS, Outcome, StreamBuilder, StreamOutcome, merge
+from unstall.load.outcome import StreamBuilder
 from unstall.model.histogram import Histogram
+from unstall.model.outcome import LATENESS_BOUND_NS, Outcome, StreamOutcome, merge
 
 
 def a_stream(name: str = "ingest", late_ns: int = 1) -> StreamOutcome:

@@ -2,9 +2,9 @@
 
 from unstall.load.arrivals import constant, poisson
 from unstall.load.engine import Stream, run, witness
-from unstall.load.outcome import Outcome, Progress, StreamOutcome
 from unstall.load.pacing import quiet_gc
 from unstall.load.users import Crowd, run_users
+from unstall.model.outcome import Outcome, Progress, StreamOutcome
 
 __all__ = [
     "Crowd",

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from unstall.clock import NS_PER_S, Clock, SystemClock
 from unstall.errors import UsageError
 from unstall.load.arrivals import constant
-from unstall.load.outcome import Outcome, Progress, StreamBuilder
+from unstall.load.outcome import StreamBuilder
 from unstall.load.pacing import cancel_all, drain, glance_at, sleep_until, with_progress
 from unstall.load.sender import Sender, rehearse
+from unstall.model.outcome import Outcome, Progress
 
 # Between the call and the first due send: time to open what has to be open.
 _LEAD_NS = NS_PER_S // 20

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from unstall.clock import NS_PER_S, Clock
-from unstall.load.outcome import Progress
 from unstall.load.sender import Sender
+from unstall.model.outcome import Progress
 
 
 async def sleep_until(at_ns: int, clock: Clock) -> None:

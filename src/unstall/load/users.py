@@ -13,9 +13,10 @@ from random import Random
 
 from unstall.clock import NS_PER_S, Clock, SystemClock
 from unstall.errors import UsageError
-from unstall.load.outcome import Outcome, Progress, StreamBuilder
+from unstall.load.outcome import StreamBuilder
 from unstall.load.pacing import cancel_all, drain, glance_at, sleep_until, with_progress
 from unstall.load.sender import Sender, rehearse
+from unstall.model.outcome import Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)
