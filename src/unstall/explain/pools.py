@@ -23,14 +23,16 @@ _QUEUED_NS: Final = 100 * NS_PER_MS
 _KEPT: Final = 0.25
 """Who kept so much of the pool's time is to blame."""
 _OUTLIVED_NS: Final = NS_PER_S
-_COMPUTED_NS: Final = 200 * NS_PER_MS
+_COMPUTED_NS: Final = NS_PER_S
+"""In less, chance has too large a part in the number of turns."""
 _COMPUTES: Final = 0.25
 """Of the time in the thread; less than half of it is left to who computes beside others on a busy machine."""
 _EACH_NS: Final = 5 * NS_PER_MS
 """The interpreter's switch interval: who computes for less never makes the loop wait."""
-_TURNS: Final = 7 * NS_PER_MS
-"""Who holds the interpreter lock beside a busy loop gives it up more often than that; the monitor's own beat
-asks for it once in 20 ms."""
+_TURNS: Final = 12 * NS_PER_MS
+"""Who holds the interpreter lock beside a busy loop gives it up more often than that, ours left out."""
+_OURS: Final = 10 * NS_PER_MS
+"""Our own heartbeat and watchdog ask for it so often, each about once in 20 ms of time on the clock."""
 _HOPS: Final = 500
 _TINY_NS: Final = 20_000
 
@@ -92,7 +94,8 @@ def _computes(pool: str, row: Threads, _: Sequence[Threads]) -> str | None:
         return None
     if computed < _COMPUTED_NS or computed < _COMPUTES * row.worked.sum_ns:
         return None
-    if row.switches * _TURNS < computed:
+    asked = row.switches - row.worked.sum_ns // _OURS
+    if asked * _TURNS < computed:
         return None  # alone, or without the interpreter lock: it was in nobody's way
     return (
         f"{row.calls} calls computed for {_s(computed)} of {_s(row.worked.sum_ns)} and gave their processor "
