@@ -113,15 +113,15 @@ def costs(pairs: list[Pair]) -> tuple[Interval, Interval, Interval]:
 CASES = (("watch", "/", 1.0), ("everything", "/", 2.0), ("everything", "/query", 1.0))
 
 
-def switched_bars(harness: Harness, effort: Effort) -> list[Bar]:
-    """Raises what `running_postgres` raises where there is no PostgreSQL."""
+def switched_bars(harness: Harness, effort: Effort, only: str | None = None) -> list[Bar]:
+    """Of all cases, or of those in which `only` is on. Raises what `running_postgres` raises where there is no PostgreSQL."""
     bars, rows = [], []
     harness.section(
         f"unstall switched in place: {effort.servers} x {effort.pairs} pairs of {effort.switched} s windows"
     )
     with running_postgres() as server:
         os.environ["BENCHMARK_DSN"] = server.dsn
-        for what, path, most in CASES:
+        for what, path, most in [case for case in CASES if only in (None, case[0])]:
             for loop in LOOPS:
                 meanwhile = Others()
                 lost, cpu, added_us = costs(switched(harness, effort, loop, what, path))
@@ -143,11 +143,16 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, help=f"of fresh servers (default: {FULL.rounds})")
     options.add_argument("--servers", type=int, help=f"to switch in (default: {FULL.servers})")
+    options.add_argument(
+        "--only", choices=sorted({case[0] for case in CASES}), help="switched in place, and no more"
+    )
     harness = Harness(options.parse_args())
     effort = QUICK if harness.quick else FULL
     rounds = harness.options.rounds or effort.rounds
     effort = replace(effort, rounds=rounds, servers=harness.options.servers or effort.servers)
     print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
+    if harness.options.only:
+        return harness.finish(switched_bars(harness, effort, harness.options.only))
 
     harness.section(
         f"Beside peers: {effort.rounds} rounds of fresh processes, {effort.window} s each"
