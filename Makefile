@@ -120,5 +120,5 @@ venv:
 $(VENV)/.dev $(VENV)/.demo $(VENV)/.fastapi-$(FASTAPI): $(VENV)/.%: requirements/%.txt pyproject.toml $(if $(SOUND),,venv)
 	@echo '==> installing $< into $(VENV)'
 	@$(PIP) -r $<
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(PIP) --no-deps --no-build-isolation -e .$(if $(filter %.dev,$@), -e reference/tally)
 	@touch $@ $(if $(filter %.dev,$@),$(VENV)/.demo)

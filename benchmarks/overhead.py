@@ -114,7 +114,10 @@ CASES = (("watch", "/", 1.0), ("everything", "/", 2.0), ("everything", "/query",
 
 
 def switched_bars(harness: Harness, effort: Effort, only: str | None = None) -> list[Bar]:
-    """Of all cases, or of those in which `only` is on. Raises what `running_postgres` raises where there is no PostgreSQL."""
+    """Of all cases, or of those in which `only` is on.
+
+    Raises what `running_postgres` raises where there is no PostgreSQL.
+    """
     bars, rows = [], []
     harness.section(
         f"unstall switched in place: {effort.servers} x {effort.pairs} pairs of {effort.switched} s windows"

@@ -1,170 +1,156 @@
-"""One request, from the moment it was meant to leave to its place in the outcome.
-
-A request has a connection to itself: an idle one of its stream, or else a new one. There is no
-pool with a limit, and no shared state between requests in flight, so a request never waits in the
-generator for another one, and a thousand hanging requests cost the next one nothing.
-"""
+"""Requests of one stream, from the moment each was meant to leave to its place in the outcome."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import Protocol
 
 from unstall.clock import NS_PER_S, Clock
-from unstall.errors import MissingExtra, UsageError
-from unstall.load.outcome import StreamBuilder
+from unstall.load.answer import Reader
+from unstall.load.connection import Connections, Exchange
+from unstall.load.outcome import SecondBuilder, StreamBuilder
+from unstall.load.recipe import Recipe
 
-if TYPE_CHECKING:
-    import httpx2
-
-# Shorter than the 5 s after which uvicorn closes: a connection is never used as it is being closed.
-IDLE_S = 2.0
+_SOONEST_S = 0.01
 
 
-def client_library() -> ModuleType:
-    """`httpx2`, imported on first use. Raises `MissingExtra`."""
-    try:
-        import httpx2
-    except ImportError:
-        raise MissingExtra("httpx2", "load") from None
-    return httpx2
+class Sender(Protocol):
+    """What a schedule drives."""
+
+    tally: StreamBuilder
+
+    @property
+    def in_flight(self) -> int: ...
+
+    def leave(self, intended_ns: int, number: int) -> None:
+        """Sends now what was meant to leave at `intended_ns`; returns at once and never raises."""
+
+    def abandon(self) -> None:
+        """What is still open counts as unanswered."""
+
+    async def close(self) -> None: ...
 
 
-class Sender:
-    """Sends the one request of a stream again and again and notes what came of it.
+class Sent(Exchange):
+    """One request that is under way."""
 
-    `fresh` opens a new connection for every request, as the probes of an orchestrator do.
-    Raises `UsageError` when the URL cannot be used.
-    """
+    __slots__ = ("_sender", "intended_ns", "over", "second", "sent_ns")
+
+    def __init__(
+        self,
+        sender: WireSender,
+        data: bytes,
+        intended_ns: int,
+        sent_ns: int,
+        second: SecondBuilder,
+        over: Callable[[], None] | None,
+    ) -> None:
+        recipe = sender.recipe
+        super().__init__(data, bodiless=recipe.bodiless, repeatable=recipe.repeatable)
+        self._sender = sender
+        self.intended_ns = intended_ns
+        self.sent_ns = sent_ns
+        self.second = second
+        self.over = over
+
+    def answered(self, reader: Reader) -> None:
+        assert reader.head is not None
+        self._sender.answered(self, reader.head.status)
+
+    def failed(self, kind: str) -> None:
+        self._sender.failed(self, kind)
+
+    def repeated(self) -> None:
+        self._sender.tally.resend()
+
+
+class WireSender:
+    """Over connections of our own. `in_flight`: with so many open, what is due is dropped."""
 
     def __init__(
         self,
         tally: StreamBuilder,
+        recipe: Recipe,
+        connections: Connections,
         *,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
         timeout_s: float,
+        in_flight: int,
         clock: Clock,
-        body: bytes = b"",
-        fresh: bool = False,
     ) -> None:
         self.tally = tally
-        self.in_flight = 0
-        self._fresh = fresh
-        self._timeout_s = timeout_s
-        self._clock = clock
-        self._httpx = httpx = client_library()
-        self._idle: list[httpx2.AsyncHTTPTransport] = []
-        self._limits = httpx.Limits(keepalive_expiry=IDLE_S)
-        self._body = body
-        self._label = "-".join(tally.name.split())
-        named = {"User-Agent": "unstall", "X-Scenario": tally.name, **headers}
-        try:
-            self._request: httpx2.Request = httpx.Request(
-                method,
-                url,
-                headers={name: value.encode() for name, value in named.items()},
-                content=body,
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise UsageError(f"no request can be sent to {url!r}: {error}") from None
-        if self._request.url.scheme not in ("http", "https") or not self._request.url.host:
-            raise UsageError(
-                f"no request can be sent to {url!r}: it must be an http:// or https:// URL"
-            )
-        self._tls = httpx.create_ssl_context() if self._request.url.scheme == "https" else False
+        self.recipe = recipe
+        self._connections = connections
+        self._timeout_ns = round(timeout_s * NS_PER_S)
+        self._most = in_flight
+        self._now_ns = clock.monotonic_ns
+        self._open: set[Sent] = set()
+        self._loop = asyncio.get_running_loop()
+        self._deadline: asyncio.TimerHandle | None = None
 
-    async def send(self, intended_ns: int) -> None:
-        """Send now what was meant to leave at `intended_ns`; returns when it is over, never raises.
+    @property
+    def in_flight(self) -> int:
+        return len(self._open)
 
-        Cancelling it counts the request as unanswered.
-        """
-        tally, clock = self.tally, self._clock
-        connection = self._idle.pop() if self._idle else self._connection()
-        reusable = False
-        self.in_flight += 1
-        sent_ns = clock.monotonic_ns()
-        tally.leave(sent_ns - intended_ns)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await connection.handle_async_request(self._numbered(tally.sent))
-                await response.aread()
-            done_ns = clock.monotonic_ns()
-            tally.answer(response.status_code, done_ns - intended_ns, done_ns - sent_ns)
-            reusable = not self._fresh
-        except TimeoutError:
-            tally.time_out(clock.monotonic_ns() - intended_ns)
-        except asyncio.CancelledError:
-            tally.abandon(clock.monotonic_ns() - intended_ns)
-            raise
-        except Exception as error:
-            waited_ns = clock.monotonic_ns() - intended_ns
-            tally.fail(_kind(error), max(waited_ns, round(self._timeout_s * NS_PER_S)))
-        finally:
-            self.in_flight -= 1
-            if reusable:
-                self._idle.append(connection)
-            else:
-                with suppress(Exception):  # it is counted already, however it closes
-                    await connection.aclose()
-
-    def _numbered(self, number: int) -> httpx2.Request:
-        """The request with an `X-Request-ID` of its own, by which the server's side can name it."""
-        plain = self._request
-        if "x-request-id" in plain.headers:
-            return plain
-        identity = f"{self._label}-{number}".encode()
-        headers = [*plain.headers.raw, (b"X-Request-ID", identity)]
-        request: httpx2.Request = self._httpx.Request(
-            plain.method, plain.url, headers=headers, content=self._body
-        )
-        return request
-
-    def _connection(self) -> httpx2.AsyncHTTPTransport:
-        # Straight to the server: a proxy from the environment would be measured in its place.
-        transport: httpx2.AsyncHTTPTransport = self._httpx.AsyncHTTPTransport(
-            verify=self._tls, limits=self._limits, trust_env=False
-        )
-        return transport
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
+    def leave(
+        self, intended_ns: int, number: int, over: Callable[[], None] | None = None
     ) -> None:
-        for transport in self._idle:
-            await transport.aclose()
-        self._idle.clear()
+        """`over` is called when the request has ended, whichever way."""
+        tally = self.tally
+        second = tally.expect(intended_ns)
+        if len(self._open) >= self._most:
+            tally.drop()
+            return
+        data = self.recipe(number)
+        sent_ns = self._now_ns()
+        tally.leave(sent_ns - intended_ns)
+        sent = Sent(self, data, intended_ns, sent_ns, second, over)
+        self._open.add(sent)
+        if self._deadline is None:
+            self._wait(self._timeout_ns)
+        self._connections.begin(sent)
 
+    def answered(self, sent: Sent, status: int) -> None:
+        now_ns = self._now_ns()
+        self._open.discard(sent)
+        self.tally.answer(sent.second, status, now_ns - sent.intended_ns, now_ns - sent.sent_ns)
+        if sent.over is not None:
+            sent.over()
 
-async def rehearse(clock: Clock) -> None:
-    """One exchange with a server of our own, so that no measured request pays for first imports."""
+    def failed(self, sent: Sent, kind: str) -> None:
+        waited_ns = self._now_ns() - sent.intended_ns
+        self._open.discard(sent)
+        self.tally.fail(sent.second, kind, max(waited_ns, self._timeout_ns))
+        if sent.over is not None:
+            sent.over()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
-        writer.close()
+    def abandon(self) -> None:
+        now_ns = self._now_ns()
+        for sent in list(self._open):
+            self._give_up(sent)
+            self.tally.abandon(sent.second, now_ns - sent.intended_ns)
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}/"
-        tally = StreamBuilder("rehearsal")
-        async with Sender(
-            tally, method="GET", url=url, headers={}, timeout_s=1.0, clock=clock
-        ) as sender:
-            await sender.send(clock.monotonic_ns())
+    async def close(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        await self._connections.close()
 
+    def _give_up(self, sent: Sent) -> None:
+        self._open.discard(sent)
+        sent.drop()
+        if sent.over is not None:
+            sent.over()
 
-def _kind(error: Exception) -> str:
-    """`ConnectError` becomes `connect`, `RemoteProtocolError` becomes `remote protocol`."""
-    words = "".join(f" {char.lower()}" if char.isupper() else char for char in type(error).__name__)
-    return words.removesuffix(" error").strip()
+    def _wait(self, ns: int) -> None:
+        """One timer for all: the oldest is the first whose time is over."""
+        self._deadline = self._loop.call_later(max(_SOONEST_S, ns / NS_PER_S), self._expire)
+
+    def _expire(self) -> None:
+        self._deadline = None
+        now_ns = self._now_ns()
+        for sent in [each for each in self._open if now_ns - each.sent_ns >= self._timeout_ns]:
+            self._give_up(sent)
+            self.tally.time_out(sent.second, now_ns - sent.intended_ns)
+        if self._open:
+            oldest_ns = min(each.sent_ns for each in self._open)
+            self._wait(oldest_ns + self._timeout_ns - now_ns)

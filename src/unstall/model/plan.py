@@ -6,6 +6,7 @@ Rates are per second, durations in seconds, probabilities from 0 to 1.
 from __future__ import annotations
 
 import enum
+from base64 import b64decode
 from dataclasses import dataclass, field
 
 
@@ -61,6 +62,23 @@ class WitnessPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A ready request: nothing in it is a template."""
+
+    path: str
+    """With its query, encoded."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Beside those of the scenario, and before them."""
+    body: str = ""
+    base64: bool = False
+    """`body` stands for bytes that are no text."""
+
+    @property
+    def content(self) -> bytes:
+        return b64decode(self.body) if self.base64 else self.body.encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One kind of request, over and over."""
 
@@ -76,6 +94,8 @@ class Scenario:
     stages: tuple[Stage, ...] = ()
     arrivals: Arrivals = Arrivals.POISSON
     timeout: float = 30.0
+    examples: tuple[Example, ...] = ()
+    """Sent in turn, in place of path and body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,20 @@ FROZEN_ABOVE_UNANSWERED_PERCENT = 5
 
 
 def witness_verdict(latency: Histogram, due: int, unanswered: int) -> WitnessVerdict:
-    """Pure. `latency` counts from the moment a witness was due, and holds those that were answered."""
+    """Pure. `latency` counts from the moment a witness was due."""
+    return verdict_at(latency.quantile_ns(0.99), due, unanswered)
+
+
+def verdict_at(p99_ns: int | None, due: int, unanswered: int) -> WitnessVerdict:
+    """The same from the 99th percentile alone; None: no witness came to an end."""
     if due < MIN_WITNESSES:
         return WitnessVerdict.NOT_ENOUGH_DATA
     if unanswered * 100 > due * FROZEN_ABOVE_UNANSWERED_PERCENT:
         return WitnessVerdict.FROZEN
-    p99 = latency.quantile_ns(0.99)
-    if p99 is None:
+    if p99_ns is None:
         return WitnessVerdict.NOT_ENOUGH_DATA
-    if p99 >= FROZEN_FROM_NS:
+    if p99_ns >= FROZEN_FROM_NS:
         return WitnessVerdict.FROZEN
-    if p99 < ISOLATED_BELOW_NS and unanswered == 0:
+    if p99_ns < ISOLATED_BELOW_NS and unanswered == 0:
         return WitnessVerdict.ISOLATED
     return WitnessVerdict.DEGRADED
