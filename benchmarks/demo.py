@@ -18,7 +18,8 @@ from benchmarks.support.harness import Harness, parser
 from unstall.load import quiet_gc
 from unstall.model.finding import Cause
 from unstall.model.report import WitnessVerdict
-from unstall.prove.demo import VARIANTS, Audience, DemoPlan, VariantResult, demonstrate
+from unstall.prove.demo import VARIANTS, DemoPlan, VariantResult, demonstrate
+from unstall.prove.run import Audience
 
 FULL_RUNS, QUICK_RUNS = 20, 2
 FILE, FUNCTION, CALL = "reference/incident/app.py", "fetch_price", "requests.get"

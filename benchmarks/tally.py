@@ -1,0 +1,274 @@
+"""The reference service in its three stages: how much each takes in, and what the last one promises.
+
+Database (fsync on), cache, upstreams (5 ms an answer), worker and generator share the machine with the API.
+Rates of stages are of a closed loop of 64 connections on one API process; everything else is an open model,
+where latency counts from when a request was due.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
+
+from benchmarks.support.bars import Bar, table
+from benchmarks.support.harness import Harness, parser
+from benchmarks.support.machine import ROOT
+from benchmarks.support.processes import command, environment
+from unstall.load import (
+    Outcome,
+    Stream,
+    StreamOutcome,
+    constant,
+    quiet_gc,
+    run,
+    run_on_best,
+    stepped,
+)
+from unstall.model.histogram import Histogram
+from unstall.model.plan import Stage
+
+KEY = "benchmark-key"
+STAGES = ("blocking", "offloaded", "async")
+CONNECTIONS = 64
+BATCH = 50
+BLOCKING_TIMES, OFFLOADED_TIMES = 30.0, 8.0
+RATE, RATE_P95_MS = 6_000.0, 150.0
+STEADY, BURST, STEADY_P95_MS, BURST_P95_MS = 2_500.0, 5_500.0, 50.0, 100.0
+BATCHED = 12_000.0
+OVERLOAD, KEPT, ACCEPTED_P95_MS, REFUSED_P99_MS = 2.4, 0.8, 100.0, 50.0
+QUERIES, MEANWHILE, QUERY_P95_MS = 2_000.0, 1_000.0, 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    rounds: int
+    closed_s: float
+    open_s: float
+    burst_s: float
+
+
+FULL = Effort(rounds=3, closed_s=8.0, open_s=60.0, burst_s=5.0)
+QUICK = Effort(rounds=1, closed_s=3.0, open_s=5.0, burst_s=2.0)
+
+
+@contextmanager
+def serving(stage: str, workers: int) -> Iterator[int]:
+    """`tally serve` with everything of its own, and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    words = ["serve", "--stage", stage, "--workers", str(workers), "--port", str(port)]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tally", *words],
+        cwd=ROOT, env={**environment(), "TALLY_DEMO_KEY": KEY}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            if "key" in line:
+                break
+        else:
+            raise RuntimeError(f"tally serve ended with {child.wait(30)}")
+        yield port
+    finally:
+        child.terminate()
+        child.wait(60)
+        child.stdout.close()
+
+
+# --- closed loop -----------------------------------------------------------------------------------
+
+
+def closed(
+    port: int, effort: Effort, batch: int = 0, connections: int = CONNECTIONS
+) -> dict[str, Any]:
+    words = command(
+        "tallying", port, KEY, connections, effort.closed_s, effort.closed_s / 4, batch or None
+    )
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def ratios(harness: Harness, effort: Effort) -> tuple[Sequence[Bar], float]:
+    """Also the async stage's rate on one process."""
+    harness.section("one API process, closed loop of 64 connections")
+    rates: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    rows = []
+    for round_ in range(effort.rounds):
+        order = list(STAGES)
+        harness.chance.shuffle(order)
+        for stage in order:
+            harness.progress(f"round {round_ + 1}: {stage}")
+            with serving(stage, 1) as port:
+                found = closed(port, effort)
+            harness.raw.setdefault("closed", []).append({"stage": stage, **found})
+            rates[stage].append(found["events"])
+            rows.append(
+                (stage, *(f"{found[name]:.1f}" for name in ("events", "p50_ms", "p95_ms", "p99_ms")),
+                 str(found["statuses"]))
+            )  # fmt: skip
+    print(table(("stage", "events/s", "p50 ms", "p95 ms", "p99 ms", "answers"), sorted(rows)))
+    bars = []
+    for stage, goal in (("blocking", BLOCKING_TIMES), ("offloaded", OFFLOADED_TIMES)):
+        times = statistics.median(
+            best / other for best, other in zip(rates["async"], rates[stage], strict=True)
+        )
+        bars.append(Bar(f"async/{stage}", f"{times:.1f}x", f">={goal:g}x", times >= goal))
+    return bars, statistics.median(rates["async"])
+
+
+def batches(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section(f"one API process, batches of {BATCH} over 8 connections")
+    with serving("async", 1) as port:
+        found = closed(port, effort, BATCH, 8)
+    harness.raw["batch"] = found
+    print(
+        f"{found['events']:.0f} events/s, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
+    )
+    rate = found["events"]
+    return [Bar("batch", f"{rate:.0f}/s", f">={BATCHED:.0f}/s", rate >= BATCHED)]
+
+
+# --- open model ------------------------------------------------------------------------------------
+
+
+def body() -> str:
+    """About 1.2 KB, filled in by the generator."""
+    texts = {f"field_{n}": "${text:36}" for n in range(16)}
+    return json.dumps(
+        {
+            "event_id": "${uuid}",
+            "name": "${choice:page_view,click,signup,purchase,search}",
+            "at": "${now}",
+            "value": 2.5,
+            "dimensions": {
+                "country": "${choice:de,fr,it,us,gb,jp}",
+                "plan": "${choice:free,pro,team}",
+                "device": "${choice:phone,desk}",
+            },
+            "properties": {"screen": {"width": 1440, "height": 900}, **texts},
+        }
+    )
+
+
+def ingest(offsets: Iterable[int], name: str = "ingest") -> Stream:
+    headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
+    return Stream(name, "POST", "/v1/events", offsets, headers, body())
+
+
+def played(port: int, *streams: Stream) -> Outcome:
+    with quiet_gc():
+        return run_on_best(run(f"http://127.0.0.1:{port}", streams, timeout_s=10.0))
+
+
+def ms(latency: Histogram, quantile: float) -> float:
+    return (latency.quantile_ns(quantile) or 0) / 1e6
+
+
+def bad(stream: StreamOutcome) -> int:
+    """All but answers below 400."""
+    return stream.due - sum(n for status, n in stream.statuses.items() if status < "400")
+
+
+def shown(harness: Harness, outcome: Outcome) -> None:
+    rows = [
+        (each.name, f"{each.due}", *(f"{ms(each.latency, q):.1f}" for q in (0.5, 0.95, 0.99)),
+         f"{bad(each)}", f"{ms(each.lateness, 0.99):.1f}", str(each.statuses | each.errors))
+        for each in outcome.streams
+    ]  # fmt: skip
+    headings = ("stream", "due", "p50 ms", "p95 ms", "p99 ms", "bad", "late p99", "answers")
+    print(table(headings, rows))
+
+
+def p95_bar(name: str, stream: StreamOutcome, goal_ms: float) -> Bar:
+    """Holds only without an error, and if the generator kept its times."""
+    p95, failed = ms(stream.latency, 0.95), bad(stream)
+    holds = p95 < goal_ms and not failed and stream.trustworthy
+    return Bar(name, f"{p95:.1f}ms,{failed}-bad", f"<{goal_ms:g}ms,0-bad", holds)
+
+
+def rates(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section(f"two API processes, open model: {RATE:.0f} events a second")
+    with serving("async", 2) as port:
+        played(port, ingest(constant(RATE / 4, 2.0), "warm"))
+        full = played(port, ingest(constant(RATE, effort.open_s)))
+        shown(harness, full)
+        harness.section(f"two API processes: {STEADY:.0f} a second, and a burst to {BURST:.0f}")
+        before = effort.open_s / 3
+        steady = stepped((Stage(STEADY, before), Stage(0, effort.burst_s), Stage(STEADY, before)))
+        peak = stepped((Stage(0, before), Stage(BURST, effort.burst_s)))
+        burst = played(port, ingest(steady, "steady"), ingest(peak, "burst"))
+        shown(harness, burst)
+    return [
+        p95_bar("rate", full.streams[0], RATE_P95_MS),
+        p95_bar("steady", burst.streams[0], STEADY_P95_MS),
+        p95_bar("burst", burst.streams[1], BURST_P95_MS),
+    ]
+
+
+def overload(harness: Harness, effort: Effort, capacity: float) -> Sequence[Bar]:
+    rate = capacity * OVERLOAD
+    harness.section(f"one API process, {rate:.0f} a second, {OVERLOAD} times what it can do")
+    with serving("async", 1) as port:
+        played(port, ingest(constant(capacity / 4, 2.0), "warm"))
+        found = played(port, ingest(constant(rate, effort.burst_s * 2)))
+    shown(harness, found)
+    stream = found.streams[0]
+    accepted = stream.statuses.get("201", 0) / (effort.burst_s * 2)
+    share = accepted / capacity
+    return [Bar("overload", f"{share:.2f}", f">={KEPT}", share >= KEPT)]
+
+
+def queries(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section(
+        f"two API processes, {QUERIES:.0f} queries beside {MEANWHILE:.0f} events a second"
+    )
+    path = "/v1/metrics?name=${choice:page_view,click,signup}&granularity=${choice:minute,hour}"
+    path += "&dimensions=${choice:country,plan,device}&aggregates=count,sum"
+    query = Stream("query", "GET", path, constant(QUERIES, effort.open_s / 2), {"X-API-Key": KEY})
+    with serving("async", 2) as port:
+        found = played(port, query, ingest(constant(MEANWHILE, effort.open_s / 2)))
+    shown(harness, found)
+    return [p95_bar("query", found.streams[0], QUERY_P95_MS)]
+
+
+PARTS: dict[str, Callable[[Harness, Effort], Sequence[Bar]]] = {
+    "batches": batches,
+    "rates": rates,
+    "queries": queries,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser(__doc__)
+    options.add_argument("--only", choices=("ratios", "overload", *PARTS), help="one part alone")
+    harness = Harness(options.parse_args(argv))
+    effort = QUICK if harness.quick else FULL
+    only = harness.options.only
+    bars: list[Bar] = []
+    if only in (None, "ratios", "overload"):
+        found, capacity = ratios(harness, effort)
+        bars += found
+        if only != "ratios":
+            bars += overload(harness, effort, capacity)
+    for name, part in PARTS.items():
+        if only in (None, name):
+            bars += part(harness, effort)
+    return harness.finish(bars)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
