@@ -29,7 +29,7 @@ MILLION, QUICK_LINES = 1_000_000, 100_000
 WARM_S, LARGE_S, LARGE_BYTES = 1.0, 60.0, 2 << 30
 WARM_LINES = 100_000
 LIMIT_S = 600.0
-PEERS = ("ruff", "hydroid")
+PEERS = ("ruff ASYNC", "hydroid --cpu")
 _CHILD = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode

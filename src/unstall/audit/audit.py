@@ -62,10 +62,13 @@ def _audited(
     entrances: Sequence[str],
 ) -> Report:
     """On its own, so that the trees are gone before somebody looks for garbage again."""
-    parsed, unread = read(root)
-    worked = work_out(root, parsed, unread, table, imported, None, packages, entrances)
+    parsed, unread = read(root, whole=imported is not None or bool(entrances))
+    alone = app is not None
+    worked = work_out(root, parsed, unread, table, imported, None, packages, entrances, alone=alone)
     if settle is not None and (known := settled(worked, table, settle)):
-        worked = work_out(root, parsed, unread, table, imported, known, packages, entrances)
+        worked = work_out(
+            root, parsed, unread, table, imported, known, packages, entrances, alone=alone
+        )
     return _report(root, app, only, worked, table, imported)
 
 

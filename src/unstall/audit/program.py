@@ -18,9 +18,10 @@ from unstall.audit.imported_types import seen
 from unstall.audit.ir import Entrance, Function, Place, Program, Unread
 from unstall.audit.judge import Judged, judge
 from unstall.audit.names import SourceNames, declared
+from unstall.audit.needed import needed
 from unstall.audit.packages import Packages
 from unstall.audit.project import Project
-from unstall.audit.source import Parsed, find, parse_file
+from unstall.audit.source import Parsed, data_of, find, parse_file
 from unstall.audit.starters import SERVED, Started, own_loops, set_aside, started
 from unstall.audit.types import Types
 from unstall.audit.values import EXTERNAL, INSTANCE, Values
@@ -91,11 +92,16 @@ class Worked:
     """What import did not see, and packages that were not followed."""
 
 
-def read(root: Path, files: Sequence[str] | None = None) -> tuple[list[Parsed], list[Unread]]:
-    """All files of a project."""
+def read(
+    root: Path, files: Sequence[str] | None = None, *, whole: bool = False
+) -> tuple[list[Parsed], list[Unread]]:
+    """The files of a project, or `files`; of the `whole` also tests that nobody imports."""
     parsed: list[Parsed] = []
     unread: list[Unread] = []
-    for file in files if files is not None else find(root, unread):
+    if files is None:
+        every = list(find(root, unread))
+        files = every if whole else needed(every, lambda file: _data(root / file))
+    for file in files:
         try:
             one = parse_file(root, file)
         except Exception as error:
@@ -107,6 +113,11 @@ def read(root: Path, files: Sequence[str] | None = None) -> tuple[list[Parsed], 
     return parsed, unread
 
 
+def _data(path: Path) -> bytes:
+    data = data_of(path)
+    return data if isinstance(data, bytes) else b""
+
+
 def work_out(
     root: Path,
     parsed: Sequence[Parsed],
@@ -116,9 +127,12 @@ def work_out(
     settled: Mapping[int, Values] | None = None,
     packages: Packages | None = None,
     more: Sequence[str] = (),
+    *,
+    alone: bool = False,
 ) -> Worked:
     """From files to what is reached from where. `settled`: what expressions of the trees are known to be;
-    `more`: functions that run on a loop, by name. Raises UsageError if one of these is not there.
+    `more`: functions that run on a loop, by name; `alone`: one app is asked about, not the project. Raises
+    UsageError if one of `more` is not there.
     """
     project = Project(parsed, table)
     types = Types(project)
@@ -140,7 +154,8 @@ def work_out(
     begun = started(walk, entered)
     walk.explore(node for each in begun for node in roots_of(each.entrance))
     entered = tuple(each.entrance for each in begun)
-    every, found, reached = _with_tasks(walk, functions, begun)
+    loaded = frozenset(imported.modules.values()) if alone and imported is not None else None
+    every, found, reached = _with_tasks(walk, functions, begun, loaded)
     program = Program(
         root=root,
         modules=project.modules,
@@ -159,9 +174,13 @@ def work_out(
 
 
 def _with_tasks(
-    walk: Walk, functions: Functions, begun: Sequence[Started]
+    walk: Walk, functions: Functions, begun: Sequence[Started], loaded: frozenset[str] | None
 ) -> tuple[tuple[Entrance, ...], dict[Node, Way], dict[Node, int]]:
-    """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case."""
+    """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case.
+
+    `loaded`: files of modules that the app was seen to import, where it alone is asked about. What stands in
+    others is of another app, as far as can be told.
+    """
     entered = [each.entrance for each in begun]
     roots = [
         (number, each.guess, node)
@@ -184,7 +203,7 @@ def _with_tasks(
         number = len(entered) + len(tasks)
         name = function.id.partition(":")[2]
         tasks.append(Entrance("task", name, function.id, Place.LOOP, function.file, function.line))
-        roots.append((number, 1, node))
+        roots.append((number, 1 if loaded is None or function.file in loaded else 2, node))
         on_loop |= _reachable(walk, node)
     found = ways(walk, roots, unseen=len(entered))
     return (*entered, *tasks), found, reaching(walk, roots)

@@ -42,7 +42,11 @@ class Parsed:
 def is_test_file(file: str) -> bool:
     """Tests, scripts, examples and migrations: read, because others call into them, but no request enters."""
     *folders, name = file.split("/")
-    return bool(_TEST_FILE.fullmatch(name)) or any(f.lower() in _TEST_FOLDERS for f in folders)
+    return bool(_TEST_FILE.fullmatch(name)) or any(is_test_folder(folder) for folder in folders)
+
+
+def is_test_folder(name: str) -> bool:
+    return name.lower() in _TEST_FOLDERS
 
 
 def find(root: Path, missed: list[Unread] | None = None) -> Iterator[str]:

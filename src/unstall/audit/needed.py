@@ -1,0 +1,51 @@
+"""Which tests, scripts and examples a service's own code imports; the rest need not be read.
+
+No request enters them, so they matter only as far as somebody calls into them. What is imported is taken
+from the text: words are enough, because to read a file too many does no harm.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from unstall.audit.source import is_test_file, is_test_folder
+
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n#(]*)|import[ \t]+([^\n#]*))",
+    re.MULTILINE,
+)
+_BY_NAME = re.compile(rb"import_module|__import__|entry_points|walk_packages|iter_modules")
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+_TEXT = re.compile(rb"""['"]([A-Za-z_][\w.:]*)['"]""")
+
+
+def words(data: bytes) -> set[str]:
+    """Names that a file imports modules by, in full or in part; where it imports by text, texts, too."""
+    found = [part for match in _IMPORT.finditer(data) for part in match.groups() if part]
+    if _BY_NAME.search(data):
+        found += _TEXT.findall(data)
+    return {word.decode() for part in found for word in _WORD.findall(part)}
+
+
+def needed(files: Iterable[str], read: Callable[[str], bytes]) -> list[str]:
+    """Those of `files` that are of the service or imported from there, in their order."""
+    every = list(files)
+    waiting = {file: _names(file) for file in every if is_test_file(file)}
+    fresh = [file for file in every if file not in waiting]
+    kept = set(fresh)
+    while fresh:
+        said = set().union(*(words(read(file)) for file in fresh))
+        fresh = [file for file, names in waiting.items() if not names.isdisjoint(said)]
+        kept.update(fresh)
+        for file in fresh:
+            del waiting[file]
+    return [file for file in every if file in kept]
+
+
+def _names(file: str) -> set[str]:
+    """By which of these words an import would have to name it: itself, or the folder that sets it aside."""
+    *folders, name = file.split("/")
+    stem = name.removesuffix(".py")
+    own = folders[-1:] if stem == "__init__" else [stem]
+    return {*own, *(folder for folder in folders if is_test_folder(folder))}

@@ -1,0 +1,60 @@
+"""A service's own files are read, and of its tests, scripts and examples those that it imports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unstall.audit.audit import audit
+from unstall.audit.needed import needed, words
+
+
+def of(**files: str) -> list[str]:
+    sources = {name.replace("__", "/") + ".py": text for name, text in files.items()}
+    return needed(sources, lambda file: sources[file].encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import os.path as p, json\n", {"os", "path", "as", "p", "json"}),
+        ("from a.b import c, d  # e\n", {"a", "b", "c", "d"}),
+        ("from a import (\n    b,\n    c,\n)\nd = 1\n", {"a", "b", "c"}),
+        ("    from . import late\n", {"late"}),
+        ("x = 'import y'\n", set()),
+    ],
+)
+def test_the_words_of_an_import_are_read_from_its_text(text: str, found: set[str]) -> None:
+    assert words(text.encode()) == found
+
+
+def test_modules_that_are_imported_by_text_count() -> None:
+    assert "loaded" in words(b"importlib.import_module('scripts.loaded')\n")
+
+
+def test_what_nobody_imports_is_left_out() -> None:
+    assert of(app="import json\n", tests__test_app="import app\n", conftest="") == ["app.py"]
+
+
+def test_what_a_kept_script_imports_is_kept_as_well() -> None:
+    kept = of(
+        app="from scripts import load\n", scripts__load="from fixtures.rows import ROWS\n",
+        fixtures__rows="ROWS = ()\n", fixtures__other="", tests__test_app="",
+    )  # fmt: skip
+    assert kept == ["app.py", "scripts/load.py", "fixtures/rows.py", "fixtures/other.py"]
+
+
+def test_a_blocking_helper_among_the_scripts_is_still_found(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "help.py").write_text("import time\n\ndef wait():\n    time.sleep(1)\n")
+    (tmp_path / "scripts" / "test_help.py").write_text("this is (no Python\n")
+    (tmp_path / "main.py").write_text(
+        "from fastapi import FastAPI\nfrom scripts.help import wait\napp = FastAPI()\n\n"
+        "@app.get('/')\nasync def root():\n    wait()\n"
+    )
+    report = audit(tmp_path)
+    assert ("US101", "scripts/help.py") in {
+        (f.code, f.site and f.site.file) for f in report.findings
+    }
+    assert report.gaps == (), "the broken test beside it is nobody's"
