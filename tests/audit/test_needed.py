@@ -48,7 +48,7 @@ def test_what_a_kept_script_imports_is_kept_as_well() -> None:
 def test_a_blocking_helper_among_the_scripts_is_still_found(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "help.py").write_text("import time\n\ndef wait():\n    time.sleep(1)\n")
-    (tmp_path / "scripts" / "test_help.py").write_text("this is (no Python\n")
+    (tmp_path / "test_help.py").write_text("this is (no Python\n")
     (tmp_path / "main.py").write_text(
         "from fastapi import FastAPI\nfrom scripts.help import wait\napp = FastAPI()\n\n"
         "@app.get('/')\nasync def root():\n    wait()\n"
