@@ -58,6 +58,21 @@ def merge(
     return Merged(tuple(merged), (*_unseen(imported, unseen), *said(imported)))
 
 
+def of_app(entrances: Sequence[Entrance], imported: Imported) -> Merged:
+    """Only those in modules that the app was seen to import; the others are another app's, and told."""
+    loaded = set(imported.modules.values())
+    left = sorted({each.file for each in entrances if each.file not in loaded})
+    kept = tuple(each for each in entrances if each.file in loaded)
+    if not left:
+        return Merged(kept)
+    more = f" and {len(left) - _MOST_SAID} more" if len(left) > _MOST_SAID else ""
+    gap = (
+        f"entrances in {', '.join(left[:_MOST_SAID])}{more} were left out: "
+        f"{imported.app} does not import them"
+    )
+    return Merged(kept, (gap,))
+
+
 def _served_by(entrance: Entrance) -> tuple[str, str]:
     """Function and method: source may not know a prefix that is made at run time."""
     return entrance.function, entrance.name.partition(" ")[0]

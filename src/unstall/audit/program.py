@@ -13,7 +13,7 @@ from unstall.audit.entrances_index import Index, index
 from unstall.audit.entrances_named import named
 from unstall.audit.followed import followed
 from unstall.audit.imported import Imported
-from unstall.audit.imported_merge import merge
+from unstall.audit.imported_merge import Merged, merge, of_app
 from unstall.audit.imported_types import seen
 from unstall.audit.ir import Entrance, Function, Place, Program, Unread
 from unstall.audit.judge import Judged, judge
@@ -147,8 +147,9 @@ def work_out(
     entered = entrances_of(names, functions.declared, project.slips, found_by_name)
     gaps: tuple[str, ...] = ()
     if imported is not None:
-        merged = merge(entered, imported, frozenset(functions.declared))
-        entered, gaps = merged.entrances, merged.gaps
+        own = of_app(entered, imported) if alone else Merged(tuple(entered))
+        merged = merge(own.entrances, imported, frozenset(functions.declared))
+        entered, gaps = merged.entrances, (*merged.gaps, *own.gaps)
     entered = (*_placed(entered), *named(more, functions.declared))
     walk = Walk(types, calls)
     begun = started(walk, entered)
@@ -178,8 +179,7 @@ def _with_tasks(
 ) -> tuple[tuple[Entrance, ...], dict[Node, Way], dict[Node, int]]:
     """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case.
 
-    `loaded`: files of modules that the app was seen to import, where it alone is asked about. What stands in
-    others is of another app, as far as can be told.
+    `loaded`: files of modules that the app was seen to import, where it alone is asked about.
     """
     entered = [each.entrance for each in begun]
     roots = [
@@ -198,12 +198,14 @@ def _with_tasks(
     for function in _unreached(walk, functions, on_loop | aside):
         if function.id in on_loop or (serves and _is_command(function.file)):
             continue
+        if loaded is not None and function.file not in loaded:
+            continue
         node = Node(function.id, Place.LOOP)
         walk.explore([node])
         number = len(entered) + len(tasks)
         name = function.id.partition(":")[2]
         tasks.append(Entrance("task", name, function.id, Place.LOOP, function.file, function.line))
-        roots.append((number, 1 if loaded is None or function.file in loaded else 2, node))
+        roots.append((number, 1, node))
         on_loop |= _reachable(walk, node)
     found = ways(walk, roots, unseen=len(entered))
     return (*entered, *tasks), found, reaching(walk, roots)

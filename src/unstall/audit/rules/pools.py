@@ -203,14 +203,9 @@ def _threaded_users(subject: Subject) -> tuple[Way, ...]:
 def _tokens(subject: Subject) -> int | None:
     """Of the shared limiter; None: the code sets it to what is not known."""
     tokens: int | None = TOKENS
-    for module in subject.program.modules.values():
-        for node in module.tree.body if module.is_test else ast.walk(module.tree):
-            if isinstance(node, ast.Assign) and any(
-                isinstance(target, ast.Attribute) and target.attr == "total_tokens"
-                for target in node.targets
-            ):
-                value = number(node.value)
-                tokens = int(value) if value is not None else None
+    for expression in subject.shapes.tokens:
+        value = number(expression)
+        tokens = int(value) if value is not None else None
     return tokens
 
 

@@ -29,6 +29,8 @@ class Shapes:
     endless: list[tuple[Module, ast.While]] = field(default_factory=list)
     """`while True`"""
     imports: list[tuple[Module, ast.Import | ast.ImportFrom]] = field(default_factory=list)
+    tokens: list[ast.expr] = field(default_factory=list)
+    """What somebody's `total_tokens` are set to."""
     limits_bodies: bool = False
     """Something sets `max_body_size`, or reads Content-Length."""
 
@@ -77,6 +79,11 @@ def _while(found: Shapes, module: Module, node: ast.While) -> None:
 def _statement(found: Shapes, module: Module, node: ast.Expr | ast.Assign) -> None:
     if isinstance(node.value, ast.Call):
         found.statements[id(node.value)] = node
+    if isinstance(node, ast.Assign) and any(
+        target.__class__ is ast.Attribute and target.attr == "total_tokens"
+        for target in node.targets
+    ):
+        found.tokens.append(node.value)
 
 
 def _await(found: Shapes, module: Module, node: ast.Await) -> None:
