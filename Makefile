@@ -20,7 +20,7 @@ SOUND := $(shell grep -qs "$(abspath $(VENV))[\"']\{0,1\}$$" $(BIN)/activate \
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # tests and benchmarks measure time
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-all test-fastapis .fastapi-suite lint format types contracts suite bench lock build clean venv
+.PHONY: help install demo tally test test-all test-fastapis .fastapi-suite lint format types contracts suite bench lock build clean venv
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -30,6 +30,9 @@ install: $(VENV)/.dev ## make .venv with everything that work on unstall needs
 
 demo: $(VENV)/.demo ## freeze a small service with one blocking call, and see what unstall says (ARGS=...)
 	$(BIN)/unstall demo $(ARGS)
+
+tally: $(VENV)/.dev ## serve the reference service, with a PostgreSQL and a Valkey of its own (ARGS="--stage blocking")
+	$(PY) -m tally serve $(ARGS)
 
 test: lint types contracts suite ## everything that must hold before a commit
 

@@ -8,21 +8,26 @@ one writes it with asyncio's streams. toxiproxy needs Go and is not measured.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
 import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1] / "reference/tally/src")
+)  # tests need it
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
-
-import os
 
 from benchmarks.support.bars import Bar, table
 from benchmarks.support.harness import Harness, parser
@@ -35,10 +40,10 @@ PROXY_CORE, CLIENT_CORE = two_cores()
 ADDED_MS, EXCHANGES = 0.3, 20_000
 QUESTION, ANSWER = b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"
 CONNECTIONS = 32
-DIRECT, CHAOS, DICE, STREAMS, INSIDE = (
+DIRECT, CHAOS, DICE, STREAMS = (
     "no proxy", "unstall chaos", "unstall chaos, dice thrown", "asyncio streams",
-    "unstall chaos, same process",
 )  # fmt: skip
+INSIDE, APART = "Chaos(), same process", "Chaos(apart=True)"
 DICE_ARGS = ("--toxic", "jitter:jitter=0", "--probability", "0.05", "--seed", "1")
 
 
@@ -179,6 +184,37 @@ def measured(harness: Harness, effort: Effort) -> tuple[dict[str, Seen], dict[st
     return seen, {name: "".join(lines) for name, lines in told.items()}
 
 
+def crowded(harness: Harness, effort: Effort) -> dict[str, list[list[float]]]:
+    """p50 and p99 of a client elsewhere, while a thread computes in the process that began the proxies."""
+    seen: dict[str, list[list[float]]] = {INSIDE: [], APART: []}
+    over = threading.Event()
+
+    def compute() -> None:
+        while not over.is_set():
+            sum(range(1_000))
+
+    with ExitStack() as stack:
+        valkey = stack.enter_context(running_valkey())
+        apart, inside = (stack.enter_context(Chaos(apart=each)) for each in (True, False))
+        to = f"127.0.0.1:{valkey.port}"
+        addresses = {
+            APART: apart.proxy("apart", to).addresses[0],
+            INSIDE: inside.proxy("inside", to).addresses[0],
+        }
+        spawned = multiprocessing.get_context("spawn")
+        client = stack.enter_context(ProcessPoolExecutor(1, mp_context=spawned))
+        client.submit(latencies, addresses[APART], 10).result()
+        thread = threading.Thread(target=compute)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(over.set)
+        for _ in range(effort.rounds):
+            for name in harness.chance.sample(list(addresses), 2):
+                took = client.submit(latencies, addresses[name], effort.asked // 20).result()
+                seen[name].append([quantile(took, 0.5), quantile(took, 0.99)])
+    return seen
+
+
 def counted(text: str) -> int:
     found = re.search(r"([\d,]+) exchanges", text)
     return int(found[1].replace(",", "")) if found else -1
@@ -214,6 +250,24 @@ def main() -> int:
         for name, s in seen.items()
     ]
     print(table(("", "p50 ms", "p99 ms", "p50 added", "exchanges/s", "CPU us each"), rows))
+    busy = crowded(harness, effort)
+    harness.raw["crowded"] = busy
+    harness.section("The same beside a thread that computes in Python, reported and not judged")
+    print(
+        table(
+            ("", "p50 ms", "p99 ms"),
+            [
+                (
+                    name,
+                    *(
+                        median_interval([r[n] for r in rounds]).text("{:.3f}".format)
+                        for n in (0, 1)
+                    ),
+                )
+                for name, rounds in busy.items()
+            ],
+        )
+    )
     sent = seen[CHAOS].asked, seen[DICE].asked
     heard = counted(told[CHAOS]), counted(told[DICE])
     print(f"\nsent {sent[0]:,} and {sent[1]:,}; counted {heard[0]:,} and {heard[1]:,}")

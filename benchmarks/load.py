@@ -112,17 +112,21 @@ def ms(histogram: Histogram, q: float) -> float:
     return (histogram.quantile_ns(q) or 0) / 1e6
 
 
-def as_sent(outcome: Outcome) -> Sent:
+def as_sent(outcome: Outcome, *, scheduled: bool) -> Sent:
+    """Of a closed crowd nothing is due but what it asks, so it is measured by what it was to ask."""
     load = outcome["load"]
-    return Sent(load.sent, *(ms(load.latency, q) for q in (0.5, 0.95, 0.99)))
+    p50, p95, p99 = (ms(load.latency, q) for q in (0.5, 0.95, 0.99))
+    return Sent(load.sent, p50, p95, p99, due=load.due if scheduled else None)
 
 
 def blocked(harness: Harness, cores: Cores, seconds: float) -> dict[str, Sent]:
     """Each generator against a fresh server, in random order."""
     ways: dict[str, Callable[[int], Sent]] = {
-        "unstall, open": lambda port: as_sent(ours(port, "/work", RATE, seconds, 0, cores[1])[0]),
+        "unstall, open": lambda port: as_sent(
+            ours(port, "/work", RATE, seconds, 0, cores[1])[0], scheduled=True
+        ),
         "unstall, closed": lambda port: as_sent(
-            ours(port, "/work", RATE, seconds, USERS, cores[1])[0]
+            ours(port, "/work", RATE, seconds, USERS, cores[1])[0], scheduled=False
         ),
         "Locust": lambda port: generators.locust(port, "/work", RATE, seconds, USERS, cores[1]),
         "molotov": lambda port: generators.molotov(port, "/work", RATE, seconds, USERS, cores[1]),
@@ -142,7 +146,7 @@ def blocked_rows(found: dict[str, Sent], seconds: float) -> list[tuple[str, ...]
         if not sent.took_place:
             rows.append((name, sent.trouble, *[""] * 6))
             continue
-        due = round(RATE * seconds)
+        due = sent.due or round(RATE * seconds)
         paced = name != "wrk"  # that asks as fast as it is answered
         lost = f"{max(0.0, 1 - sent.count / due):.0%}" if paced else "-"
         times = ("-" if each is None else f"{each:.0f}" for each in (sent.p50, sent.p95, sent.p99))
@@ -235,6 +239,11 @@ def bars_of(found: dict[str, Sent], rates: list[Paced], seconds: float) -> list[
     ]
 
 
+_BLOCKED = ("generator", "", "due", "sent", "lost", "p50", "p95", "p99")
+_PACED = ("rate", "sent", "late p50", "late p99", "witness late", "p50", "p99", "CPU", "held")
+_PEERS = ("generator", "asked", "a second", "of it", "p99")
+
+
 def main() -> int:
     harness = Harness(parser(__doc__).parse_args())
     effort = QUICK if harness.quick else FULL
@@ -244,18 +253,16 @@ def main() -> int:
         f"{BLOCK_S:.0f} s; {USERS} users or connections in closed models; in ms"
     )
     found = blocked(harness, cores, effort.blocked_s)
-    heads = ("generator", "", "due", "sent", "lost", "p50", "p95", "p99")
-    print(table(heads, blocked_rows(found, effort.blocked_s), left=2))
+    print(table(_BLOCKED, blocked_rows(found, effort.blocked_s), left=2))
     harness.section(
         f"one process on one core, {effort.rate_s:.0f} s at each rate beside a witness of 20/s; in ms"
     )
     rates = at_rates(harness, cores, effort)
-    heads = ("rate", "sent", "late p50", "late p99", "witness late", "p50", "p99", "CPU", "held")
-    print(table(heads, [paced_row(one) for one in rates]))
+    print(table(_PACED, [paced_row(one) for one in rates]))
     harness.section("others at the same, each on one core")
     print(
         table(
-            ("generator", "asked", "a second", "of it", "p99"),
+            _PEERS,
             peers(harness, cores, effort),
             left=1,
         )

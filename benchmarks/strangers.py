@@ -72,7 +72,7 @@ STRANGERS = (
     Stranger(
         "prefect",
         "from prefect.server.api.server import create_app\napp = create_app()\n",
-        requirements=("asyncpg",),
+        requirements=("asyncpg", "fastapi==0.145.*"),  # with later ones it does not import
         env={
             "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql+asyncpg://postgres@{postgres}/postgres",
             "PREFECT_HOME": "{folder}",

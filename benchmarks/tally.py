@@ -12,7 +12,7 @@ import socket
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from benchmarks.support.bars import Bar, table
 from benchmarks.support.harness import Harness, parser
 from benchmarks.support.machine import ROOT
 from benchmarks.support.processes import command, environment
+from benchmarks.support.tally_killed import survived
 from unstall.load import (
     Outcome,
     Stream,
@@ -55,23 +56,34 @@ class Effort:
     closed_s: float
     open_s: float
     burst_s: float
+    kills: int
 
 
-FULL = Effort(rounds=3, closed_s=8.0, open_s=60.0, burst_s=5.0)
-QUICK = Effort(rounds=1, closed_s=3.0, open_s=5.0, burst_s=2.0)
+FULL = Effort(rounds=3, closed_s=8.0, open_s=60.0, burst_s=5.0, kills=20)
+QUICK = Effort(rounds=1, closed_s=3.0, open_s=5.0, burst_s=2.0, kills=5)
 
 
 @contextmanager
 def serving(stage: str, workers: int) -> Iterator[int]:
     """`tally serve` with everything of its own, and its port."""
+    with contextmanager(started)(stage, workers, {}) as (_, port):
+        yield port
+
+
+def started(stage: str, workers: int, given: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """Process and port. What `given` names is not brought along."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    words = ["serve", "--stage", stage, "--workers", str(workers), "--port", str(port)]
+    words = ["serve", "--demo", "--stage", stage, "--workers", str(workers), "--port", str(port)]
     child = subprocess.Popen(
         [sys.executable, "-m", "tally", *words],
-        cwd=ROOT, env={**environment(), "TALLY_DEMO_KEY": KEY}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**environment(), **given, "TALLY_DEMO_KEY": KEY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert child.stdout is not None
     try:
         for line in child.stdout:
@@ -79,7 +91,7 @@ def serving(stage: str, workers: int) -> Iterator[int]:
                 break
         else:
             raise RuntimeError(f"tally serve ended with {child.wait(30)}")
-        yield port
+        yield child.pid, port
     finally:
         child.terminate()
         child.wait(60)
@@ -171,7 +183,9 @@ def ingest(offsets: Iterable[int], name: str = "ingest") -> Stream:
 
 def played(port: int, *streams: Stream) -> Outcome:
     with quiet_gc():
-        return run_on_best(run(f"http://127.0.0.1:{port}", streams, timeout_s=10.0))
+        return run_on_best(
+            run(f"http://127.0.0.1:{port}", streams, timeout_s=10.0, in_flight=1_500)
+        )
 
 
 def ms(latency: Histogram, quantile: float) -> float:
@@ -245,10 +259,24 @@ def queries(harness: Harness, effort: Effort) -> Sequence[Bar]:
     return [p95_bar("query", found.streams[0], QUERY_P95_MS)]
 
 
+def kills(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section(
+        f"{effort.kills} times kill -9 of an API process, the worker or PostgreSQL under load"
+    )
+    found = survived(lambda given: started("async", 2, given), KEY, effort.kills, harness.chance)
+    print(f"killed {found.kills}; {found.acknowledged} acknowledged, {found.found.rows} stored")
+    print(f"{found.lost} lost; {found.twice} counted twice or not, in rollups, usage or at billing")
+    return [
+        Bar("lost", str(found.lost), "0", found.lost == 0),
+        Bar("twice", str(found.twice), "0", found.twice == 0),
+    ]
+
+
 PARTS: dict[str, Callable[[Harness, Effort], Sequence[Bar]]] = {
     "batches": batches,
     "rates": rates,
     "queries": queries,
+    "kills": kills,
 }
 
 

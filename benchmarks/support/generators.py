@@ -34,8 +34,8 @@ class Load(FastHttpUser):
         self.client.get("{path}")
 """
 MOLOTOVFILE = """
-import asyncio, time
-from molotov import events, scenario, teardown
+import asyncio, json, time
+from molotov import global_teardown, scenario
 
 took = []
 
@@ -47,15 +47,14 @@ async def ask(session):
     took.append(time.monotonic() - due)
     await asyncio.sleep(max(0.0, {pause} - (time.monotonic() - due)))
 
-@teardown()
-def tell(worker):
-    import json
+@global_teardown()
+def tell():
     with open("{file}", "w") as file:
         json.dump(took, file)
 """
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
-_WRK = re.compile(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
-_WRK_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)$", re.MULTILINE)
+_WRK = re.compile(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
+_WRK_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,8 @@ class Sent:
     p95: float | None = None
     p99: float | None = None
     trouble: str = ""
+    due: int | None = None
+    """Where it has a schedule."""
 
     @property
     def took_place(self) -> bool:
@@ -149,7 +150,7 @@ def molotov(
         url = f"http://127.0.0.1:{port}"
         file.write_text(MOLOTOVFILE.format(url=url, path=path, pause=users / rate, file=told))
         said = _said(
-            [*_pinned(core), str(program), "-m", "molotov", "-q", "-x", "-w", str(users),
+            [*_pinned(core), str(program.with_name("molotov")), "-q", "-x", "-w", str(users),
              "-d", f"{seconds:.0f}", str(file)],
             seconds,
         )  # fmt: skip
@@ -173,7 +174,7 @@ def _of_counts(count: int, times: Mapping[float, int]) -> Sent:
             if seen >= q * total:
                 found.append(ms)
                 break
-    return Sent(count, *found)
+    return Sent(count, p50=found[0], p95=found[1], p99=found[2])
 
 
 def _said(words: Sequence[str], seconds: float) -> str | Sent:

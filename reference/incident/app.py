@@ -152,6 +152,12 @@ async def livez() -> dict[str, bool]:
     return {"alive": True}
 
 
+@app.get("/healthz")
+def healthz() -> dict[str, bool]:
+    """Calls nobody, on a thread of the shared pool; when only it is slow, the pool is the reason."""
+    return {"healthy": True}
+
+
 VARIANTS = (
     "sync_with_async_blocking_dep",
     "async_with_blocking",

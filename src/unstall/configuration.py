@@ -14,7 +14,10 @@ from unstall.model.finding import Confidence
 
 FILES = ("unstall.toml", "pyproject.toml")
 _SECTIONS = ("audit", "catalog", "lanes", "trap")
-_PLAN = ("app", "fault", "scenario", "thresholds", "witness")
+_PLAN = (
+    "app", "fault", "in_flight", "name", "repeat", "scenario", "seed", "thresholds", "upstreams",
+    "witness",
+)  # fmt: skip
 """What a file of its own may hold beside the sections: a plan for a run."""
 
 

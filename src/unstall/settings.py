@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unstall.clock import NS_PER_MS
+from unstall.clock import NS_PER_MS, NS_PER_S
 from unstall.errors import UsageError
 
 MIN_THRESHOLD_MS = 5.0
@@ -29,6 +29,8 @@ class Settings:
     """A request that took longer is told of with its whole path."""
     latent: bool = False
     """Whether calls on the loop that wait for somebody are told of before that somebody is slow."""
+    pulse_s: float = 5.0
+    """How often each loop's numbers are told; a process that is watched closely is woken more often."""
     server_timing: bool = False
     """Whether measured requests are answered with a `Server-Timing` header."""
     keep_stretches: int = 400
@@ -44,6 +46,10 @@ class Settings:
     @property
     def slow_ns(self) -> int:
         return int(self.slow_ms * NS_PER_MS)
+
+    @property
+    def pulse_ns(self) -> int:
+        return int(self.pulse_s * NS_PER_S)
 
     @property
     def interval_ns(self) -> int:
@@ -93,9 +99,21 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         measure=switch_of(environ, "UNSTALL_MEASURE", default=True),
         slow_ms=threshold_of(slow, "UNSTALL_SLOW_MS") if slow else 1_000.0,
         latent=switch_of(environ, "UNSTALL_LATENT", default=False),
+        pulse_s=_pulse_of(environ.get("UNSTALL_PULSE_S") or "5"),
         server_timing=switch_of(environ, "UNSTALL_SERVER_TIMING", default=False),
         root=Path(environ.get("UNSTALL_ROOT") or working_folder()).resolve(),
     )
+
+
+def _pulse_of(text: str) -> float:
+    """Seconds; raises UsageError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1 <= value <= 60:
+        raise UsageError(f"UNSTALL_PULSE_S is {text!r}: give seconds from 1 to 60")
+    return value
 
 
 def working_folder() -> Path:

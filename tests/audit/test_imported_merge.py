@@ -13,7 +13,7 @@ from unstall.audit.imported import (
     Refusal,
     Route,
 )
-from unstall.audit.imported_merge import merge, said
+from unstall.audit.imported_merge import Merged, merge, of_app, said
 from unstall.audit.ir import Entrance, Place, Step
 
 
@@ -117,6 +117,21 @@ def test_a_route_that_is_not_served_stays_and_is_said() -> None:
     assert merged.gaps == (
         "a route in source is not among those that app.main:app serves: GET /old",
     )
+
+
+def test_what_stands_in_modules_that_the_app_does_not_import_is_another_apps_and_told() -> None:
+    own, other = entrance(), replace(entrance("GET /other"), file="app/other.py")
+    seen = imported(route(), modules={"app.main": "app/main.py"})
+    found = of_app([own, other], seen)
+    assert found.entrances == (own,)
+    assert found.gaps == (
+        "entrances in app/other.py were left out: app.main:app does not import them",
+    )
+
+
+def test_nothing_is_left_out_where_all_is_imported() -> None:
+    seen = imported(route(), modules={"app.main": "app/main.py"})
+    assert of_app([entrance()], seen) == Merged((entrance(),))
 
 
 def test_the_inside_of_a_decorator_gives_way_to_the_decorated_function() -> None:

@@ -302,6 +302,86 @@ def test_a_cpu_limit_that_hardly_bit_is_not_named() -> None:
         assert "limit" not in cause_of(seen, THRESHOLD_NS).because
 
 
+# --- a thread that was started and did not begin --------------------------------------------
+
+
+BEGINS = (
+    stdlib("threading:Thread.start"),
+    stdlib("threading:Event.wait"),
+    stdlib("threading:Condition.wait"),
+)
+STARTS = [
+    pytest.param(stack(frame(call="worker.start"), *BEGINS), id="a thread"),
+    pytest.param(
+        stack(
+            frame(call="pool.submit"),
+            stdlib("concurrent.futures.thread:ThreadPoolExecutor.submit"),
+            stdlib("concurrent.futures.thread:ThreadPoolExecutor._adjust_thread_count"),
+            *BEGINS,
+        ),
+        id="a pool's",
+    ),
+    pytest.param(
+        stack(frame(), library("anyio._backends._asyncio:AsyncIOBackend.run_sync_in_worker_thread"), *BEGINS),
+        id="anyio's",
+    ),
+    pytest.param(stack(frame(), BEGINS[0]), id="in the call that makes it"),
+]  # fmt: skip
+REALLY_LOCKED = [
+    pytest.param(stack(frame("shop.jobs:Job.start"), *BEGINS[1:]), id="a start of its own"),
+    pytest.param(stack(frame(), stdlib("threading:Thread.join")), id="a join"),
+    pytest.param(
+        stack(frame("shop.jobs:run"), *BEGINS[:1], frame("shop.locks:Traced.wait"), *BEGINS[1:]),
+        id="the app's own code below it",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tip", STARTS)
+@pytest.mark.parametrize("times", [1, 40])
+def test_a_thread_that_does_not_begin_is_nobodys_lock(tip: Stack, times: int) -> None:
+    diagnosis = cause_of(stretch(waits("futex", times, tip)), THRESHOLD_NS)
+    assert (diagnosis.cause, diagnosis.blames_loop) == (Cause.UNKNOWN, False)
+    assert f"to begin, at {times} of {times} looks" in diagnosis.because
+
+
+@pytest.mark.parametrize("tip", REALLY_LOCKED)
+def test_another_wait_for_a_thread_is_a_lock(tip: Stack) -> None:
+    diagnosis = cause_of(stretch(waits("futex", tip=tip)), THRESHOLD_NS)
+    assert (diagnosis.cause, diagnosis.blames_loop) == (Cause.LOCK, True)
+
+
+@pytest.mark.parametrize("tip", STARTS)
+def test_a_lock_after_a_start_that_took_less_is_a_lock(tip: Stack) -> None:
+    held = look(stack(frame(call="lock.acquire")), from_ms=200, until_ms=500, times=30, wait=FUTEX)
+    begun = look(tip, from_ms=70, until_ms=190, times=31, wait=FUTEX)
+    diagnosis = cause_of(stretch(begun, held), THRESHOLD_NS)
+    assert (diagnosis.cause, diagnosis.blames_loop) == (Cause.LOCK, True)
+    assert "30 of 61 looks" in diagnosis.because
+
+
+@pytest.mark.parametrize("tip", STARTS)
+def test_a_limit_that_kept_the_thread_from_beginning_is_named(tip: Stack) -> None:
+    diagnosis = cause_of(stretch(waits("futex", tip=tip), throttled_ms=450), THRESHOLD_NS)
+    assert diagnosis.cause is Cause.STARVED
+    assert "its CPU limit throttled the process" in diagnosis.because
+
+
+@pytest.mark.parametrize("tip", STARTS)
+def test_threads_that_compute_may_be_why_it_does_not_begin(tip: Stack) -> None:
+    seen = stretch(waits("futex", 4, tip), late_ms=300, others_ms=290, crowded_ms=280)
+    assert cause(seen) is Cause.GIL
+
+
+def test_threads_started_step_after_step_are_no_load() -> None:
+    tip = stack(frame(), *BEGINS)
+    looks = [
+        look(tip, step=n, from_ms=100 * n, until_ms=100 * n + 60, times=6, wait=FUTEX)
+        for n in range(1, 5)
+    ]
+    assert cause(stretch(*looks)) is Cause.UNKNOWN
+
+
 # --- crowded out ----------------------------------------------------------------------------
 
 

@@ -100,7 +100,11 @@ def test_computing_that_the_loop_had_to_wait_for_is_told() -> None:
         {"worked": 200, "computed_ns": 1_050 * MS, "switches": 210},  # our own beat asked
         {"worked": 900, "computed_ns": 1_050 * MS, "switches": 1_900},  # it waits
         {"worked": 1, "computed_ns": 9 * MS, "switches": 150},  # too short to matter
-        {"worked": 40, "computed_ns": 350 * MS, "switches": 150},  # too little to tell it from chance
+        {
+            "worked": 40,
+            "computed_ns": 350 * MS,
+            "switches": 150,
+        },  # too little to tell it from chance
         {"worked": 100},  # not known
     ],
 )

@@ -163,3 +163,22 @@ def test_a_stall_that_lasts_is_told_as_far_as_it_is_known() -> None:
 def test_python_main_py_is_never_blamed() -> None:
     site = explained(stretch(look(on_the_loop(stdlib("json:dumps")), running=True))).site
     assert site is None
+
+
+def test_a_thread_that_did_not_begin_accuses_no_line() -> None:
+    begins = stdlib("threading:Thread.start"), stdlib("threading:Condition.wait")
+    seen = look(in_a_route(CREATE, *begins), until_ms=500, times=40, wait="futex", request=ORDERS)
+    stall = explained(stretch(seen))
+    assert (stall.cause, stall.site, stall.entry) == (Cause.UNKNOWN, None, None)
+
+
+def test_a_lock_is_blamed_where_it_was_waited_for_and_not_where_a_thread_was_started() -> None:
+    begins = stdlib("threading:Thread.start"), stdlib("threading:Condition.wait")
+    start = look(in_a_route(CREATE, *begins), from_ms=70, until_ms=180, times=12, wait="futex")
+    held = look(
+        in_a_route(CREATE, frame("shop.stock:take", 7, "lock.acquire")),
+        from_ms=190, until_ms=500, times=40, wait="futex",
+    )  # fmt: skip
+    stall = explained(stretch(start, held))
+    assert stall.cause is Cause.LOCK
+    assert stall.site == Site("shop/stock.py", 7, "take", "lock.acquire")

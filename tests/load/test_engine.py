@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.load.tiny_server import always, never, serving
-from unstall.clock import NS_PER_MS, NS_PER_S
+from unstall.clock import NS_PER_MS, NS_PER_S, SystemClock
 from unstall.errors import MissingExtra, UsageError
-from unstall.load import Outcome, Progress, Stream, constant, run, witness
+from unstall.load import Outcome, Progress, Share, Stream, constant, run, witness
+from unstall.load.engine import CLIENTS, Generator, Limits
+from unstall.model.plan import Example
 
 pytestmark = pytest.mark.live
 
@@ -97,7 +101,7 @@ def test_a_refused_connection_is_an_error_and_never_a_fast_answer() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, and never listening: refused for certain
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         load = asyncio.run(run(url, [burst(3)], timeout_s=7))["load"]
-    assert (load.errors, load.failed, load.answered) == ({"connect": 3}, 3, 0)
+    assert (load.errors, load.failed, load.answered) == ({"refused": 3}, 3, 0)
     assert load.latency.min_ns >= 7 * NS_PER_S
 
 
@@ -109,7 +113,7 @@ def test_a_connection_that_breaks_is_an_error_of_its_own_kind() -> None:
         async with serving(broken) as seen:
             load = (await run(seen.url, [burst(3)]))["load"]
         assert load.failed == 3
-        assert set(load.errors) <= {"remote protocol", "read"}
+        assert set(load.errors) <= {"closed", "reset"}
 
     asyncio.run(play())
 
@@ -243,7 +247,12 @@ def test_two_streams_need_two_names() -> None:
 def test_without_the_client_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(MissingExtra, match=r"unstall\[load\]"):
-        asyncio.run(run("http://127.0.0.1:9", [burst(1)]))
+        asyncio.run(run("http://127.0.0.1:9", [burst(1)], client="httpx2"))
+
+
+def test_a_client_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match="give unstall, httpx2, httpx"):
+        asyncio.run(run("http://127.0.0.1:9", [burst(1)], client="curl"))
 
 
 async def ids_sent(**headers: str) -> list[str]:
@@ -268,3 +277,127 @@ def test_each_request_has_an_id_of_its_own_by_which_the_server_can_name_it() -> 
 
 def test_an_id_that_the_stream_brings_is_kept() -> None:
     assert asyncio.run(ids_sent(**{"X-Request-ID": "mine"})) == ["mine"] * 3
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_client_sends_the_same_and_counts_the_same(client: str) -> None:
+    async def play() -> None:
+        async def mostly(number: int) -> int | None:
+            return (200, 404, None)[number % 3]
+
+        async with serving(mostly) as seen:
+            stream = Stream(
+                "load", "POST", "/a?b=${seq}", tuple(range(0, 60 * MS, 10 * MS)), {"X-A": "${uuid}"}
+            )  # fmt: skip
+            load = (await run(seen.url, [stream], client=client))["load"]
+        assert load.statuses == {"200": 2, "404": 2}
+        assert (load.failed, load.sent) == (2, 6)
+        assert sorted(head.partition("\r\n")[0] for head in seen.heads) == [
+            f"POST /a?b={n} HTTP/1.1" for n in range(1, 7)
+        ]
+        for name in ("x-a", "x-scenario", "x-request-id", "traceparent", "user-agent"):
+            values = {
+                head.lower().partition(f"{name}: ")[2].partition("\r\n")[0] for head in seen.heads
+            }
+            assert "" not in values
+            assert len(values) == (1 if name in ("x-scenario", "user-agent") else 6)
+
+    asyncio.run(play())
+
+
+def test_the_seconds_of_a_stream_add_up_to_the_stream() -> None:
+    async def play() -> None:
+        async def mostly(number: int) -> int:
+            return 503 if number == 0 else 200
+
+        async with serving(mostly) as seen:
+            stream = Stream("load", "GET", "/", (0, 10 * MS, 1_010 * MS))
+            load = (await run(seen.url, [stream]))["load"]
+        assert [(each.at, each.due, each.good) for each in load.seconds] == [(0, 2, 1), (1, 1, 1)]
+        assert sum(each.latency.count for each in load.seconds) == load.latency.count == 3
+        assert sum(each.latency.sum_ns for each in load.seconds) == load.latency.sum_ns
+
+    asyncio.run(play())
+
+
+def test_what_is_dropped_is_due_in_its_second_and_in_no_latency() -> None:
+    async def play() -> None:
+        async with serving(never) as seen:
+            load = (await run(seen.url, [burst(9)], in_flight=4, drain_s=0.01))["load"]
+        assert [(each.due, each.latency.count) for each in load.seconds] == [(9, 4)]
+
+    asyncio.run(play())
+
+
+def test_shares_of_a_run_send_all_of_it_and_nothing_twice() -> None:
+    async def play() -> None:
+        async with serving(always) as seen:
+            for share in Share(0, 1).split(3):
+                stream = Stream("load", "GET", "/${seq}", tuple(range(10)))
+                async with Generator(seen.url, [stream], Limits(), share=share) as generator:
+                    await generator.run(SystemClock().monotonic_ns())
+        asked = sorted(int(head.split("/")[1].split()[0]) for head in seen.heads)
+        assert asked == list(range(1, 11))
+
+    asyncio.run(play())
+
+
+def test_shares_can_be_split_again() -> None:
+    parts = [part for share in Share(0, 2).split(1) + Share(1, 2).split(3) for part in [share]]
+    numbers = sorted(n for part in parts for n in range(part.which, 60, part.of))
+    assert numbers == list(range(60))
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has() -> None:
+    async def play() -> None:
+        async with serving(never) as seen:
+            stop = asyncio.Event()
+            stream = Stream("load", "GET", "/", range(0, 60 * NS_PER_S, 10 * MS))
+            async with Generator(seen.url, [stream], Limits()) as generator:
+                asyncio.get_running_loop().call_later(0.1, stop.set)
+                await generator.run(SystemClock().monotonic_ns(), stop=stop)
+                load = generator.outcome()["load"]
+        assert 0 < load.due < 1_000
+        assert load.unanswered == load.sent == load.due == load.latency.count
+
+    asyncio.run(play())
+
+
+def test_an_endless_schedule_takes_no_memory_and_no_time_beforehand() -> None:
+    async def play() -> None:
+        async with serving(always) as seen:
+            stop = asyncio.Event()
+            stream = Stream("load", "GET", "/", (n * 10 * MS for n in itertools.count()))
+            async with Generator(seen.url, [stream], Limits()) as generator:
+                asyncio.get_running_loop().call_later(0.1, stop.set)
+                await generator.run(SystemClock().monotonic_ns(), stop=stop)
+                assert generator.outcome()["load"].due > 0
+
+    asyncio.run(play())
+
+
+def test_a_schedule_that_fails_fails_the_run() -> None:
+    def offsets() -> Iterator[int]:
+        yield 0
+        raise LookupError("no more")
+
+    async def play() -> None:
+        async with serving(always) as seen:
+            await run(seen.url, [Stream("load", "GET", "/", offsets())])
+
+    with pytest.raises(LookupError, match="no more"):
+        asyncio.run(play())
+
+
+def test_examples_are_sent_in_turn() -> None:
+    async def play() -> None:
+        async with serving(always) as seen:
+            examples = (Example("/a", {"X-A": "1"}), Example("/b?c=${seq}", body="b"))
+            headers = {"X-Seq": "${seq}"}
+            stream = Stream("load", "GET", "/", (0, 10 * MS, 20 * MS), headers, examples=examples)
+            await run(seen.url, [stream])
+        heads = {head.partition("X-Seq: ")[2][0]: head for head in seen.heads}
+        assert [heads[n].split()[1] for n in "123"] == ["/a", "/b?c=${seq}", "/a"]
+        assert ["X-A: 1\r\n" in heads[n] for n in "123"] == [True, False, True]
+
+    asyncio.run(play())

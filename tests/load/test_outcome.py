@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 
 import pytest
 
-from unstall.clock import NS_PER_MS
+from unstall.clock import NS_PER_MS, NS_PER_S
 from unstall.errors import NewerRecording, RecordingError
-from unstall.load.outcome import StreamBuilder
+from unstall.load.outcome import StreamBuilder, total
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import LATENESS_BOUND_NS, Outcome, StreamOutcome, merge
 
 
 def a_stream(name: str = "ingest", late_ns: int = 1) -> StreamOutcome:
     builder = StreamBuilder(name)
-    builder.due, builder.dropped = 7, 1
+    due = [builder.expect(n * NS_PER_S // 2) for n in range(7)]
+    builder.drop()
     for _ in range(6):
         builder.leave(late_ns)
-    builder.answer(200, 3 * NS_PER_MS, 2 * NS_PER_MS)
-    builder.answer(201, 4 * NS_PER_MS, 2 * NS_PER_MS)
-    builder.answer(503, 5 * NS_PER_MS, 2 * NS_PER_MS)
-    builder.time_out(30)
-    builder.fail("connect", 40)
-    builder.abandon(50)
+    builder.answer(due[0], 200, 3 * NS_PER_MS, 2 * NS_PER_MS)
+    builder.answer(due[1], 201, 4 * NS_PER_MS, 2 * NS_PER_MS)
+    builder.answer(due[2], 503, 5 * NS_PER_MS, 2 * NS_PER_MS)
+    builder.time_out(due[3], 30)
+    builder.fail(due[4], "refused", 40)
+    builder.abandon(due[5], 50)
+    builder.resend()
     return builder.freeze()
+
+
+def test_a_second_holds_what_was_due_in_it_and_what_came_of_that() -> None:
+    seconds = a_stream().seconds
+    assert [(each.at, each.due, each.good, each.latency.count) for each in seconds] == [
+        (0, 2, 2, 2), (1, 2, 0, 2), (2, 2, 0, 2), (3, 1, 0, 0),
+    ]  # fmt: skip
+
+
+def test_the_total_of_histograms_is_their_sum() -> None:
+    parts = [Histogram.of(each) for each in ([5, 70_000], [], [1], [70_001, 9 * NS_PER_S])]
+    assert total(parts) == reduce(Histogram.__add__, parts)
+    assert total([]) == Histogram()
 
 
 def test_every_request_is_counted_once() -> None:
@@ -41,7 +57,7 @@ def test_answers_are_known_by_status() -> None:
 
 def test_merging_is_the_same_as_one_generator_that_saw_it_all() -> None:
     both = a_stream() + a_stream()
-    assert (both.due, both.sent, both.statuses["503"], both.errors) == (14, 12, 2, {"connect": 2})
+    assert (both.due, both.sent, both.statuses["503"], both.errors) == (14, 12, 2, {"refused": 2})
     assert both.latency == a_stream().latency + a_stream().latency
 
 

@@ -14,7 +14,8 @@ import pytest
 from unstall.load import Progress
 from unstall.model.finding import Cause
 from unstall.model.report import WitnessVerdict
-from unstall.prove.demo import VARIANTS, Audience, DemoPlan, Variant, demonstrate
+from unstall.prove.demo import VARIANTS, DemoPlan, demonstrate
+from unstall.prove.run import Audience
 
 APP = Path(__file__).resolve().parents[2] / "reference/incident/app.py"
 
@@ -27,7 +28,7 @@ class Notes(Audience):
     def hears(self, line: str) -> None:
         self.heard.append(line)
 
-    def advances(self, variant: Variant, progress: Progress) -> None:
+    def advances(self, progress: Progress) -> None:
         self.advanced.append(progress.answered)
 
 

@@ -15,7 +15,7 @@ from unstall.errors import UnstallError, UsageError
 from unstall.report.terminal import complain, flush, open_streams
 from unstall.version import VERSION
 
-COMMANDS = ("run", "report", "audit", "rules", "demo")
+COMMANDS = ("run", "report", "audit", "prove", "load", "chaos", "rules", "demo")
 """Modules of this package, in the order of the help; a command is called as its module is."""
 
 

@@ -7,20 +7,16 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from unstall.errors import MissingExtra, UsageError
-from unstall.load import Progress
+from unstall.cli.stage import Stage, stage
+from unstall.errors import UsageError
 from unstall.model.codec import dump
 from unstall.model.finding import Finding
 from unstall.model.histogram import Histogram
-from unstall.prove.demo import Audience, DemoPlan, Variant, VariantResult, demonstrate
+from unstall.prove.demo import DemoPlan, VariantResult, demonstrate
 from unstall.report.terminal import write
 from unstall.report.text import culprit
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import TaskID
 
 NAME = "demo"
 HELP = "freeze a small service with one blocking call, and see it named, cured and compared"
@@ -55,13 +51,8 @@ def run(args: argparse.Namespace) -> int:
             f"--json {args.json} is no file that can be written: name one in a folder there is"
         )
     try:
-        from rich.console import Console
-    except ImportError:
-        raise MissingExtra("rich", "demo") from None
-    console = Console(stderr=True, highlight=False)
-    try:
-        with Stage(console, plan) as stage:
-            results = asyncio.run(_uninterrupted(plan, stage))
+        with stage() as told:
+            results = asyncio.run(_uninterrupted(plan, told))
     except asyncio.CancelledError:
         return TERMINATED
     write(summary(plan, results))
@@ -70,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _uninterrupted(plan: DemoPlan, stage: Stage) -> tuple[VariantResult, ...]:
+async def _uninterrupted(plan: DemoPlan, told: Stage) -> tuple[VariantResult, ...]:
     """SIGTERM ends the run as Ctrl-C does: through the blocks that end the child processes."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await demonstrate(plan, stage)
+    return await demonstrate(plan, told)
 
 
 def plan_of(args: argparse.Namespace) -> DemoPlan:
@@ -96,55 +87,6 @@ def plan_of(args: argparse.Namespace) -> DemoPlan:
                 f"--{name} is {value:g}, outside {low} to {high}: give a number within"
             )
     return plan
-
-
-class Stage(Audience):
-    """Progress and live words on stderr; bars only where there is a terminal."""
-
-    def __init__(self, console: Console, plan: DemoPlan) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._console = console
-        self._plan = plan
-        self._bars = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Stage:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def begins(self, variant: Variant) -> None:
-        self._say(f"== {variant.name}: GET {variant.path}")
-        self._task = self._bars.add_task(variant.name, total=self._plan.seconds, counts="starting")
-
-    def advances(self, variant: Variant, progress: Progress) -> None:
-        if self._task is not None:
-            self._bars.update(
-                self._task,
-                completed=min(progress.elapsed_ns / 1e9, self._plan.seconds),
-                counts=f"{progress.answered} of {progress.due} answered",
-            )
-
-    def hears(self, line: str) -> None:
-        self._say(line)
-
-    def ends(self, result: VariantResult) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=self._plan.seconds)
-        self._say(f"   witness: {result.verdict}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def summary(plan: DemoPlan, results: tuple[VariantResult, ...]) -> str:
@@ -195,7 +137,7 @@ def _row(result: VariantResult) -> tuple[str, ...]:
         str(result.refused),
         *(_time(traffic.latency, q) for q in (0.5, 0.95, 0.99)),
         _time(result.witness.latency, 0.99),
-        _time(result.report.lag, 0.99),
+        _time(result.lag, 0.99),
         str(len(result.report.stalls)),
         str(result.victims),
         str(result.verdict),
@@ -232,6 +174,7 @@ def _write(path: Path, plan: DemoPlan, results: tuple[VariantResult, ...]) -> No
             {
                 "name": result.variant.name,
                 "verdict": result.verdict,
+                "because": result.because,
                 "trustworthy": result.trustworthy,
                 "traffic": dump(result.traffic),
                 "witness": dump(result.witness),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from unstall.explain.steps import main_looks, steps_of
+from unstall.explain.steps import IDLE, main_looks, starts_a_thread, steps_of, weight_of
 from unstall.model.finding import Cause
 from unstall.model.observation import Look, Stretch, Wait
 from unstall.model.place import Frame, Owner
@@ -91,7 +91,10 @@ def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     # How long the thread queued is nowhere counted, or only once it runs again; or it waited for a lock
     # whose holder was throttled, and so was who might have looked: the group's count must do. A thread that
     # was seen to wait in the kernel is not excused by it.
-    uncounted = doubts.queued_ns is None or stretch.ongoing or not stretch.looks
+    # So is how long a thread that it started was kept from beginning.
+    uncounted = (
+        doubts.queued_ns is None or stretch.ongoing or not stretch.looks or _starts_threads(stretch)
+    )
     if uncounted and was(throttled) and not _waited(stretch):
         return because(f"for up to {seconds(throttled)} of {seconds(late)} {_LIMIT}")
     return None
@@ -156,6 +159,7 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         (look.stack.frames[-1], look.times)
         for look in stretch.looks
         if look.wait and look.wait.syscall in FUTEX and look.stack.frames
+        if not starts_a_thread(look)
     ]
     in_lock = sum(times for tip, times in tips if _is_lock(tip))
     waits = any(tip.module in _LOCK_MODULES for tip, _ in tips)
@@ -170,6 +174,24 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         Cause.GIL,
         f"{_the_others(stretch)} computed for {seconds(others)} while the loop stood for {seconds(late)}, "
         f"and left it the interpreter lock for {seconds(stretch.cpu_ns or 0)}",
+        blames_loop=False,
+    )
+
+
+def beginning(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
+    """A thread that the loop had started was not run, so that it waited for it to begin.
+
+    What kept the thread from a processor is counted for no thread that has not begun.
+    """
+    share = _cpu_share(stretch)
+    if share is None or share >= MOSTLY or not _starts_threads(stretch):
+        return None
+    looks = _at_steps(stretch)
+    times = sum(look.times for look in looks if starts_a_thread(look))
+    return Diagnosis(
+        Cause.UNKNOWN,
+        "the loop's thread had started another and waited for it to begin, at "
+        f"{times} of {sum(look.times for look in looks)} looks: the system did not run it",
         blames_loop=False,
     )
 
@@ -197,10 +219,10 @@ def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
         return None
     waits: Counter[Wait] = Counter()
     for look in looks:
-        if look.wait is not None:
+        if look.wait is not None and not starts_a_thread(look):
             waits[look.wait] += look.times
     if not waits:
-        if any(look.running for look in looks):
+        if any(look.running or look.wait for look in looks):
             return None
         return Diagnosis(
             Cause.WAITING,
@@ -211,7 +233,9 @@ def waiting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     on = f" on {wait.peer}" if wait.peer else ""
     seen = f"in {wait.syscall}{on} at {times} of {total} looks, and used {share:.0%} CPU"
     if wait.syscall in FUTEX:
-        tip = next(look for look in looks if look.wait == wait).stack.frames[-1]
+        tip = next(
+            look for look in looks if look.wait == wait and not starts_a_thread(look)
+        ).stack.frames[-1]
         if _is_lock(tip):
             return Diagnosis(Cause.LOCK, f"the loop's thread was {seen}", wait)
         if times < PUNCTUAL_LOOKS:
@@ -235,6 +259,7 @@ RULES: tuple[Rule, ...] = (
     collecting,
     locked_out,
     crowded_out,
+    beginning,
     many_steps,
     waiting,
     computing,
@@ -271,14 +296,26 @@ def _seen_in_one_step(stretch: Stretch) -> int:
 
 
 def _waited(stretch: Stretch) -> bool:
-    """Whether most looks at the main step saw it in a system call."""
+    """Whether most looks at the main step saw it in a system call of its own."""
     looks = main_looks(stretch)
-    waits = sum(look.times for look in looks if look.wait is not None)
+    waits = sum(look.times for look in looks if look.wait and not starts_a_thread(look))
     return 2 * waits > sum(look.times for look in looks)
 
 
+def _starts_threads(stretch: Stretch) -> bool:
+    """Whether it was seen mostly as it waited for a thread to begin."""
+    looks = _at_steps(stretch)
+    return 2 * weight_of([look for look in looks if starts_a_thread(look)]) > weight_of(looks)
+
+
+def _at_steps(stretch: Stretch) -> list[Look]:
+    return [look for look in stretch.looks if look.step != IDLE]
+
+
 def _in_lock_module(look: Look) -> bool:
-    return bool(look.stack.frames) and look.stack.frames[-1].module in _LOCK_MODULES
+    if not look.stack.frames or starts_a_thread(look):
+        return False
+    return look.stack.frames[-1].module in _LOCK_MODULES
 
 
 def _is_lock(tip: Frame) -> bool:

@@ -8,7 +8,14 @@ from dataclasses import replace
 from unstall.explain.blame import entry_of, is_native, reach_of, site_of, step_of
 from unstall.explain.cause import MOSTLY, Diagnosis, cause_of, seconds
 from unstall.explain.paused import without_pauses
-from unstall.explain.steps import IDLE, main_looks, most_seen, steps_of, weight_of
+from unstall.explain.steps import (
+    IDLE,
+    main_looks,
+    most_seen,
+    starts_a_thread,
+    steps_of,
+    weight_of,
+)
 from unstall.model.finding import Cause, Site, Stall
 from unstall.model.observation import Look, Stretch
 from unstall.model.place import Stack
@@ -84,7 +91,9 @@ def _looks_to_blame(stretch: Stretch, diagnosis: Diagnosis) -> list[Look]:
         return dearest if weight_of(dearest) > MOSTLY * weight_of(looks) else []
     looks = main_looks(stretch)
     if diagnosis.wait is not None:
-        looks = tuple(look for look in looks if look.wait == diagnosis.wait)
+        looks = tuple(
+            look for look in looks if look.wait == diagnosis.wait and not starts_a_thread(look)
+        )
     return _most(looks, _function)
 
 

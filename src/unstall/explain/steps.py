@@ -10,6 +10,7 @@ from unstall.model.observation import Look, Stretch
 
 IDLE = 0
 """`Look.step` of a loop that waits for events."""
+_START = ("threading", "Thread.start")
 
 
 def steps_of(stretch: Stretch) -> tuple[Step, ...]:
@@ -45,6 +46,19 @@ def main_looks(stretch: Stretch) -> tuple[Look, ...]:
         return ()
     longest = max(times, key=lambda step: times[step])
     return tuple(look for look in stretch.looks if look.step == longest)
+
+
+def starts_a_thread(look: Look) -> bool:
+    """Whether it waits for a thread that it started to begin: that takes a processor, and nobody's lock.
+
+    Pools of threads end there, too, asyncio's and anyio's included.
+    """
+    for frame in reversed(look.stack.frames):
+        if frame.module != _START[0]:
+            return False
+        if frame.function == _START[1]:
+            return True
+    return False
 
 
 def most_seen(looks: Sequence[Look]) -> Look | None:

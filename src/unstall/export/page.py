@@ -43,7 +43,7 @@ def fragment(view: View) -> str:
     """What changes."""
     parts = [_header(view), _workers(view.workers), _stalls(view)]
     tables = (entries(view.families), *groups(view.families), switches(view.families))
-    parts += [_table(table) for table in tables if table]
+    parts += [table_markup(table) for table in tables if table]
     parts.append(_omissions(view.workers))
     return "\n".join(part for part in parts if part)
 
@@ -88,7 +88,7 @@ def _workers(workers: Sequence[Worker]) -> str:
         tuple(rows),
         "lag: the largest of the last second; busy: share of it in which the loop was not idle",
     )
-    return _table(table)
+    return table_markup(table)
 
 
 def _worker(worker: Worker) -> tuple[Cell, ...]:
@@ -156,7 +156,7 @@ def _stalls(view: View) -> str:
             Cell(str(pid), right=True),
         ))  # fmt: skip
     heads = ("over", "held", "cause", "entry", "line", "call", "victims", "worker")
-    return _table(Table("Stalls", heads, tuple(rows), "the last twenty that are over"))
+    return table_markup(Table("Stalls", heads, tuple(rows), "the last twenty that are over"))
 
 
 def _omissions(workers: Iterable[Worker]) -> str:
@@ -174,7 +174,8 @@ def _gauge(worker: Worker, name: str) -> float | None:
     return None
 
 
-def _table(table: Table) -> str:
+def table_markup(table: Table) -> str:
+    """A section with its heading; on a phone each row becomes a card."""
     blank = (Cell(""),) * len(table.heads)
     heads = "".join(
         f'<th scope="col"{_class(_kind(cell))}>{escape(head)}</th>'

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from unstall.chaos import Chaos
     from unstall.integrations.pytest_session import Session
     from unstall.traps.trap import Trap
 
@@ -124,6 +125,15 @@ def unstall(request: pytest.FixtureRequest) -> Trap:
             f"{request.node.nodeid} has the marker no_unstall and asks for the fixture unstall: remove one"
         )
     return trap
+
+
+@pytest.fixture
+def unstall_chaos() -> Generator[Chaos, None, None]:
+    """Proxies that misbehave: `unstall_chaos.proxy("BILLING_URL", ("127.0.0.1", 5432))`. The seed is 0."""
+    from unstall.chaos import Chaos
+
+    with Chaos() as chaos:
+        yield chaos
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,37 +8,83 @@ the schedule stands before the run, and latency counts from it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import heapq
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 from unstall.clock import NS_PER_S, Clock, SystemClock
 from unstall.errors import UsageError
 from unstall.load.arrivals import constant
+from unstall.load.connection import Connections
+from unstall.load.flow_sender import FlowSender
+from unstall.load.flows import flow_named
+from unstall.load.httpx_sender import HttpxSender, client_library
 from unstall.load.outcome import StreamBuilder
-from unstall.load.pacing import cancel_all, drain, glance_at, sleep_until, with_progress
-from unstall.load.sender import Sender, rehearse
+from unstall.load.pacing import drain, glance_at, with_progress
+from unstall.load.place import Place, place_of
+from unstall.load.pump import Due, Pump
+from unstall.load.recipe import InTurn, Recipe, Requests
+from unstall.load.rehearsal import rehearse
+from unstall.load.sender import Sender, WireSender
+from unstall.load.templates import escaped
 from unstall.model.outcome import Outcome, Progress
+from unstall.model.plan import Example
 
 # Between the call and the first due send: time to open what has to be open.
-_LEAD_NS = NS_PER_S // 20
+LEAD_NS = NS_PER_S // 20
+CLIENTS = ("unstall", "httpx2", "httpx")
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The same request, sent at each of `offsets` (ns after the start).
+    """A request, sent at each of `offsets` (ns after the start, ascending).
 
-    `X-Scenario` carries the name unless `headers` say otherwise. With `fresh` every request has a
-    new connection.
+    `path`, `body` as text and the values of `headers` may hold `${...}`, see `templates`. `X-Scenario`
+    carries the name unless `headers` say otherwise. With `fresh` every request has a new connection.
     """
 
     name: str
     method: str
     path: str
-    offsets: Sequence[int]
+    offsets: Iterable[int]
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: str | bytes = b""
     fresh: bool = False
+    seed: int = 0
+    """Of what is filled in."""
+    timeout_s: float | None = None
+    """None: that of the run."""
+    examples: tuple[Example, ...] = ()
+    """Sent in turn, in place of path and body."""
+    call: str = ""
+    """`module:function`, a flow that makes the requests itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of all requests of a run, those that this generator sends: numbers `which`, `which + of`, ..."""
+
+    which: int = 0
+    of: int = 1
+
+    def split(self, into: int) -> tuple[Share, ...]:
+        return tuple(Share(self.which + self.of * part, self.of * into) for part in range(into))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a run may have open, and for how long. Durations in seconds."""
+
+    timeout: float = 30.0
+    """Given up after so long, counted from the real send; a stream may have its own."""
+    in_flight: int = 5_000
+    """Per stream: with so many open, what is due is dropped and counted."""
+    drain: float = 5.0
+    """After the last due send, how long answers may still come; the rest is unanswered."""
 
 
 def witness(path: str, rate: float, seconds: float, name: str = "witness") -> Stream:
@@ -56,6 +102,7 @@ async def run(
     progress: Callable[[Progress], None] | None = None,
     progress_s: float = 1.0,
     clock: Clock | None = None,
+    client: str = "unstall",
 ) -> Outcome:
     """Send every stream as planned and return what came back.
 
@@ -63,25 +110,141 @@ async def run(
     in_flight   per stream: with so many open, what is due is dropped and counted
     drain_s     after the last due send, how long answers may still come; the rest is unanswered
     progress    called every `progress_s` on this loop, so it must be quick
+    client      one of `CLIENTS`
 
-    Raises `UsageError` for a URL that cannot be used, `MissingExtra` without httpx2.
+    Raises `UsageError` for a URL or a stream that cannot be used, `MissingExtra` without the client.
     """
     clock = clock or SystemClock()
-    _check_names(streams)
-    async with AsyncExitStack() as stack:
-        senders = [
-            await stack.enter_async_context(_sender(base_url, stream, timeout_s, clock))
-            for stream in streams
-        ]
-        await rehearse(clock)
-        start_ns = clock.monotonic_ns() + _LEAD_NS
-        await with_progress(
-            _send_all(senders, _plan(streams, start_ns), in_flight, drain_s, clock),
-            lambda: glance_at(senders, clock.monotonic_ns() - start_ns),
-            progress,
-            progress_s,
+    limits = Limits(timeout_s, in_flight, drain_s)
+    async with Generator(base_url, streams, limits, clock=clock, client=client) as generator:
+        start_ns = clock.monotonic_ns() + LEAD_NS
+        await generator.run(start_ns, progress=progress, progress_s=progress_s)
+        return generator.outcome()
+
+
+class Generator:
+    """Senders for some streams: made ready, run once, and asked for the outcome."""
+
+    def __init__(
+        self,
+        base_url: str,
+        streams: Sequence[Stream],
+        limits: Limits,
+        *,
+        share: Share | None = None,
+        client: str = "unstall",
+        folder: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`folder` is where modules of flows lie. Raises `UsageError`."""
+        _check_names(streams)
+        check_client(client)
+        self._url = base_url
+        self._place = place_of(base_url)
+        self._streams = streams
+        self._limits = limits
+        self._share = share or Share()
+        self._client = client
+        self._clock = clock or SystemClock()
+        self._flows = {each.name: flow_named(each.call, folder) for each in streams if each.call}
+        self._requests = {
+            each.name: _requests(each, self._place) for each in streams if not each.call
+        }
+        self._senders: list[Sender] = []
+        self._stack = AsyncExitStack()
+        self._start_ns = 0
+
+    async def __aenter__(self) -> Generator:
+        """Everything that takes time is done, so that no measured request pays for it."""
+        if self._streams:
+            self._addresses = await self._place.addresses()
+            self._tls = ssl.create_default_context() if self._place.scheme == "https" else None
+            await rehearse(self._clock)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def run(
+        self,
+        start_ns: int,
+        *,
+        stop: asyncio.Event | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        progress_s: float = 1.0,
+    ) -> None:
+        """Returns when all is sent and answered or given up, or soon after `stop` is set."""
+        self._start_ns = start_ns
+        for stream in self._streams:
+            sender = self._sender(stream)
+            self._senders.append(sender)
+            self._stack.push_async_callback(sender.close)
+        try:
+            await with_progress(self._send_all(start_ns, stop), self.glance, progress, progress_s)
+        finally:
+            for sender in self._senders:
+                sender.abandon()
+            await self._stack.aclose()
+
+    def glance(self) -> Progress:
+        return glance_at(self._senders, self._clock.monotonic_ns() - self._start_ns)
+
+    def outcome(self) -> Outcome:
+        streams = []
+        for sender in self._senders:
+            streams.append(sender.tally.freeze())
+            if isinstance(sender, FlowSender):
+                streams += [step.freeze() for step in sender.steps]
+        return Outcome(tuple(streams))
+
+    async def _send_all(self, start_ns: int, stop: asyncio.Event | None) -> None:
+        pump = Pump(self._plan(start_ns), self._senders, self._clock)
+        await pump.run(stop)
+        if stop is None or not stop.is_set():
+            await drain(self._senders, self._limits.drain, stop)
+
+    def _plan(self, start_ns: int) -> Iterator[Due]:
+        """Every send of every stream that is ours, in order of time."""
+        return heapq.merge(
+            *(
+                _due(stream.offsets, start_ns, which, self._share)
+                for which, stream in enumerate(self._streams)
+            )
         )
-        return Outcome(tuple(sender.tally.freeze() for sender in senders))
+
+    def _sender(self, stream: Stream) -> Sender:
+        limits, clock = self._limits, self._clock
+        tally = StreamBuilder(stream.name, self._start_ns)
+        timeout_s = limits.timeout if stream.timeout_s is None else stream.timeout_s
+        most = -(-limits.in_flight // self._share.of)
+        if stream.name not in self._flows and self._client != "unstall":
+            return HttpxSender(
+                tally, self._requests[stream.name], self._url,
+                library=self._client, timeout_s=timeout_s, in_flight=most, fresh=stream.fresh,
+                clock=clock,
+            )  # fmt: skip
+        connections = Connections(
+            self._place, self._addresses,
+            fresh=stream.fresh, tls=self._tls, now_ns=clock.monotonic_ns,
+        )  # fmt: skip
+        if flow := self._flows.get(stream.name):
+            return FlowSender(
+                tally, flow, self._place, connections,
+                headers=stream.headers, seed=stream.seed, timeout_s=timeout_s, in_flight=most,
+                clock=clock,
+            )  # fmt: skip
+        return WireSender(
+            tally, self._requests[stream.name], connections,
+            timeout_s=timeout_s, in_flight=most, clock=clock,
+        )  # fmt: skip
+
+
+def check_client(name: str) -> None:
+    """Raises `UsageError` for one that there is not, `MissingExtra` for one that is not installed."""
+    if name not in CLIENTS:
+        raise UsageError(f"the client is {name!r}: give {', '.join(CLIENTS)}")
+    if name != CLIENTS[0]:
+        client_library(name)
 
 
 def _check_names(streams: Sequence[Stream]) -> None:
@@ -90,47 +253,23 @@ def _check_names(streams: Sequence[Stream]) -> None:
         raise UsageError(f"two streams have the name {twice[0]!r}; give each its own")
 
 
-def _sender(base_url: str, stream: Stream, timeout_s: float, clock: Clock) -> Sender:
-    return Sender(
-        StreamBuilder(stream.name),
-        method=stream.method,
-        url=base_url.rstrip("/") + "/" + stream.path.lstrip("/"),
-        headers=stream.headers,
-        body=stream.body,
-        timeout_s=timeout_s,
-        clock=clock,
-        fresh=stream.fresh,
-    )
+def _requests(stream: Stream, place: Place) -> Requests:
+    if not stream.examples:
+        return Recipe.of(
+            place, name=stream.name, method=stream.method, path=stream.path,
+            headers=stream.headers, body=stream.body, seed=stream.seed,
+        )  # fmt: skip
+    recipes = []
+    for each in stream.examples:  # nothing in them is a template; in the stream's headers it may be
+        own = {name: escaped(value) for name, value in each.headers.items()}
+        recipe = Recipe.of(
+            place, name=stream.name, method=stream.method, path=escaped(each.path),
+            headers={**own, **stream.headers}, body=each.content, seed=stream.seed,
+        )  # fmt: skip
+        recipes.append(recipe)
+    return InTurn(tuple(recipes))
 
 
-def _plan(streams: Sequence[Stream], start_ns: int) -> list[tuple[int, int]]:
-    """Every send of every stream in order of time: `(intended_ns, index of the stream)`."""
-    return sorted(
-        (start_ns + offset, index)
-        for index, stream in enumerate(streams)
-        for offset in stream.offsets
-    )
-
-
-async def _send_all(
-    senders: Sequence[Sender],
-    plan: Sequence[tuple[int, int]],
-    in_flight: int,
-    drain_s: float,
-    clock: Clock,
-) -> None:
-    open_requests: set[asyncio.Task[None]] = set()
-    try:
-        for intended_ns, index in plan:
-            await sleep_until(intended_ns, clock)
-            sender = senders[index]
-            sender.tally.due += 1
-            if sender.in_flight >= in_flight:
-                sender.tally.dropped += 1
-                continue
-            task = asyncio.create_task(sender.send(intended_ns))
-            open_requests.add(task)
-            task.add_done_callback(open_requests.discard)
-        await drain(open_requests, drain_s)
-    finally:
-        await cancel_all(open_requests)
+def _due(offsets: Iterable[int], start_ns: int, which: int, share: Share) -> Iterator[Due]:
+    for number, offset in islice(enumerate(offsets), share.which, None, share.of):
+        yield start_ns + offset, which, number

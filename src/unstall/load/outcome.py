@@ -31,7 +31,6 @@ class StreamBuilder:
 
     __slots__ = (
         "_errors",
-        "_from_ns",
         "_lateness",
         "_seconds",
         "_service",
@@ -39,6 +38,7 @@ class StreamBuilder:
         "answered",
         "dropped",
         "due",
+        "from_ns",
         "name",
         "resent",
         "sent",
@@ -50,15 +50,15 @@ class StreamBuilder:
         self.name = name
         self.due = self.sent = self.answered = self.resent = 0
         self.dropped = self.timed_out = self.unanswered = 0
-        self._from_ns = from_ns
+        self.from_ns = from_ns
         self._seconds: dict[int, SecondBuilder] = {}
-        self._statuses: Counter[int | str] = Counter()
+        self._statuses: Counter[int] = Counter()
         self._errors: Counter[str] = Counter()
         self._service = HistogramBuilder()
         self._lateness = HistogramBuilder()
 
     def expect(self, intended_ns: int) -> SecondBuilder:
-        at = (intended_ns - self._from_ns) // NS_PER_S
+        at = (intended_ns - self.from_ns) // NS_PER_S
         second = self._seconds.get(at)
         if second is None:
             second = self._seconds[at] = SecondBuilder()
@@ -76,13 +76,10 @@ class StreamBuilder:
     def resend(self) -> None:
         self.resent += 1
 
-    def answer(
-        self, second: SecondBuilder, status: int | str, latency_ns: int, service_ns: int
-    ) -> None:
-        """`status` is a word where there is none, of a flow that asked nothing."""
+    def answer(self, second: SecondBuilder, status: int, latency_ns: int, service_ns: int) -> None:
         self.answered += 1
         self._statuses[status] += 1
-        if isinstance(status, str) or status < _FIRST_BAD:
+        if status < _FIRST_BAD:
             second.good += 1
         second.latency.add(latency_ns)
         self._service.add(service_ns)
@@ -112,7 +109,7 @@ class StreamBuilder:
             timed_out=self.timed_out,
             unanswered=self.unanswered,
             resent=self.resent,
-            statuses={str(status): n for status, n in sorted(self._statuses.items(), key=_by_text)},
+            statuses={str(status): n for status, n in sorted(self._statuses.items())},
             errors=dict(sorted(self._errors.items())),
             latency=total(second.latency for second in seconds),
             service=self._service.freeze(),
@@ -136,7 +133,3 @@ def total(histograms: Iterable[Histogram]) -> Histogram:
         min(each.min_ns for each in some),
         max(each.max_ns for each in some),
     )
-
-
-def _by_text(counted: tuple[int | str, int]) -> str:
-    return str(counted[0])

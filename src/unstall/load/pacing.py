@@ -11,6 +11,8 @@ from unstall.clock import NS_PER_S, Clock
 from unstall.load.sender import Sender
 from unstall.model.outcome import Progress
 
+_GLANCE_S = 0.005
+
 
 async def sleep_until(at_ns: int, clock: Clock) -> None:
     """Sleep until a moment of the clock; when it is past, still let the others run once."""
@@ -32,14 +34,19 @@ def quiet_gc() -> Iterator[None]:
         gc.set_threshold(young, middle, old)
 
 
-async def drain(tasks: Iterable[asyncio.Task[None]], seconds: float) -> None:
-    """Give open requests up to `seconds` to end."""
-    if rest := set(tasks):
-        await asyncio.wait(rest, timeout=seconds)
+async def drain(
+    senders: Sequence[Sender], seconds: float, stop: asyncio.Event | None = None
+) -> None:
+    """Give open requests up to `seconds` to end, or until `stop` is set."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while any(sender.in_flight for sender in senders) and loop.time() < end:
+        if stop is not None and stop.is_set():
+            return
+        await asyncio.sleep(_GLANCE_S)
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """End what is still open; each request counts itself as unanswered."""
     rest = list(tasks)
     for task in rest:
         task.cancel()

@@ -10,7 +10,7 @@ from unstall.clock import NS_PER_S, Clock
 from unstall.load.answer import Reader
 from unstall.load.connection import Connections, Exchange
 from unstall.load.outcome import SecondBuilder, StreamBuilder
-from unstall.load.recipe import Recipe
+from unstall.load.recipe import Requests
 
 _SOONEST_S = 0.01
 
@@ -46,8 +46,8 @@ class Sent(Exchange):
         second: SecondBuilder,
         over: Callable[[], None] | None,
     ) -> None:
-        recipe = sender.recipe
-        super().__init__(data, bodiless=recipe.bodiless, repeatable=recipe.repeatable)
+        requests = sender.requests
+        super().__init__(data, bodiless=requests.bodiless, repeatable=requests.repeatable)
         self._sender = sender
         self.intended_ns = intended_ns
         self.sent_ns = sent_ns
@@ -71,7 +71,7 @@ class WireSender:
     def __init__(
         self,
         tally: StreamBuilder,
-        recipe: Recipe,
+        requests: Requests,
         connections: Connections,
         *,
         timeout_s: float,
@@ -79,7 +79,7 @@ class WireSender:
         clock: Clock,
     ) -> None:
         self.tally = tally
-        self.recipe = recipe
+        self.requests = requests
         self._connections = connections
         self._timeout_ns = round(timeout_s * NS_PER_S)
         self._most = in_flight
@@ -92,16 +92,14 @@ class WireSender:
     def in_flight(self) -> int:
         return len(self._open)
 
-    def leave(
-        self, intended_ns: int, number: int, over: Callable[[], None] | None = None
-    ) -> None:
+    def leave(self, intended_ns: int, number: int, over: Callable[[], None] | None = None) -> None:
         """`over` is called when the request has ended, whichever way."""
         tally = self.tally
         second = tally.expect(intended_ns)
         if len(self._open) >= self._most:
             tally.drop()
             return
-        data = self.recipe(number)
+        data = self.requests(number)
         sent_ns = self._now_ns()
         tally.leave(sent_ns - intended_ns)
         sent = Sent(self, data, intended_ns, sent_ns, second, over)

@@ -7,15 +7,20 @@ users wait, so hardly anything is asked. It is here to replay such a test, not t
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from unstall.clock import NS_PER_S, Clock, SystemClock
 from unstall.errors import UsageError
+from unstall.load.connection import Connections
 from unstall.load.outcome import StreamBuilder
-from unstall.load.pacing import cancel_all, drain, glance_at, sleep_until, with_progress
-from unstall.load.sender import Sender, rehearse
+from unstall.load.pacing import cancel_all, glance_at, sleep_until, with_progress
+from unstall.load.place import place_of
+from unstall.load.recipe import Recipe
+from unstall.load.rehearsal import rehearse
+from unstall.load.sender import WireSender
 from unstall.model.outcome import Outcome, Progress
 
 
@@ -59,28 +64,36 @@ async def run_users(
             "a crowd needs users from 0 up, a spawn rate above 0 and a wait from low to high, "
             f"not {crowd.users}, {crowd.spawn_rate} and {crowd.wait_s}"
         )
-    sender = Sender(
-        StreamBuilder(crowd.name),
-        method=crowd.method,
-        url=base_url.rstrip("/") + "/" + crowd.path.lstrip("/"),
-        headers=crowd.headers,
-        timeout_s=timeout_s,
-        clock=clock,
-    )
-    async with sender:
-        await rehearse(clock)
-        start_ns = clock.monotonic_ns()
+    place = place_of(base_url)
+    requests = Recipe.of(
+        place, name=crowd.name, method=crowd.method, path=crowd.path, headers=crowd.headers,
+        seed=crowd.seed,
+    )  # fmt: skip
+    tls = ssl.create_default_context() if place.scheme == "https" else None
+    addresses = await place.addresses()
+    await rehearse(clock)
+    start_ns = clock.monotonic_ns()
+    sender = WireSender(
+        StreamBuilder(crowd.name, start_ns),
+        requests,
+        Connections(place, addresses, tls=tls, now_ns=clock.monotonic_ns),
+        timeout_s=timeout_s, in_flight=crowd.users + 1, clock=clock,
+    )  # fmt: skip
+    try:
         await with_progress(
             _let_loose(sender, crowd, start_ns, drain_s, clock),
             lambda: glance_at([sender], clock.monotonic_ns() - start_ns),
             progress,
             progress_s,
         )
-        return Outcome((sender.tally.freeze(),))
+    finally:
+        sender.abandon()
+        await sender.close()
+    return Outcome((sender.tally.freeze(),))
 
 
 async def _let_loose(
-    sender: Sender, crowd: Crowd, start_ns: int, drain_s: float, clock: Clock
+    sender: WireSender, crowd: Crowd, start_ns: int, drain_s: float, clock: Clock
 ) -> None:
     end_ns = start_ns + round(crowd.seconds * NS_PER_S)
 
@@ -89,13 +102,15 @@ async def _let_loose(
         next_ns = start_ns + round(number * NS_PER_S / crowd.spawn_rate)
         while next_ns < end_ns:
             await sleep_until(next_ns, clock)
-            sender.tally.due += 1
-            await sender.send(next_ns)
+            over = asyncio.Event()
+            sender.leave(next_ns, sender.tally.due, over.set)
+            await over.wait()
             next_ns = clock.monotonic_ns() + round(random.uniform(*crowd.wait_s) * NS_PER_S)
 
     users = [asyncio.create_task(user(number)) for number in range(crowd.users)]
     try:
         await sleep_until(end_ns, clock)
-        await drain(users, drain_s)
+        if users:
+            await asyncio.wait(users, timeout=drain_s)
     finally:
         await cancel_all(users)

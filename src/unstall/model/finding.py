@@ -142,7 +142,8 @@ class Evidence:
     """Why a finding is believed; times in milliseconds."""
 
     kind: str
-    """reached, measured or proved"""
+    """reached, seen, measured, proved (seen to freeze bystanders under `fault`) or exercised (asked under
+    `fault`, without effect on anybody else)"""
     count: int | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -161,6 +162,8 @@ class Evidence:
     """From those victims, at most: as if each had waited through the whole of each of its stalls."""
     request_id: str | None = None
     """Of the longest stall."""
+    fault: str | None = None
+    """The title of the one that it was under, in a run with faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,8 @@ class Finding:
         parts += [site.file, site.function] if site else [""]
         if site and (self.entries or self.cause not in (Cause.CPU, Cause.SATURATED)):
             parts.append(site.call)  # what is seen to compute calls now this, now that
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+        whole = "\x1f".join(parts).encode(errors="surrogatepass")  # a path may be no text
+        return hashlib.sha256(whole).hexdigest()[:16]
 
     @property
     def docs(self) -> str:

@@ -17,7 +17,8 @@ _MAX_NS = (1 << 53) - 1  # 104 days, and still exact as a JSON number
 
 def bucket_of(ns: int) -> int:
     """The bucket index of a duration; negative durations count as 0, endless ones as the largest."""
-    ns = min(max(ns, 0), _MAX_NS)
+    if not 0 <= ns <= _MAX_NS:
+        ns = min(max(ns, 0), _MAX_NS)
     shift = ns.bit_length() - _SUB_BITS - 1
     return ns if shift <= 0 else (shift << _SUB_BITS) + (ns >> shift)
 
@@ -95,11 +96,15 @@ class HistogramBuilder:
         self._count = self._sum = self._min = self._max = 0
 
     def add(self, ns: int, times: int = 1) -> None:
-        ns = min(max(ns, 0), _MAX_NS)
+        if not 0 <= ns <= _MAX_NS:
+            ns = min(max(ns, 0), _MAX_NS)
         bucket = bucket_of(ns)
-        self._counts[bucket] = self._counts.get(bucket, 0) + times
-        self._min = min(self._min, ns) if self._count else ns
-        self._max = max(self._max, ns)
+        counts = self._counts
+        counts[bucket] = counts.get(bucket, 0) + times
+        if ns < self._min or not self._count:
+            self._min = ns
+        if ns > self._max:
+            self._max = ns
         self._count += times
         self._sum += ns * times
 

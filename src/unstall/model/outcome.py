@@ -69,6 +69,8 @@ class StreamOutcome:
     dropped: int = 0
     timed_out: int = 0
     unanswered: int = 0
+    resent: int = 0
+    """Sent once more, because the server was closing the idle connection that they had been sent on."""
     statuses: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     latency: Histogram = EMPTY
@@ -101,6 +103,7 @@ class StreamOutcome:
             dropped=self.dropped + other.dropped,
             timed_out=self.timed_out + other.timed_out,
             unanswered=self.unanswered + other.unanswered,
+            resent=self.resent + other.resent,
             statuses=_sum(self.statuses, other.statuses),
             errors=_sum(self.errors, other.errors),
             latency=self.latency + other.latency,

@@ -114,6 +114,8 @@ class Fault:
     """In the vocabulary and units of toxiproxy: `latency` and `jitter` in ms, `rate` in KB/s, …"""
     probability: float = 1.0
     per: Per = Per.EXCHANGE
+    stream: str = ""
+    """`downstream`, what is answered, or `upstream`, what is asked; empty: as the kind has it."""
     bad: int = 0
     """So many of the addresses that the variable lists; 0: all."""
     after: float = 0.0

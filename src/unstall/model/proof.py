@@ -28,6 +28,12 @@ class Exchanges:
     exchanges: int = 0
     hit: int = 0
     """Of the unit that the fault is thrown for: those that it met."""
+    thrown: int = 0
+    """Of the same unit: those that it could have met."""
+    requests: int = 0
+    """HTTP requests, counted only while a fault is thrown for them."""
+    unreachable: int = 0
+    """Connections that the upstream did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,11 @@ class Phase:
     """Loop lag by second, where the recording holds it."""
     exchanges: tuple[Exchanges, ...] = ()
     repeat: int = 0
+
+    @property
+    def lag_under_load(self) -> Histogram:
+        """From its first request on; start-up is in it only where lag is not known by second."""
+        return sum((each for _, each in self.lag), Histogram()) if self.lag else self.report.lag
 
 
 @dataclass(frozen=True, slots=True)

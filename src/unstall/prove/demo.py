@@ -1,7 +1,8 @@
 """The incident, replayed: one service, three ways to make the same blocking call, one ill pod.
 
-Each variant gets fresh processes: a downstream of N pods of which one hangs, and the service under
-`unstall run`. Load comes from here; a witness asks for `/livez`, which touches nothing.
+Each variant is a run of `unstall prove` with a plan of its own: fresh processes of the service, and a proxy
+in front of each pod of its downstream, one of which makes its callers wait. A witness asks for `/livez`,
+which touches nothing.
 """
 
 from __future__ import annotations
@@ -11,35 +12,30 @@ import importlib.util
 import json
 import math
 import os
+import shlex
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from unstall.clock import SystemClock
 from unstall.errors import MissingExtra, TargetError
-from unstall.explain.report import report_of
 from unstall.explain.victims import distinct_victims
-from unstall.load import (
-    Crowd,
-    Outcome,
-    Progress,
-    Stream,
-    StreamOutcome,
-    poisson,
-    quiet_gc,
-    run,
-    run_users,
-)
+from unstall.load import Crowd, Loaded, Progress, StreamOutcome, run, run_users
 from unstall.load import witness as witness_stream
-from unstall.model.recording import read
+from unstall.model.histogram import Histogram
+from unstall.model.plan import AppPlan, Fault, Plan, Scenario, Stage, WitnessPlan
+from unstall.model.proof import WITNESS, Phase
 from unstall.model.report import Report, WitnessVerdict
-from unstall.prove.processes import child, free_port, until_accepting
-from unstall.triage.verdict import witness_verdict
+from unstall.prove.processes import child
+from unstall.prove.run import Audience, Wishes, prove
+from unstall.prove.tools import Load, Tools
 
 WITNESS_RATE = 5.0
 LITERAL_USERS = 500
 LITERAL_SPAWN_RATE = 50.0
+UPSTREAM = "INCIDENT_DOWNSTREAM"
 _START_PATIENCE_S = 30.0
 _MAX_PODS = 100
 
@@ -86,8 +82,11 @@ class VariantResult:
     traffic: StreamOutcome
     witness: StreamOutcome
     verdict: WitnessVerdict
+    because: str
     trustworthy: bool
     report: Report
+    lag: Histogram
+    """Of the loop under load; start-up is left out."""
 
     @property
     def refused(self) -> int:
@@ -98,17 +97,24 @@ class VariantResult:
         return distinct_victims(self.report.stalls)
 
 
-class Audience:
-    """Who is told what happens; every method is called on the loop that runs the demonstration."""
+class _Titled(Audience):
+    """A variant has one phase, which goes by the variant's name."""
 
-    def begins(self, variant: Variant) -> None: ...
+    def __init__(self, inner: Audience, variant: Variant) -> None:
+        self._inner = inner
+        self._title = f"{variant.name}: GET {variant.path}"
 
-    def advances(self, variant: Variant, progress: Progress) -> None: ...
+    def begins(self, phase: str, seconds: float) -> None:
+        self._inner.begins(self._title, seconds)
+
+    def advances(self, progress: Progress) -> None:
+        self._inner.advances(progress)
 
     def hears(self, line: str) -> None:
-        """A line of `unstall run`, while it happens."""
+        self._inner.hears(line)
 
-    def ends(self, result: VariantResult) -> None: ...
+    def ends(self, phase: Phase) -> None:
+        self._inner.ends(phase)
 
 
 async def demonstrate(
@@ -119,93 +125,113 @@ async def demonstrate(
     Raises MissingExtra without the libraries of the service, TargetError if it does not start.
     """
     _check_extras()
-    with tempfile.TemporaryDirectory(prefix="unstall-demo-") as folder, quiet_gc():
-        return tuple([await _play(plan, each, audience, Path(folder)) for each in variants])
+    return tuple([await _play(plan, each, audience) for each in variants])
 
 
-async def _play(
-    plan: DemoPlan, variant: Variant, audience: Audience, folder: Path
-) -> VariantResult:
-    audience.begins(variant)
-    record = folder / f"{variant.path.strip('/')}.jsonl"
-    port = free_port()
-    env = os.environ | {
+async def _play(plan: DemoPlan, variant: Variant, audience: Audience) -> VariantResult:
+    folder = reference_folder()
+    environ = os.environ | {
         "INCIDENT_PROBABILITY": str(plan.probability),
         "INCIDENT_SECONDS": str(plan.hang),
         "INCIDENT_SEED": str(plan.seed),
         "INCIDENT_LANE_THREADS": str(plan.lane_threads),
-        "UNSTALL_ROOT": str(_root_of(reference_folder())),
-        "UNSTALL_SLOW_MS": "60000",  # the story is told by the stalls
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, (str(reference_folder()), os.environ.get("PYTHONPATH")))
-        ),
+        "INCIDENT_SOURCE": "sleep" if plan.literal else "downstream",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH")))),
     }
-    hang = ("--pods", str(plan.pods), "--hang", str(plan.hang))
-    downstream = (sys.executable, "-m", "incident.downstream", *hang)
-    async with child("the downstream", downstream, env) as pods:
-        urls = json.loads(await pods.first_line(_START_PATIENCE_S))["urls"]
-        env |= (
-            {"INCIDENT_SOURCE": "sleep"}
-            if plan.literal
-            else {"INCIDENT_SOURCE": "downstream", "INCIDENT_DOWNSTREAM": ",".join(urls)}
+    async with _pods(plan, environ) as urls:
+        run = await prove(
+            plan_of(plan, variant),
+            _Titled(audience, variant),
+            Wishes(environ | {UPSTREAM: ",".join(urls)}, root=_root_of(folder), healthy=False),
+            Tools(load=_crowd(plan, variant)) if plan.literal else None,
         )
-
-        def hear(line: str) -> None:
-            if line.startswith("unstall:"):  # the rest is the service's own, and kept for a failure
-                audience.hears(line)
-
-        async with child("the service", _service(port, record), env, hear) as service:
-            await until_accepting(service, port, _START_PATIENCE_S)
-            outcome = await _load(
-                plan, variant, port, lambda progress: audience.advances(variant, progress)
-            )
-            await pods.stop()  # the calls that hang break now, so that the service can end well
-    result = _result(variant, outcome, report_of(read(record), variant.path))
-    audience.ends(result)
-    return result
+    if run.interrupted:
+        raise asyncio.CancelledError
+    return _result(variant, run.phases[0])
 
 
-def _service(port: int, record: Path) -> tuple[str, ...]:
-    return (
-        sys.executable, "-m", "unstall", "run", "--record", str(record), "--no-summary", "--",
-        sys.executable, "-m", "uvicorn", "incident.app:app", "--port", str(port),
+def plan_of(plan: DemoPlan, variant: Variant) -> Plan:
+    """The first pod hangs for whom the service's dice send there; if literal, the service itself sleeps."""
+    server = (
+        sys.executable, "-m", "uvicorn", "incident.app:app", "--port", "{port}",
         "--log-level", "error", "--no-access-log", "--timeout-graceful-shutdown", "1",
     )  # fmt: skip
+    ill = Fault(UPSTREAM, "hang", seconds=plan.hang, bad=1)
+    return Plan(
+        name=variant.name,
+        app=AppPlan(command=shlex.join(server), ready="/livez", patience=_START_PATIENCE_S),
+        witness=WitnessPlan("/livez", WITNESS_RATE),
+        scenarios=(
+            Scenario(
+                variant.name,
+                path=variant.path,
+                stages=(Stage(plan.rate, plan.seconds),),
+                timeout=plan.seconds + plan.hang,
+            ),
+        ),
+        faults=() if plan.literal else (ill,),
+        seed=plan.seed,
+    )
 
 
-async def _load(
-    plan: DemoPlan, variant: Variant, port: int, progress: Callable[[Progress], None]
-) -> Outcome:
-    base = f"http://127.0.0.1:{port}"
-    witness = witness_stream("/livez", WITNESS_RATE, plan.seconds)
-    patience = plan.seconds + plan.hang
-    if plan.literal:
-        crowd = Crowd(
-            variant.name, variant.path, LITERAL_USERS, LITERAL_SPAWN_RATE, plan.seconds,
-            seed=plan.seed,
-        )  # fmt: skip
-        users, watched = await asyncio.gather(
-            run_users(base, crowd, timeout_s=patience, drain_s=1.0, progress=progress),
-            run(base, [witness], timeout_s=patience, drain_s=1.0),
+@asynccontextmanager
+async def _pods(plan: DemoPlan, environ: dict[str, str]) -> AsyncIterator[list[str]]:
+    """The downstream: its pods are well, and what one of them does is the proxy's doing."""
+    command = (
+        sys.executable,
+        "-m",
+        "incident.downstream",
+        "--pods",
+        str(plan.pods),
+        "--hang",
+        "0.001",
+    )
+    async with child("the downstream", command, environ, first_line=True) as pods:
+        yield json.loads(await pods.first_line(_START_PATIENCE_S))["urls"]
+
+
+def _crowd(plan: DemoPlan, variant: Variant) -> Load:
+    """The closed model of the write-up, with the witness beside it."""
+
+    async def load(
+        base_url: str,
+        scenarios: Sequence[Scenario],
+        witness: WitnessPlan,
+        /,
+        *,
+        seed: int,
+        in_flight: int,
+        processes: int,
+        drain_s: float,
+        progress: Callable[[Progress], None] | None,
+        folder: Path,
+        stop: asyncio.Event,
+    ) -> Loaded:
+        seconds = scenarios[0].stages[0].seconds
+        users = LITERAL_USERS if seconds == plan.seconds else 1  # the warm-up is shorter
+        crowd = Crowd(variant.name, variant.path, users, LITERAL_SPAWN_RATE, seconds, seed=seed)
+        watched = witness_stream(witness.path, witness.rate, seconds)
+        patience = plan.seconds + plan.hang
+        from_ns = SystemClock().monotonic_ns()
+        both = await asyncio.gather(
+            run_users(base_url, crowd, timeout_s=patience, drain_s=1.0, progress=progress),
+            run(base_url, [watched], timeout_s=patience, drain_s=1.0),
         )
-        return users + watched
-    due = poisson(plan.rate, plan.seconds, plan.seed)
-    stream = Stream(variant.name, "GET", variant.path, due)
-    return await run(
-        base, [stream, witness], timeout_s=patience, drain_s=min(plan.hang, 3.0),
-        progress=progress, progress_s=0.25,
-    )  # fmt: skip
+        return Loaded(both[0] + both[1], from_ns, seconds)
+
+    return load
 
 
-def _result(variant: Variant, outcome: Outcome, report: Report) -> VariantResult:
-    witness = outcome["witness"]
+def _result(variant: Variant, phase: Phase) -> VariantResult:
     return VariantResult(
         variant=variant,
-        traffic=outcome[variant.name],
-        witness=witness,
-        verdict=witness_verdict(witness.latency, witness.due, witness.due - witness.answered),
-        trustworthy=outcome.trustworthy,
-        report=report,
+        traffic=phase.outcome[variant.name],
+        witness=phase.outcome[WITNESS],
+        verdict=phase.verdict,
+        because=phase.because,
+        trustworthy=phase.outcome.trustworthy,
+        report=phase.report,
+        lag=phase.lag_under_load,
     )
 
 
@@ -226,6 +252,6 @@ def _root_of(folder: Path) -> Path:
 
 
 def _check_extras() -> None:
-    for library in ("fastapi", "uvicorn", "requests", "httpx2", "rich"):
+    for library in ("fastapi", "uvicorn", "requests", "rich"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, "demo")

@@ -11,10 +11,12 @@ import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from unstall.errors import TargetError
 
 _TAIL_LINES = 12
+_LAST_WORDS_S = 2.0
 
 
 class Child:
@@ -46,7 +48,7 @@ class Child:
         ended = f" (it ended with code {code})" if code is not None else ""
         return TargetError(f"{self.name} {what}{ended}{said}; run it alone to see why")
 
-    async def stop(self, patience_s: float = 5.0) -> None:
+    async def stop(self, patience_s: float = 8.0) -> None:
         """SIGTERM to the process, and SIGKILL to its whole group for what is left of it."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
@@ -56,12 +58,26 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
-    async def follow(self, on_line: Callable[[str], None]) -> None:
-        assert self._process.stderr is not None
-        while line := await self._process.stderr.readline():
-            text = line.decode(errors="replace").rstrip()
-            self.tail.append(text)
-            on_line(text)
+    def let_go(self) -> None:
+        """Closes our ends of its pipes, which asyncio keeps open as long as anybody holds the others."""
+        self._process._transport.close()  # type: ignore[attr-defined]
+
+    async def follow(self, on_line: Callable[[str], None], *, all_of_it: bool) -> None:
+        """Until it ends: a pipe that nobody reads would stop who writes to it."""
+        streams = [self._process.stderr, self._process.stdout if all_of_it else None]
+        await asyncio.gather(*(self._follow(each, on_line) for each in streams if each is not None))
+
+    async def _follow(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # longer than anybody reads, and let go
+                continue
+            if not line:
+                return
+            if text := line.decode(errors="replace").rstrip():
+                self.tail.append(text)
+                on_line(text)
 
 
 @asynccontextmanager
@@ -70,8 +86,13 @@ async def child(
     command: Sequence[str],
     env: Mapping[str, str],
     on_line: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None,
+    *,
+    first_line: bool = False,
 ) -> AsyncIterator[Child]:
-    """A child process for as long as the block lasts, whatever ends the block.
+    """A child process for as long as the block lasts, whatever ends the block; started in `folder`.
+
+    With `first_line` its stdout is left to `Child.first_line`.
 
     Raises TargetError if the command cannot be started.
     """
@@ -79,6 +100,7 @@ async def child(
         process = await asyncio.create_subprocess_exec(
             *command,
             env=dict(env),
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -87,12 +109,16 @@ async def child(
     except OSError as error:
         raise TargetError(f"{name} cannot be started: {error.strerror or error}") from None
     started = Child(name, process)
-    following = asyncio.create_task(started.follow(on_line))
+    following = asyncio.create_task(started.follow(on_line, all_of_it=not first_line))
     try:
         yield started
     finally:
         await asyncio.shield(started.stop())
-        await following
+        with contextlib.suppress(
+            TimeoutError
+        ):  # somebody who left the group may hold the pipes open
+            await asyncio.wait_for(following, _LAST_WORDS_S)
+        started.let_go()
 
 
 def free_port() -> int:
@@ -100,17 +126,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-async def until_accepting(child: Child, port: int, patience_s: float) -> None:
-    """Returns when the port accepts. Raises TargetError if the child ends or time runs out first."""
-    deadline = asyncio.get_running_loop().time() + patience_s
-    while asyncio.get_running_loop().time() < deadline:
-        if not child.running:
-            raise child.failure("ended before it served a request")
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.05)
-    raise child.failure(f"did not listen on port {port} within {patience_s:g} s")

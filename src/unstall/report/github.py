@@ -21,20 +21,21 @@ def render(report: Report) -> str:
     rest: list[str] = []
     for severity, command in _COMMANDS.items():
         found = [each for each in report.findings if each.severity is severity]
-        shown_ += [_annotation(command, each) for each in found[:MOST_OF_A_KIND]]
+        shown_ += [annotation(command, each) for each in found[:MOST_OF_A_KIND]]
         rest += [_line(each) for each in found[MOST_OF_A_KIND:]]
-    said = [f"::error title=unstall::{_data(text)}" for text in report.objections]
+    said = [f"::error title=unstall::{data(text)}" for text in report.objections]
     if rest:
         said.append(f"GitHub shows {MOST_OF_A_KIND} annotations of a kind; the others are:")
     told = [*report.remarks, *report.gaps]
-    return "\n".join([*shown_, *said, *rest, *map(_plain, told), _plain(headline(report))])
+    return "\n".join([*shown_, *said, *rest, *map(plain, told), plain(headline(report))])
 
 
-def _annotation(command: str, finding: Finding) -> str:
+def annotation(command: str, finding: Finding) -> str:
+    """On the line of its site."""
     given = {"title": f"{finding.code} {finding.title}"}
     if finding.site is not None:
         given = {"file": finding.site.file, "line": str(max(1, finding.site.line))} | given
-    return f"::{command} {_properties(given)}::{_data(_message(finding))}"
+    return f"::{command} {_properties(given)}::{data(_message(finding))}"
 
 
 def _message(finding: Finding) -> str:
@@ -47,20 +48,21 @@ def _message(finding: Finding) -> str:
 
 
 def _line(finding: Finding) -> str:
-    return _plain(f"{finding.severity} {place_of(finding)} {finding.code} {sentence(finding)}")
+    return plain(f"{finding.severity} {place_of(finding)} {finding.code} {sentence(finding)}")
 
 
 def _properties(given: Mapping[str, str]) -> str:
     return ",".join(
-        f"{name}={_data(text).replace(':', '%3A').replace(',', '%2C')}"
+        f"{name}={data(text).replace(':', '%3A').replace(',', '%2C')}"
         for name, text in given.items()
     )
 
 
-def _data(text: str) -> str:
+def data(text: str) -> str:
+    """What stands in a command; as it is, a line break would end it."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A line of the log that is no command, whatever it holds."""
     return " ".join(text.split()).replace("::", ": :").replace("##[", "## [")

@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     """Without a final newline; what does not fit is counted at the end."""
     urgent, notes, startup = sections(report.findings)
     time_outs = time_outs_of(report)
-    parts = [f"### unstall: {_text(headline(report))}"]
+    parts = [f"### unstall: {plain(headline(report))}"]
     if urgent:
         parts.append(_table(urgent))
     tail = [part for part in (_brief("Notes", notes), _brief("Start-up", startup)) if part]
@@ -45,8 +45,8 @@ def render(report: Report) -> str:
 def _table(groups: tuple[Group, ...]) -> str:
     rows = ["| | where | what | from |", "|---|---|---|---|"]
     rows += [
-        f"| {_SIGNS[group.first.severity]} | {_code(place_of(group.first))} | {group.first.code} "
-        f"{_text(group.first.title)} | {_text(entries_of(group.first, most=2))} |"
+        f"| {_SIGNS[group.first.severity]} | {code(place_of(group.first))} | {group.first.code} "
+        f"{plain(group.first.title)} | {plain(entries_of(group.first, most=2))} |"
         for group in groups[:_MOST_ROWS]
     ]
     more = [f"_and {len(groups) - _MOST_ROWS} more_"] if len(groups) > _MOST_ROWS else []
@@ -59,23 +59,23 @@ _SIGNS = {"error": "🔴", "warning": "🟡", "note": "🔵"}
 
 def _detail(group: Group, time_out: str) -> str:
     finding = group.first
-    rows = [f"**Chain** {_code(shown(chain_of(finding)))}" if finding.site else ""]
+    rows = [f"**Chain** {code(shown(chain_of(finding)))}" if finding.site else ""]
     rows += [
-        f"**Also** {_code(f'line {each.site.line} {each.site.call}')}"
+        f"**Also** {code(f'line {each.site.line} {each.site.call}')}"
         for each in group.findings[1:]
         if each.site
     ]
     if finding.entries:
-        rows.append(f"**Entries** {_text(entries_of(finding, most=10))}")
+        rows.append(f"**Entries** {plain(entries_of(finding, most=10))}")
     if time_out:
-        rows.append(f"**Time-out** {_text(time_out)}")
-    rows.append(f"**Remedy** {_text(finding.remedy.summary)}")
+        rows.append(f"**Time-out** {plain(time_out)}")
+    rows.append(f"**Remedy** {plain(finding.remedy.summary)}")
     if finding.confidence != "certain":
         rows.append(f"_{finding.confidence}, not certain_")
     body = "\n".join(f"- {row}" for row in rows if row)
-    head = f"{finding.code} {_text(finding.title)}: <code>{_html(place_of(finding))}</code>"
+    head = f"{finding.code} {plain(finding.title)}: <code>{_html(place_of(finding))}</code>"
     return (
-        f"<details><summary>{head}</summary>\n\n{_text(sentence(finding))}\n\n{body}\n\n</details>"
+        f"<details><summary>{head}</summary>\n\n{plain(sentence(finding))}\n\n{body}\n\n</details>"
     )
 
 
@@ -83,7 +83,7 @@ def _brief(title: str, groups: tuple[Group, ...]) -> str:
     if not groups:
         return ""
     rows = [
-        f"- {_code(place_of(group.first))} {group.first.code} {_text(sentence(group.first))}"
+        f"- {code(place_of(group.first))} {group.first.code} {plain(sentence(group.first))}"
         for group in groups[:_MOST_ROWS]
     ]
     if len(groups) > _MOST_ROWS:
@@ -94,14 +94,14 @@ def _brief(title: str, groups: tuple[Group, ...]) -> str:
 
 def _summary(report: Report) -> Iterator[str]:
     if any(report.hidden.values()):
-        yield f"- not shown: {_text(hidden(report.hidden))}"
+        yield f"- not shown: {plain(hidden(report.hidden))}"
     if report.waived:
         yield f"- waived: {len(report.waived)}"
     for text in (*report.objections, *report.remarks, *report.gaps):
-        yield f"- {_text(text)}"
+        yield f"- {plain(text)}"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Inside backticks nothing is markup but they themselves, and the bar of a table."""
     return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`"
 
@@ -109,7 +109,7 @@ def _code(text: str) -> str:
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]|#"})
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     return _html(" ".join(text.split())).translate(_SPECIAL)
 
 

@@ -71,9 +71,10 @@ def block_of(finding: Finding) -> Block:
     rows += [
         Row("price", (_seen if each.kind == "seen" else _price)(each))
         for each in finding.evidence
-        if each.count
+        if each.count and each.kind not in _OF_RUNS
     ]
-    kinds = ", ".join(each.kind for each in finding.evidence)
+    rows += [_of_run(each) for each in finding.evidence if each.kind in _OF_RUNS]
+    kinds = ", ".join(dict.fromkeys(each.kind for each in finding.evidence))
     if kinds and kinds != "measured":
         rows.append(Row("evidence", kinds))
     rows.append(Row("remedy", finding.remedy.summary, "bold"))
@@ -133,6 +134,8 @@ def _cause(finding: Finding) -> str:
     """The longest stall's evidence; what its clause does not say already is added."""
     said = str(finding.cause)
     for each in finding.evidence:
+        if each.kind in _OF_RUNS:
+            continue
         because = each.because or ""
         said += f": {because}" if because else ""
         if each.syscall and each.syscall not in because:
@@ -140,6 +143,18 @@ def _cause(finding: Finding) -> str:
         if each.peer and each.peer not in because:
             said += f", on {each.peer}"
     return said if finding.confidence == "certain" else f"{said} ({finding.confidence})"
+
+
+_OF_RUNS = {"proved": "proof", "exercised": "exercised"}
+"""Kinds of evidence that only a run with faults brings, by the label they stand under."""
+
+
+def _of_run(evidence: Evidence) -> Row:
+    said = evidence.because or ""
+    if evidence.kind == "proved":
+        victims = f", {counted(evidence.victims, 'victim')}" if evidence.victims else ""
+        said = f"under {evidence.fault or 'a fault'}{victims}: {said}"
+    return Row(_OF_RUNS[evidence.kind], said)
 
 
 def _price(evidence: Evidence) -> str:

@@ -1,5 +1,5 @@
-"""The public kit for tests: a clock that only moves when told, builders for what was seen, and four
-patterns.
+"""The public kit for tests: a clock that only moves when told, builders for what was seen, upstreams that
+misbehave, and four patterns.
 
 `burst`, `slow_upstream`, `exhaust` and `cancelled` try what every asynchronous service must survive, and
 raise AssertionError with the name of who held what.
@@ -7,6 +7,7 @@ raise AssertionError with the name of who held what.
 
 from __future__ import annotations
 
+from unstall.chaos import Chaos
 from unstall.testing.asking import Answer, Asked
 from unstall.testing.burst import Burst, burst
 from unstall.testing.cancelled import cancelled
@@ -35,6 +36,7 @@ __all__ = [
     "Answer",
     "Asked",
     "Burst",
+    "Chaos",
     "Exhausted",
     "ManualClock",
     "SlowUpstream",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import socket
 import socketserver
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from unstall.chaos import Chaos, Proxy
 from unstall.errors import UsageError
 from unstall.testing.asking import App, Asked
 from unstall.testing.burst import Burst, burst
@@ -26,12 +26,18 @@ class SlowUpstream:
 
     def __init__(self, pause_s: float) -> None:
         self.pause_s = pause_s
-        self.calls = 0
         self.host = "127.0.0.1"
         self.port = 0
         """0 where the upstream is a dependency."""
+        self._calls = 0
+        self._passed_on: Callable[[], int] = int
+        """Calls that a proxy has counted."""
         self._over = threading.Event()
         self._lock = threading.Lock()
+
+    @property
+    def calls(self) -> int:
+        return self._calls + self._passed_on()
 
     @property
     def url(self) -> str:
@@ -69,7 +75,13 @@ class SlowUpstream:
 
     def asked(self) -> None:
         with self._lock:
-            self.calls += 1
+            self._calls += 1
+
+    def stand_before(self, proxy: Proxy) -> None:
+        """A proxy pauses in its place."""
+        proxy.add("hang", seconds=self.pause_s)
+        self.host, self.port = proxy.addresses[0]
+        self._passed_on = lambda: proxy.counts().exchanges
 
     def pause(self) -> None:
         """Blocks this thread, at most until the block is over."""
@@ -107,7 +119,12 @@ def slow_upstream(
             finally:
                 slow.end()
         return
-    with _serving(slow, answer, forward):
+    if forward is None:
+        with _serving(slow, answer):
+            yield slow
+        return
+    with Chaos() as chaos:
+        slow.stand_before(chaos.proxy("upstream", forward))
         yield slow
 
 
@@ -191,42 +208,13 @@ def _unwrapped(call: Any) -> Any:
 
 
 @contextmanager
-def _serving(slow: SlowUpstream, answer: bytes, forward: tuple[str, int] | None) -> Iterator[None]:
+def _serving(slow: SlowUpstream, answer: bytes) -> Iterator[None]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            if forward is None:
-                self._answer()
-            else:
-                with socket.create_connection(forward, 10.0) as target:
-                    self._forward(target)
-
-        def _answer(self) -> None:
             if self.request.recv(_CHUNK):
                 slow.asked()
                 slow.pause()
                 self.request.sendall(answer)
-
-        def _forward(self, target: socket.socket) -> None:
-            """What is asked goes on at once, what is answered waits: once for each exchange."""
-            asks = threading.Event()
-            back = threading.Thread(target=self._back, args=(target, asks), daemon=True)
-            back.start()
-            while data := self.request.recv(_CHUNK):
-                slow.asked()
-                asks.set()
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-            back.join(10.0)
-
-        def _back(self, target: socket.socket, asks: threading.Event) -> None:
-            try:
-                while data := target.recv(_CHUNK):
-                    if asks.is_set():
-                        asks.clear()
-                        slow.pause()
-                    self.request.sendall(data)
-            except OSError:  # one side has gone
-                pass
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

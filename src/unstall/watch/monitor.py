@@ -394,6 +394,7 @@ class Monitor:
             self._deadman,
             self._sums,
             self._measure.adapt,
+            self.settings.pulse_ns,
         )
         self._watchdog.start()
         return self._watchdog

@@ -46,6 +46,7 @@ class Watchdog:
         deadman: Deadman | None = None,
         sums: Sums = _no_sums,
         each_beat: Callable[[int], None] = lambda _: None,
+        pulse_ns: int = PULSE_NS,
     ) -> None:
         self._reader = reader
         self._garbage = garbage
@@ -56,6 +57,7 @@ class Watchdog:
         self._deadman = deadman
         self._sums = sums
         self._each_beat = each_beat
+        self._pulse_ns = pulse_ns
         self._arrivals: deque[Subject] = deque()
         self._subjects: list[Subject] = []
         self._failures: dict[Subject, int] = {}
@@ -112,7 +114,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         self._ready(inactive_hooks())
-        pulse_at = time.monotonic_ns() + PULSE_NS
+        pulse_at = time.monotonic_ns() + self._pulse_ns
         while not self._stopping:
             now = time.monotonic_ns()
             self._lateness.worked(now)
@@ -124,7 +126,7 @@ class Watchdog:
                 self._round(now, asked)
                 self._tell_sums(now, all_of_it=now >= pulse_at)
                 if now >= pulse_at:
-                    pulse_at = now + PULSE_NS
+                    pulse_at = now + self._pulse_ns
                     for subject in self._subjects:
                         self._write(subject.pulse(now))
             except Exception as error:  # one bad round is counted, and the next may be better

@@ -1,0 +1,1 @@
+"""Auth and flags, asked without blocking, by one shared client."""

@@ -1,0 +1,1 @@
+"""From events to rows: normalised, stored once, counted in the same transaction."""

@@ -1,0 +1,248 @@
+"""Group commit: what waits while one transaction runs goes into the next, and all are answered after it.
+
+One task writes, over one connection that it keeps from the pool. There is no timer: alone, a request is a
+transaction of its own; under load, dozens share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from tally.db import Pool
+from tally.ingest.faults import Fault, Unavailable, fault_of
+from tally.ingest.rows import Row
+from tally.ingest.series import Series
+from tally.ingest.statement import INGEST, in_order, parameters
+from tally.model import Rejected, Status
+
+Connection: TypeAlias = AsyncConnection[TupleRow]
+Outcome: TypeAlias = Status | Rejected
+Identity: TypeAlias = tuple[int, str, int]
+
+_LOG = logging.getLogger("tally.ingest")
+_ROWS: Final = 200
+_ATTEMPTS: Final = 3
+_LEAST_PAUSE_S: Final = 0.1
+_MOST_PAUSE_S: Final = 2.0
+_LOOK_S: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    rows: Sequence[Row]
+    told: asyncio.Future[list[Outcome]]
+
+
+class Writer:
+    """The pool's connections commit by themselves. `most_waiting` rows may wait for a transaction."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        series: Series,
+        *,
+        rows: int = _ROWS,
+        most_waiting: int = 10_000,
+    ) -> None:
+        self._pool = pool
+        self._series = series
+        self._rows = rows
+        self._most_waiting = most_waiting
+        self._queue: deque[_Waiting] = deque()
+        self._more = asyncio.Event()
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.waiting = 0
+        """Rows."""
+        self._writing = False
+        self.away: str | None = None
+        """Why there is no connection."""
+
+    async def start(self) -> None:
+        """Serves whether or not the database can be reached."""
+        self._task = asyncio.create_task(self._run(), name="tally-writer")
+
+    async def close(self) -> None:
+        """After what waits has been written."""
+        if self._task is None:
+            return
+        while (self._queue or self._writing) and self.away is None:
+            await asyncio.sleep(_LOOK_S)
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        self._refuse("the service ends")
+        await self._leave()
+
+    async def write(self, rows: Sequence[Row]) -> list[Outcome]:
+        """One outcome for each, when they are committed. Raises Unavailable: then nothing is known.
+
+        A client that gave up does not keep its events from being stored: it will send them again, and be
+        told that they are there.
+        """
+        if not rows:
+            return []
+        if self.away is not None:
+            raise Unavailable(f"the database cannot be reached: {self.away}")
+        if self.waiting + len(rows) > self._most_waiting:
+            raise Unavailable(f"{self.waiting} events wait for the database already")
+        told: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(rows, told))
+        self.waiting += len(rows)
+        self._more.set()
+        return await told
+
+    # --- the task ----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            if self._connection is None:
+                await self._reconnect()
+            await self._more.wait()
+            taken = self._take()
+            if not taken:
+                self._more.clear()
+                continue
+            self._writing = True
+            try:
+                found = await self._stored([row for each in taken for row in each.rows])
+            except Unavailable as error:
+                _fail(taken, error)
+            except asyncio.CancelledError:
+                _fail(taken, Unavailable("the service ends"))
+                raise
+            except Exception as error:  # a mistake of ours must not end the writer
+                _LOG.exception("events were not written")
+                _fail(taken, Unavailable(f"{type(error).__name__}: {error}"))
+            else:
+                _tell(taken, found)
+            finally:
+                self._writing = False
+
+    def _take(self) -> list[_Waiting]:
+        """Whole requests, up to `rows` events, or one longer request."""
+        taken: list[_Waiting] = []
+        count = 0
+        while self._queue and (not taken or count + len(self._queue[0].rows) <= self._rows):
+            each = self._queue.popleft()
+            self.waiting -= len(each.rows)
+            if not each.told.done():
+                taken.append(each)
+                count += len(each.rows)
+        return taken
+
+    async def _reconnect(self) -> None:
+        pause_s = _LEAST_PAUSE_S
+        while True:
+            try:
+                self._connection = await self._pool.getconn()
+            except (psycopg.Error, OSError) as error:
+                why = str(error).strip() or type(error).__name__
+                if self.away is None:
+                    _LOG.warning("the database cannot be reached, events are refused: %s", why)
+                self.away = why
+                self._refuse(why)
+                await asyncio.sleep(pause_s)
+                pause_s = min(_MOST_PAUSE_S, pause_s * 2)
+            else:
+                if self.away is not None:
+                    _LOG.warning("the database can be reached again")
+                self.away = None
+                return
+
+    async def _leave(self) -> None:
+        """The pool takes a broken connection, too, and opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.putconn(connection)
+
+    def _refuse(self, why: str) -> None:
+        refused = list(self._queue)
+        self._queue.clear()
+        self.waiting = 0
+        _fail(refused, Unavailable(f"the database cannot be reached: {why}"))
+
+    # --- transactions ------------------------------------------------------------------------------
+
+    async def _stored(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
+        """Raises Unavailable. A row that cannot be stored is found by halves, and fails alone."""
+        first: dict[Identity, Row] = {}
+        for row in rows:
+            first.setdefault(row.identity, row)
+        return await self._halved(in_order(list(first.values())))
+
+    async def _halved(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
+        try:
+            return await self._committed(rows)
+        except psycopg.Error as error:
+            if fault_of(error) is not Fault.ROW:
+                raise
+            if len(rows) == 1:
+                return {rows[0].identity: _rejected(error)}
+        middle = len(rows) // 2
+        return await self._halved(rows[:middle]) | await self._halved(rows[middle:])
+
+    async def _committed(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
+        """Raises Unavailable, and psycopg's error for what a row is to blame for."""
+        given = parameters(rows, [self._series.of(row) for row in rows])
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                new = await self._new(given)
+            except (psycopg.Error, OSError) as error:
+                fault = fault_of(error)
+                if fault is Fault.ROW:
+                    raise
+                if fault is Fault.CONNECTION:
+                    await self._leave()
+                if attempt == _ATTEMPTS or fault is Fault.SERVER:
+                    raise Unavailable(str(error).strip() or type(error).__name__) from error
+            else:
+                return {
+                    row.identity: Status.ACCEPTED if place in new else Status.DUPLICATE
+                    for place, row in enumerate(rows, 1)
+                }
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _new(self, given: Mapping[str, object]) -> set[int]:
+        """Where a connection is lost, the transaction may have been committed: then the next attempt calls
+        its rows duplicates. They are stored once, and that is what both words say.
+        """
+        if self._connection is None:
+            self._connection = await self._pool.getconn()
+        cursor = await self._connection.execute(INGEST, given)
+        return {place for (place,) in await cursor.fetchall()}
+
+
+def _rejected(error: psycopg.Error) -> Rejected:
+    if isinstance(error, psycopg.errors.ForeignKeyViolation):
+        return Rejected("unknown-customer", "there is no such customer", status=403)
+    return Rejected("not-storable", f"the database does not take it: {error.diag.message_primary}")
+
+
+def _tell(taken: Sequence[_Waiting], found: dict[Identity, Outcome]) -> None:
+    """The first of several with one identity is the one that was stored."""
+    for each in taken:
+        outcomes: list[Outcome] = []
+        for row in each.rows:
+            outcome = found[row.identity]
+            outcomes.append(outcome)
+            if outcome is Status.ACCEPTED:
+                found[row.identity] = Status.DUPLICATE
+        if not each.told.done():
+            each.told.set_result(outcomes)
+
+
+def _fail(taken: Sequence[_Waiting], error: Unavailable) -> None:
+    for each in taken:
+        if not each.told.done():
+            each.told.set_exception(error)

@@ -1,0 +1,1 @@
+"""Aggregates from the rollups: asked, cached, limited."""

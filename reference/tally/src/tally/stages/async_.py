@@ -1,0 +1,197 @@
+"""Stage three: nothing holds the loop, every wait has a bound, and what cannot be served is refused at once.
+
+    POST /v1/events        key and flags from memory, one walk over the event, one commit for all who wait
+    POST /v1/events/batch  the same, with a turn for the others after every fifty events
+    GET  /v1/metrics       this process, Redis, the rollups; one question for all who ask it at once
+
+Billing hears of usage from the worker, out of a table that is written with the events. The busy routes are
+Starlette's: FastAPI's own work on a request, about 60 us, would be a third of the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpx2
+import psycopg
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tally import db, model
+from tally.clients.keys import Flags, Keys
+from tally.clients.pods import Pods
+from tally.ingest import signature
+from tally.ingest.faults import Unavailable
+from tally.ingest.normalise import fast
+from tally.ingest.rows import Row
+from tally.ingest.series import Series
+from tally.ingest.writer import Writer
+from tally.model import EventResult, Rejected, Status
+from tally.problems import Problem
+from tally.query.ask import query_of
+from tally.query.far import Far, client_of
+from tally.query.metrics import Metrics
+from tally.query.rates import Rates
+from tally.readiness import Readiness
+from tally.settings import Settings
+from tally.stages import shared, uploads
+from unstall import Deadline, Guard, gate, instrument, switch
+from unstall.guard.guard import Route as Door
+
+_TURN: Final = 50
+"""Events that are worked on before others get their turn: a millisecond and a half."""
+_LAG_MS: Final = 250.0
+_QUEUE_S: Final = 0.5
+"""As many as are worked on may wait for so long: a burst is late, and more than a burst is refused."""
+
+SWITCHES: Final = {flag: switch(f"tally-{flag}") for flag in ("ingest", "query", "imports")}
+"""The operator's, for all customers; flags are for each."""
+
+
+class Api:
+    """What the requests of one process share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.pool = db.async_pool(settings)
+        self.readiness = Readiness(settings, self.pool)
+        self.far = Far(client_of(settings) if settings.redis_url else None)
+        self.http = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(settings.upstream_s, connect=settings.upstream_s / 2),
+            limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
+        )
+        self.keys = Keys(Pods("auth", self.http, settings.auth_urls), self.pool, settings.auth_s)
+        self.flags = Flags(Pods("flags", self.http, settings.flags_urls), settings.flags_s)
+        self.rates = Rates(self.far, settings.rate, settings.workers)
+        self.writer = Writer(self.pool, Series(settings.limits.series))
+        self.answers = Metrics(
+            self.pool,
+            self.far,
+            cache_s=settings.cache_s,
+            memory_s=settings.memory_s,
+            most_rows=settings.limits.rows,
+        )
+        self.signing_key = (
+            signature.signing_key(settings.signing_key) if settings.signing_key else None
+        )
+
+    @asynccontextmanager
+    async def running(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.pool.open()
+        gate(self.pool, name="tally")
+        await self.readiness.start()
+        await self.writer.start()
+        try:
+            yield
+        finally:
+            await self.writer.close()
+            await self.readiness.stop()
+            await self.http.aclose()
+            await self.far.close()
+            await self.pool.close()
+
+    # --- routes ------------------------------------------------------------------------------------
+
+    async def event(self, request: Request) -> Response:
+        customer = await self._customer(request, "ingest")
+        raw = await self._body(request)
+        event = shared.event_or_problem(raw, customer, self.limits)
+        row = shared.row_or_problem(fast, event, customer)
+        (outcome,) = await self._written([row])
+        return shared.event_response(row, outcome)
+
+    async def batch(self, request: Request) -> Response:
+        customer = await self._customer(request, "ingest")
+        texts = shared.texts_or_problem(await self._body(request), self.limits)
+        results: list[EventResult | Row] = []
+        for place, text in enumerate(texts, 1):
+            try:
+                event = model.event_of(text, customer, shared.now(), self.limits)
+                results.append(fast(event, customer))
+            except Rejected as rejected:
+                results.append(model.rejection(rejected))
+            if place % _TURN == 0:
+                await asyncio.sleep(0)
+        rows = [each for each in results if isinstance(each, Row)]
+        outcomes = iter(await self._written(rows))
+        return shared.batch_response(
+            [
+                shared.told(each.event_id, next(outcomes)) if isinstance(each, Row) else each
+                for each in results
+            ]
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        customer = await self._customer(request, "query")
+        query = query_of(customer, request.query_params.multi_items(), shared.now(), self.limits)
+        try:
+            return shared.json_response(await self.answers.document(query))
+        except psycopg.Error as error:
+            raise shared.away(error) from None
+
+    async def importer(self, request: Request) -> int:
+        """The dependency of the routes for imports."""
+        return await self._customer(request, "imports")
+
+    async def livez(self) -> dict[str, bool]:
+        """Touches nothing; when it is slow, the loop is the reason."""
+        return {"alive": True}
+
+    async def readyz(self) -> dict[str, bool]:
+        state = self.readiness.state
+        if not state.ready:
+            raise Problem(503, "not-ready", f"{state.reason}.", retry_after=1)
+        return {"ready": True}
+
+    # --- steps -------------------------------------------------------------------------------------
+
+    async def _customer(self, request: Request, flag: str) -> int:
+        """Whose request it is, if they may. Raises Problem."""
+        if not SWITCHES[flag].on():
+            raise Problem(503, "switched-off", f"{flag} is switched off.", retry_after=30)
+        customer = await self.keys.customer(request.headers.get("x-api-key"))
+        await self.flags.allow(customer, flag)
+        await self.rates.take(customer)
+        return customer
+
+    async def _body(self, request: Request) -> bytes:
+        raw = await shared.body_of(request, self.limits.batch_bytes)
+        if self.signing_key is not None:
+            signature.check(raw, self.signing_key, request.headers.get(signature.HEADER))
+        return raw
+
+    async def _written(self, rows: list[Row]) -> list[Status | Rejected]:
+        try:
+            return await self.writer.write(rows)
+        except Unavailable as error:
+            raise shared.away(error) from None
+
+
+def app(settings: Settings) -> FastAPI:
+    api = Api(settings)
+    routes = (
+        Route("/v1/events", api.event, methods=["POST"]),
+        Route("/v1/events/batch", api.batch, methods=["POST"]),
+        Route("/v1/metrics", api.metrics, methods=["GET"]),
+    )
+    app = shared.service(settings, api.running, routes)
+    app.add_api_route("/livez", api.livez, include_in_schema=False)
+    app.add_api_route("/readyz", api.readyz, include_in_schema=False)
+    uploads.include(app, settings, api.pool, api.importer)
+    app.add_middleware(Deadline, default=settings.deadline_s, routes={"/v1/imports": None})
+    app.add_middleware(
+        Guard,
+        in_flight=settings.in_flight,
+        queue=settings.in_flight,
+        queue_timeout=_QUEUE_S,
+        lag_ms=_LAG_MS,
+        routes={"GET /v1/metrics": Door(in_flight=max(1, settings.in_flight // 2))},
+    )
+    instrument(app)
+    return app

@@ -1,0 +1,54 @@
+"""A file with the outcome of a run, told from a recording by its content."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unstall.errors import RecordingError
+from unstall.model.proof import Run
+
+_OURS = frozenset({"plan", "target", "tool"})
+"""Keys that every outcome has, and no line of a recording."""
+
+
+def read_run(file: Path) -> Run | None:
+    """None if it is something else, a recording perhaps, or cannot be read at all: who reads that says so.
+
+    Raises RecordingError if it is an outcome, and a damaged one; NewerRecording for a later format.
+    """
+    try:
+        with file.open("rb") as opened:
+            if _is_line(opened.readline(1 << 16)):
+                return None
+        data = json.loads(file.read_bytes())
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
+        if _began_as_one(file):
+            raise RecordingError(
+                f"{file} is the outcome of a run, and cut off or damaged: write it again"
+            ) from None
+        return None
+    if not isinstance(data, dict) or not data.keys() >= _OURS:
+        return None
+    try:
+        return Run.from_json(data)
+    except RecordingError as error:
+        raise type(error)(f"{file}: {error}") from None
+
+
+def _is_line(first: bytes) -> bool:
+    """A whole object that says its kind: a recording is a row of them, and may be too large to be parsed."""
+    try:
+        data: Any = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and "kind" in data
+
+
+def _began_as_one(file: Path) -> bool:
+    with file.open("rb") as opened:
+        head = opened.read(1 << 12)
+    return head.lstrip().startswith(b"{") and all(f'"{key}"'.encode() in head for key in _OURS)

@@ -1,0 +1,205 @@
+"""`unstall prove`: the incident, before production has it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstall.cli import INTERRUPTED
+from unstall.errors import UsageError
+from unstall.model.proof import Run
+from unstall.report.terminal import complain, has_colour, write
+
+if TYPE_CHECKING:
+    from unstall.cli.prove_order import Asked
+    from unstall.cli.stage import Stage
+    from unstall.prove.run import Wishes
+    from unstall.triage.regression import Change
+
+NAME = "prove"
+HELP = (
+    "boot the app, load it, let one upstream misbehave, and see whether bystanders are still served"
+)
+
+TERMINATED = 128 + signal.SIGTERM
+
+_FORMS = ("json", "html", "junit")
+_EPILOG = """\
+PLAN is a file of TOML; without one the plan stands in unstall.toml or [tool.unstall] of pyproject.toml.
+With package.module:app no plan is needed: uvicorn serves the app, and requests are derived from its OpenAPI
+document. These are sent for real, those that write included: give it data that may be changed.
+
+An upstream is the environment variable that names it to the app. It gets a proxy, and the app is started
+with the variable pointing there. One phase is healthy, and one is for each fault.
+
+Exit code: 0 thresholds held and nobody was frozen, 1 frozen bystanders, a missed threshold or a regression,
+3 not enough data, 2 wrong usage or plan, 4 the app did not get ready, 130 interrupted, with what there was.
+
+  unstall prove
+  unstall prove plan.toml --baseline main.json --html run.html
+  unstall prove app.main:app --upstream DATABASE_URL --fault hang:3 --probability 0.05
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
+    option = parser.add_argument
+    option("target", metavar="PLAN | APP", nargs="?", help="a plan, or package.module:app")
+    look = parser.add_argument_group("without a plan")
+    look.add_argument(
+        "--upstream", metavar="NAME", action="append", help="a variable that names one; repeatable"
+    )
+    look.add_argument(
+        "--fault", metavar="KIND[:N]", action="append",
+        help="what it does: hang:3, latency:500, reset_peer, …; repeatable (hang:3)",
+    )  # fmt: skip
+    look.add_argument("--probability", type=float, metavar="P", help="share of exchanges (0.5)")
+    look.add_argument("--seconds", type=float, metavar="S", help="of load in each phase (10)")
+    look.add_argument("--rate", type=float, metavar="N", help="requests a second, all routes (50)")
+    look.add_argument(
+        "--witness", metavar="PATH", help="what bystanders ask for (a path nobody has)"
+    )
+    look.add_argument(
+        "--skip", metavar="ROUTE", action="append", help='left alone: "POST /admin/*"'
+    )
+    look.add_argument("--header", metavar="NAME:VALUE", action="append", help="of each request")
+    look.add_argument(
+        "--openapi", type=Path, metavar="FILE", help="the document, if it serves none"
+    )
+    look.add_argument("--read-only", action="store_true", help="send nothing that may write")
+    option("--seed", type=int, metavar="N", help="of arrivals and of the dice (0)")
+    option("--repeat", type=int, metavar="N", help="play each phase so often (1)")
+    option("--processes", type=int, metavar="N", default=1, help="that send the load (1)")
+    option("--env-file", type=Path, metavar="FILE", help="variables for the app, as in .env")
+    option("--allow-remote", metavar="HOST", action="append", help="a target on another machine")
+    option("--no-audit", action="store_true", help="do not read the app's source")
+    option("--json", type=Path, metavar="FILE", help="also write all of the run")
+    option("--html", type=Path, metavar="FILE", help="also write a page")
+    option("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    option("--baseline", type=Path, metavar="FILE", help="a --json of before: fail on a regression")
+
+
+def run(args: argparse.Namespace) -> int:
+    for option in _FORMS:
+        _check_output(option, getattr(args, option))
+    before = _read_baseline(args.baseline)
+    from unstall.cli.prove_order import asked_of, wishes_of
+    from unstall.cli.stage import stage
+
+    ending = _Ending()
+    try:
+        with stage() as told:
+            asked = asked_of(args)
+            _check_same(before, asked)
+            asked, wishes = wishes_of(asked, args, told.say)
+            done = asyncio.run(_carried_out(asked, wishes, told, ending))
+    except asyncio.CancelledError:
+        return TERMINATED
+    code = _said(done, args, before)
+    if done.interrupted:
+        return TERMINATED if ending.terminated else INTERRUPTED
+    return code
+
+
+# --- the run --------------------------------------------------------------------------------
+
+
+class _Ending:
+    """Whether SIGTERM ended the run; Ctrl-C does it without us."""
+
+    terminated = False
+
+    def on_sigterm(self, task: asyncio.Task[Run]) -> None:
+        self.terminated = True
+        task.cancel()
+
+
+async def _carried_out(asked: Asked, wishes: Wishes, told: Stage, ending: _Ending) -> Run:
+    from unstall.prove.run import prove
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.on_sigterm, task)
+    plan = asked.plan
+    if asked.wanted is not None:
+        from unstall.prove.first_look import look
+
+        told.say(f"== asking {asked.wanted.app} what it can be asked")
+        seen = await look(
+            plan, asked.wanted, wishes.environ, asked.terms, asked.openapi, asked.routes
+        )
+        plan = seen.plan
+        wishes = replace(wishes, unexercised=seen.unexercised, gaps=(*wishes.gaps, *seen.notes))
+    return await prove(plan, told, wishes)
+
+
+# --- what came of it ------------------------------------------------------------------------
+
+
+def _said(done: Run, args: argparse.Namespace, before: Run | None) -> int:
+    from unstall.cli.report import rendered
+    from unstall.triage.gate import gate_of
+    from unstall.triage.regression import compare
+    from unstall.triage.same_plan import cautions
+
+    refused: UsageError | None = None
+    changes: Sequence[Change] = ()
+    if before is not None:
+        try:
+            changes = compare(before, done, done.plan.seed)
+        except UsageError as error:  # the run is told all the same
+            before, refused = None, error
+    for caution in cautions(before, done) if before else ():
+        complain(f"unstall: {caution}")
+    write(rendered(done, before, changes, "text", colour=has_colour(sys.stdout)))
+    for form in _FORMS:
+        file = getattr(args, form)
+        if file is not None:
+            _write(file, form, rendered(done, before, changes, form) + "\n")
+    if refused is not None:
+        raise refused
+    return int(gate_of(done, changes))
+
+
+def _check_same(before: Run | None, asked: Asked) -> None:
+    """Raises UsageError for a baseline of another plan, as far as that is known before the run."""
+    from unstall.triage.same_plan import differences
+
+    if before is None or asked.wanted is not None:
+        return
+    if different := differences(before.plan, asked.plan):
+        raise UsageError(
+            f"the plan is not that of the baseline: {'; '.join(different)}; run this plan for a new one"
+        )
+
+
+def _read_baseline(file: Path | None) -> Run | None:
+    """Raises UsageError, RecordingError for what is no run."""
+    from unstall.cli.outcome import read_run
+
+    if file is None:
+        return None
+    before = read_run(file)
+    if before is None:
+        raise UsageError(f"--baseline {file} is no outcome of a run: name what --json wrote")
+    return before
+
+
+def _check_output(option: str, file: Path | None) -> None:
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UsageError(
+            f"--{option} {file} is no file that can be written: name one in a folder there is"
+        )
+
+
+def _write(file: Path, option: str, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--{option} {file} cannot be written: {error.strerror}") from None

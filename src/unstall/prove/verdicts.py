@@ -1,0 +1,189 @@
+"""What bystanders felt in a phase, with the numbers behind it: pure.
+
+A verdict stands on a witness that was well before, on a generator that was on time, and on a fault that was
+met. Where one of them is missing it is not-enough-data, and `because` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+from unstall.chaos.kinds import spec_of
+from unstall.model.histogram import Histogram, upper_edge
+from unstall.model.outcome import Outcome, StreamOutcome
+from unstall.model.plan import Fault
+from unstall.model.proof import WITNESS, Exchanges, Phase
+from unstall.model.report import WitnessVerdict
+from unstall.report.units import counted, duration
+from unstall.triage.verdict import FROZEN_FROM_NS, ISOLATED_BELOW_NS, MIN_WITNESSES, verdict_at
+
+_RANK = (
+    WitnessVerdict.ISOLATED,
+    WitnessVerdict.NOT_ENOUGH_DATA,
+    WitnessVerdict.DEGRADED,
+    WitnessVerdict.FROZEN,
+)
+_TOLD_APART = 2
+"""A 99th percentile that did not double is no difference to speak of."""
+_BY_CHANCE = 0.05
+"""A phase has some dozens of witnesses: one that a busy machine held up is no proof."""
+
+
+MISSED_AT_MOST = 0.01
+"""Who had a greater chance never to meet the fault cannot be said to have been tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """Witnesses of a phase. An answer of 500 and more is none: nobody is served by it."""
+
+    due: int
+    unserved: int
+    p99_ns: int | None
+    late_ns: int
+    """How late the generator's requests left, 99th percentile; 0 while that is within bounds."""
+    latency: Histogram
+
+    def hurt(self, bound_ns: int) -> int:
+        """Witnesses that waited at least so long, or were not served."""
+        slow = sum(
+            count for bucket, count in self.latency.buckets if upper_edge(bucket) >= bound_ns
+        )
+        return min(self.due, max(slow, self.unserved))
+
+    @property
+    def verdict(self) -> WitnessVerdict:
+        return verdict_at(self.p99_ns, self.due, self.unserved)
+
+    @property
+    def surely(self) -> WitnessVerdict:
+        """What is left of it when the generator's own delay, on the way out and back, is taken off."""
+        p99_ns = None if self.p99_ns is None else max(0, self.p99_ns - 2 * self.late_ns)
+        return verdict_at(p99_ns, self.due, self.unserved)
+
+    def __str__(self) -> str:
+        p99 = "no answer" if self.p99_ns is None else f"witness p99 {duration(self.p99_ns)}"
+        return p99 + (f", {self.unserved} of {self.due} not served" if self.unserved else "")
+
+
+def felt(outcome: Outcome) -> Felt:
+    witness = next((s for s in outcome.streams if s.name == WITNESS), StreamOutcome(WITNESS))
+    late_ns = 0 if outcome.trustworthy else (outcome.lateness.quantile_ns(0.99) or 0)
+    p99_ns = witness.latency.quantile_ns(0.99)
+    return Felt(witness.due, witness.due - _served(witness), p99_ns, late_ns, witness.latency)
+
+
+def judge(
+    outcome: Outcome,
+    fault: Fault | None,
+    healthy: Phase | None,
+    exchanges: Sequence[Exchanges] = (),
+) -> tuple[WitnessVerdict, str]:
+    """The verdict of a phase and the numbers behind it; `healthy` is the phase it is compared with."""
+    now = felt(outcome)
+    doubt = _doubt(now) or (_not_met(fault, exchanges) if fault else None)
+    if doubt:
+        return WitnessVerdict.NOT_ENOUGH_DATA, doubt
+    numbers = [str(now)]
+    if fault and healthy is not None:
+        before = felt(healthy.outcome)
+        if _proves_nothing(now, before):
+            said = f"{now}, and {before} when healthy: too little apart to blame the fault"
+            return WitnessVerdict.NOT_ENOUGH_DATA, said
+        numbers.append(f"{before} when healthy")
+    if fault:
+        numbers.append(_met(fault, exchanges))
+    if dropped := sum(stream.dropped for stream in outcome.streams):
+        numbers.append(f"{counted(dropped, 'request')} dropped, for too many were open")
+    return now.verdict, "; ".join(numbers)
+
+
+def chance_to_miss(calls: int, fault: Fault, exchanges: Sequence[Exchanges]) -> float:
+    """That not one of so many calls met the fault, if each used the upstream once."""
+    seen = _at(fault, exchanges)
+    if not seen.hit:
+        return 1.0
+    share = min(1.0, seen.hit / max(seen.thrown, seen.hit))
+    return float((1.0 - share) ** calls)
+
+
+def worst(phases: Iterable[Phase]) -> WitnessVerdict:
+    """Of the phases that have a fault; of a run without faults, of all."""
+    phases = tuple(phases)
+    judged = [phase for phase in phases if phase.fault] or phases
+    return max(
+        (phase.verdict for phase in judged), key=_RANK.index, default=WitnessVerdict.NOT_ENOUGH_DATA
+    )
+
+
+def _served(stream: StreamOutcome) -> int:
+    return sum(count for status, count in stream.statuses.items() if int(status) < 500)
+
+
+def _doubt(now: Felt) -> str | None:
+    if now.due < MIN_WITNESSES:
+        return (
+            f"{counted(now.due, 'witness')} were due, and {MIN_WITNESSES} are needed: "
+            "let the phase last longer, or raise the witness's rate"
+        )
+    if now.late_ns and (now.surely is not now.verdict or now.verdict is WitnessVerdict.ISOLATED):
+        return (
+            f"the load generator itself was {duration(now.late_ns)} late (p99), and {now}: "
+            "lower the rate, or free this machine"
+        )
+    return None
+
+
+def _proves_nothing(now: Felt, before: Felt) -> bool:
+    if now.verdict is WitnessVerdict.ISOLATED:
+        return False
+    slower = (now.p99_ns or 0) >= _TOLD_APART * (before.p99_ns or 0)
+    if not slower and now.unserved <= before.unserved:
+        return True
+    well = before.verdict is WitnessVerdict.ISOLATED
+    if not well and _RANK.index(now.verdict) <= _RANK.index(before.verdict):
+        return True
+    bound_ns = ISOLATED_BELOW_NS if well else FROZEN_FROM_NS
+    return _by_chance(now.hurt(bound_ns), now.due, before.hurt(bound_ns), before.due) > _BY_CHANCE
+
+
+def _by_chance(now: int, of_now: int, before: int, of_before: int) -> float:
+    """That so many of all who were hurt fell into this phase, were both phases the same (Fisher, exact)."""
+    all_hurt, everybody = now + before, of_now + of_before
+    ways = sum(
+        comb(of_now, here) * comb(of_before, all_hurt - here)
+        for here in range(now, min(all_hurt, of_now) + 1)
+    )
+    return ways / comb(everybody, all_hurt)
+
+
+def _not_met(fault: Fault, exchanges: Sequence[Exchanges]) -> str | None:
+    seen = _at(fault, exchanges)
+    if seen.hit:
+        return None
+    if not (seen.thrown or seen.exchanges or seen.connections):
+        return (
+            f"nothing that was asked used {fault.upstream}: name a scenario that does, or the variable that "
+            "the app really reads"
+        )
+    return (
+        f"no exchange met the fault, of {_total(fault, seen)} with {fault.upstream}: "
+        "raise its probability, the rate or the seconds"
+    )
+
+
+def _met(fault: Fault, exchanges: Sequence[Exchanges]) -> str:
+    seen = _at(fault, exchanges)
+    return f"{seen.hit} of {_total(fault, seen)} with {fault.upstream} met the fault"
+
+
+def _total(fault: Fault, seen: Exchanges) -> str:
+    return counted(max(seen.thrown, seen.hit), spec_of(fault).per.value)
+
+
+def _at(fault: Fault, exchanges: Sequence[Exchanges]) -> Exchanges:
+    return next(
+        (each for each in exchanges if each.upstream == fault.upstream), Exchanges(fault.upstream)
+    )

@@ -1,0 +1,134 @@
+"""An operation and its values, as a request on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import pytest
+
+from unstall.model.plan import Example
+from unstall.prove.derive.document import Impossible, read_document
+from unstall.prove.derive.encoding import encoded
+from unstall.prove.derive.values import Values
+
+
+def request(
+    described: dict[str, Any], path: str = "/things", method: str = "post", **more: Any
+) -> Example:
+    document = read_document({"openapi": "3.1.0", "paths": {path: {method: described}}})
+    assert not document.broken
+    full = more.pop("full", False)
+    in_path = more.pop("in_path", {})
+    return encoded(document.operations[0], Values(document, full=full, **more), in_path, full)
+
+
+def body(media: str, schema: Any, **more: Any) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media: {"schema": schema, **more}}}}
+
+
+def query(**parameter: Any) -> list[tuple[str, str]]:
+    made = request({"parameters": [{"in": "query", "required": True, **parameter}]}, method="get")
+    return parse_qsl(urlsplit(made.path).query)
+
+
+def test_json_is_the_first_choice() -> None:
+    described = {
+        "requestBody": {
+            "content": {
+                "application/xml": {"schema": {}},
+                "application/json": {"schema": {"const": {"a": 1}}},
+            }
+        }
+    }
+    made = request(described)
+    assert json.loads(made.body) == {"a": 1}
+    assert made.headers == {"Content-Type": "application/json"}
+
+
+def test_the_authors_example_of_a_body_wins() -> None:
+    made = request(body("application/json", {"type": "object"}, example={"sku": "A-1"}))
+    assert json.loads(made.body) == {"sku": "A-1"}
+
+
+def test_values_in_the_path_are_escaped_and_known_ones_win() -> None:
+    parameter = {"name": "who", "in": "path", "required": True, "schema": {"const": "a b/ü"}}
+    described = {"parameters": [parameter]}
+    assert request(described, "/of/{who}", "get").path == "/of/a%20b%2F%C3%BC"
+    assert request(described, "/of/{who}", "get", in_path={"who": 41}).path == "/of/41"
+    assert request({}, "/größe", "get").path == "/gr%C3%B6%C3%9Fe"
+
+
+def test_optional_parameters_are_sent_when_all_is_asked_for() -> None:
+    described = {"parameters": [{"name": "q", "in": "query", "schema": {"const": "x"}}]}
+    assert request(described, method="get").path == "/things"
+    assert request(described, method="get", full=True).path == "/things?q=x"
+
+
+@pytest.mark.parametrize("schema", [{"default": ""}, False, {"type": "null"}])
+def test_an_optional_parameter_that_says_nothing_is_left_out(schema: Any) -> None:
+    parameter = {"name": "q", "in": "query", "schema": schema}
+    assert request({"parameters": [parameter]}, method="get", full=True).path == "/things"
+    with pytest.raises(Impossible):
+        request({"parameters": [{**parameter, "required": True}]}, method="get")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "pairs"),
+    [
+        ({"schema": {"const": True}}, [("p", "true")]),
+        ({"schema": {}}, None),
+        ({"schema": {"const": ["a", "b"]}}, [("p", "a"), ("p", "b")]),
+        ({"schema": {"const": ["a", "b"]}, "explode": False}, [("p", "a,b")]),
+        ({"schema": {"const": {"k": 1}}, "style": "deepObject"}, [("p[k]", "1")]),
+        ({"schema": {"const": {"k": 1}}}, [("k", "1")]),
+        ({"content": {"application/json": {"schema": {"const": {"k": 1}}}}}, [("p", '{"k": 1}')]),
+        ({"schema": {"type": "string"}, "example": "mine"}, [("p", "mine")]),
+    ],
+)
+def test_a_query_is_written_as_its_style_says(
+    parameter: dict[str, Any], pairs: list[tuple[str, str]] | None
+) -> None:
+    made = query(name="p", **parameter)
+    assert made == pairs if pairs is not None else made[0][1].isalnum()
+
+
+def test_headers_and_cookies_go_where_they_belong() -> None:
+    parameters = [
+        {"name": "X-Tenant", "in": "header", "required": True, "schema": {"const": 7}},
+        {"name": "session", "in": "cookie", "required": True, "schema": {"const": "a b"}},
+        {"name": "Authorization", "in": "header", "required": True, "schema": {"const": "no"}},
+    ]
+    made = request({"parameters": parameters}, method="get")
+    assert made.headers == {"X-Tenant": "7", "Cookie": "session=a%20b"}
+
+
+def test_a_form_says_lists_again_and_null_by_silence() -> None:
+    made = request(
+        body("application/x-www-form-urlencoded", {"const": {"a": [1, 2], "b": True, "c": None}})
+    )
+    assert parse_qs(made.body) == {"a": ["1", "2"], "b": ["true"]}
+
+
+def test_a_binary_part_makes_a_body_that_is_no_text() -> None:
+    schema = {
+        "properties": {"photo": {"type": "string", "format": "binary"}, "n": {"const": 3}},
+        "required": ["photo", "n"],
+    }
+    made = request(body("multipart/form-data", schema))
+    assert made.base64
+    assert b"\x89PNG" in made.content
+    assert b'name="photo"; filename="image.png"\r\nContent-Type: image/png' in made.content
+    assert b'name="n"\r\n\r\n3\r\n' in made.content
+
+
+def test_an_operation_without_a_body_has_none() -> None:
+    made = request({})
+    assert (made.content, made.headers) == (b"", {})
+
+
+def test_a_body_that_cannot_be_made_up_is_said_to_be_so() -> None:
+    with pytest.raises(Impossible, match="application/xml, which is not made up here"):
+        request(body("application/xml", {}))
+    assert request(body("application/xml", {}, example="<a/>")).body == "<a/>"

@@ -1,0 +1,137 @@
+"""The app of a phase: how it is started, when it is ready, and what is said when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.prove.playing import listening
+from unstall.errors import TargetError, UsageError
+from unstall.model.plan import AppPlan
+from unstall.model.recording import read
+from unstall.prove.app import command, started, with_our_path
+from unstall.prove.processes import child
+
+SERVER = """
+import asyncio, os, sys
+
+async def answer(reader, writer):
+    head = await reader.readuntil(b"\\r\\n\\r\\n")
+    path = head.split()[1].decode()
+    status = {"/busy": 503, "/bad": 500, "/gone": 404}.get(path, 200)
+    writer.write(f"HTTP/1.1 {status} X\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
+    writer.close()
+
+async def main():
+    for n in range(int(os.environ.get("NOISE", "0"))):
+        print("x" * 200_000 if n % 2 else "y", flush=True)
+    print("on", sys.argv[1], os.environ.get("PLACE"), flush=True)
+    async with await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def booted(
+    tmp_path: Path,
+    ready: str,
+    env: Mapping[str, str] | None = None,
+    plan_env: dict[str, str] | None = None,
+    **changes: object,
+) -> tuple[str, list[str], int]:
+    """Where it listened, what it said, and of how many processes the recording tells."""
+    (tmp_path / "server.py").write_text(SERVER)
+    words = f"{sys.executable} server.py {{port}}"
+    given: dict[str, object] = {"command": words, "ready": ready, "patience": 20.0, **changes}
+    plan = AppPlan(env=plan_env or {}, **given)  # type: ignore[arg-type]
+    heard: list[str] = []
+    record = tmp_path / "run.jsonl"
+
+    async def play() -> str:
+        full = {**os.environ, **plan.env, **(env or {})}
+        async with started(plan, full, folder=tmp_path, record=record, hear=heard.append) as app:
+            return app.url
+
+    url = asyncio.run(play())
+    return url, heard, len(read(record).processes)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("ready", ["/", "/gone"])
+def test_an_app_is_ready_when_it_answers_below_500_and_is_watched(
+    tmp_path: Path, ready: str
+) -> None:
+    url, heard, watched = booted(tmp_path, ready, plan_env={"PLACE": "at {port}"})
+    port = url.rpartition(":")[2]
+    assert f"on {port} at {port}" in heard
+    assert watched == 1
+
+
+@pytest.mark.live
+def test_an_app_that_says_much_is_not_stopped_by_it(tmp_path: Path) -> None:
+    _, heard, _ = booted(tmp_path, "/", env={"NOISE": "40"})
+    assert heard[-1].startswith("on ")
+
+
+@pytest.mark.live
+def test_an_app_that_does_not_get_ready_is_told_with_its_last_answer(tmp_path: Path) -> None:
+    with pytest.raises(
+        TargetError, match=r"not ready within 2 s: GET /busy, and the last answer was 503"
+    ):
+        booted(tmp_path, "/busy", patience=2.0)
+
+
+@pytest.mark.live
+def test_an_app_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(
+        TargetError, match=r"ended before it was ready \(it ended with code 1\).*ValueError"
+    ):
+        booted(tmp_path, "/", command=f"{sys.executable} -c \"raise ValueError('no')\" {{port}}")
+
+
+def test_a_fixed_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with (
+        listening() as port,
+        pytest.raises(TargetError, match=f"port {port} is taken already"),
+    ):
+        booted(tmp_path, "/", url=f"http://127.0.0.1:{port}", command="nosuch")
+
+
+def test_a_command_with_an_open_quote_is_told() -> None:
+    with pytest.raises(UsageError, match=r"cannot be read .*: correct its quotes"):
+        command("uvicorn 'app:app", 1, Path("r"))
+
+
+def test_the_command_runs_under_the_monitor_with_its_port() -> None:
+    words = command("uvicorn 'a b:app' --port {port}", 8123, Path("r.jsonl"))
+    assert words[words.index("--") + 1 :] == ("uvicorn", "a b:app", "--port", "8123")
+    assert words[:4] == (sys.executable, "-m", "unstall", "run")
+
+
+def test_programs_beside_this_interpreter_are_found_last() -> None:
+    path = with_our_path({"PATH": "/usr/bin"})["PATH"].split(os.pathsep)
+    assert path == ["/usr/bin", str(Path(sys.executable).parent)]
+
+
+@pytest.mark.live
+def test_a_pipe_that_outlives_the_child_keeps_nobody(tmp_path: Path) -> None:
+    leaver = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid, flush=True)"
+    )
+    heard: list[str] = []
+
+    async def play() -> None:
+        async with child("it", (sys.executable, "-c", leaver), os.environ, heard.append) as it:
+            while it.running:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(play())
+    os.kill(int(heard[0]), signal.SIGKILL)  # it is still there, and we are done

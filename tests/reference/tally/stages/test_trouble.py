@@ -1,0 +1,94 @@
+"""What each stage does while something that it needs is away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tally.ingest.signature import signed, signing_key
+from tally.settings import Settings
+from tests.reference.tally.events import event, text_of
+from tests.reference.tally.stages.conftest import MakeCustomer, serving
+from unstall import switch
+
+pytestmark = pytest.mark.live
+
+NOBODY = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def test_without_a_database_nothing_is_acknowledged(
+    whole: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    away = replace(whole, stage=stage, database_url=NOBODY, acquire_s=0.3)
+    with serving(away) as client:
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert "waiting for PostgreSQL" in ready.json()["detail"]
+        for path, body in (("/v1/events", event()), ("/v1/events/batch", {"events": [event()]})):
+            answer = customer_at(client).post(path, body)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert customer_at(client).get("/v1/metrics", name="n").status_code == 503
+
+
+def test_without_redis_everything_works(
+    whole: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    away = replace(whole, stage=stage, redis_url="redis://127.0.0.1:1/0", rate=100.0)
+    with serving(away) as client:
+        customer = customer_at(client)
+        assert customer.post("/v1/events", event()).status_code == 201
+        assert customer.get("/v1/metrics", name="page_view").status_code == 200
+
+
+def test_without_auth_nobody_is_let_in_and_without_flags_everybody(
+    whole: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    gone = ("http://127.0.0.1:1",)
+    with serving(replace(whole, stage=stage, auth_urls=gone)) as client:
+        answer = customer_at(client).post("/v1/events", event())
+        assert (answer.status_code, answer.json()["reason"]) == (503, "auth")
+    with serving(replace(whole, stage=stage, flags_urls=gone)) as client:
+        assert customer_at(client).post("/v1/events", event()).status_code == 201
+
+
+def test_without_upstreams_keys_are_looked_up_in_the_database(
+    plain: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    with serving(replace(plain, stage=stage)) as client:
+        assert customer_at(client).post("/v1/events", event()).status_code == 201
+        stranger = replace(customer_at(client), key="nobody's")
+        assert stranger.post("/v1/events", event()).status_code == 401
+
+
+def test_a_body_has_to_be_signed_if_there_is_a_key(
+    whole: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    with serving(replace(whole, stage=stage, signing_key="secret")) as client:
+        customer, body = customer_at(client), text_of()
+        good = signed(body, signing_key("secret"))
+        assert customer.post("/v1/events", body).status_code == 401
+        assert customer.post("/v1/events", body, **{"X-Signature": "sha256=0"}).status_code == 401
+        assert customer.post("/v1/events", body, **{"X-Signature": good}).status_code == 201
+
+
+def test_a_customers_rate_is_kept(whole: Settings, stage: str, customer_at: MakeCustomer) -> None:
+    with serving(replace(whole, stage=stage, rate=3.0)) as client:
+        customer = customer_at(client)
+        statuses = [customer.post("/v1/events", event()).status_code for _ in range(10)]
+        assert 429 in statuses
+        assert 201 in statuses
+
+
+def test_an_operator_switches_ingestion_off_and_queries_go_on(
+    whole: Settings, customer_at: MakeCustomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tally.stages import async_
+
+    monkeypatch.setitem(async_.SWITCHES, "ingest", switch("tally-off-in-a-test", default=False))
+    with serving(replace(whole, stage="async")) as client:
+        customer = customer_at(client)
+        answer = customer.post("/v1/events", event())
+        assert (answer.status_code, answer.json()["reason"]) == (503, "switched-off")
+        assert answer.headers["retry-after"] == "30"
+        assert customer.get("/v1/metrics", name="page_view").status_code == 200

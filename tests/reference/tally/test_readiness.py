@@ -1,0 +1,74 @@
+"""When a service says that it is ready, and when it refuses to start."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tally.readiness import Readiness
+from tally.schema.migrate import to
+from tally.schema.revisions import SchemaError
+from tally.settings import Settings
+from tests.support.postgres import Postgres
+
+pytestmark = pytest.mark.live
+
+WAIT_S = 60.0
+
+
+async def becomes(readiness: Readiness, ready: bool) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while readiness.state.ready is not ready:
+            await asyncio.sleep(0.01)
+
+
+def test_a_service_is_ready_when_its_database_is(
+    own: Postgres, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tally.readiness.READY_S", 0.02)
+    settings = Settings(own.url)
+    to(settings)
+
+    async def main() -> None:
+        readiness = Readiness(settings)
+        own.stop()
+        await readiness.start()
+        assert not readiness.state.ready
+        assert "waiting for PostgreSQL: " in readiness.state.reason
+        assert "\n" not in readiness.state.reason
+        own.start()
+        await becomes(readiness, True)
+        own.kill()
+        await becomes(readiness, False)
+        own.start()
+        await becomes(readiness, True)
+        await readiness.stop()
+
+    asyncio.run(main())
+    said = [record.getMessage() for record in caplog.records if record.name == "tally"]
+    assert sum("waiting for PostgreSQL" in each for each in said) <= 4, "not once for each look"
+
+
+def test_a_service_refuses_a_database_without_migrations(empty: Settings) -> None:
+    async def main() -> None:
+        with pytest.raises(SchemaError, match="run `tally migrate`"):
+            await Readiness(empty).start()
+
+    asyncio.run(main())
+
+
+def test_where_somebody_else_migrates_it_waits(empty: Settings) -> None:
+    async def main() -> None:
+        readiness = Readiness(replace(empty, schema_wait_s=WAIT_S))
+        starting = asyncio.create_task(readiness.start())
+        while "run `tally migrate`" not in readiness.state.reason:
+            await asyncio.sleep(0.01)
+        assert not starting.done()
+        await asyncio.to_thread(to, empty)
+        await starting
+        assert readiness.state.ready
+        await readiness.stop()
+
+    asyncio.run(main())
