@@ -30,7 +30,6 @@ PORT = "UNSTALL_METRICS_PORT"
 _AT_LEAST_EVERY_S = 10.0
 _PATIENCE_S = 0.1
 """Beyond a beat, for siblings to write what was asked for."""
-_PAUSE_S = 0.01
 _LONGEST_COMMAND = 200
 
 Say = Callable[[str], None]
@@ -183,13 +182,8 @@ class Exporter:
         segment = self._segment
         if segment is None:
             return ()
-        asked = time.monotonic_ns()
-        segment.ask(asked)
-        self._wake.set()
         patience_ns = self._monitor.settings.interval_ns + int(_PATIENCE_S * 1e9)
-        while segment.owed(asked) and time.monotonic_ns() - asked < patience_ns:
-            time.sleep(_PAUSE_S)
-        return segment.read()
+        return segment.read_anew(patience_ns, self._wake.set)
 
     # --- threads ------------------------------------------------------------------------------
 

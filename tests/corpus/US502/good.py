@@ -34,3 +34,14 @@ def endpoint() -> str:
         host=os.environ["DB"], connect_timeout=3, options="-c statement_timeout=5000"
     ) as connection:
         return str(connection)
+
+
+def bounded(address: str) -> str:
+    return f"{address}?connect_timeout=3&options=-c%20statement_timeout%3D5000"
+
+
+@app.get("/address")
+def elsewhere() -> str:
+    # clean: the address is made elsewhere, with what it needs
+    with psycopg2.connect(bounded(os.environ["DB"])) as connection:
+        return str(connection)

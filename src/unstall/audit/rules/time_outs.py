@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unstall.audit.entrances_index import Use
+from unstall.audit.entrances_syntax import last_name
 from unstall.audit.ir import Place
 from unstall.audit.rules import live
 from unstall.audit.rules.arguments import argument, is_none, is_open
@@ -183,7 +184,14 @@ def _is_configured(subject: Subject, use: Use) -> bool:
         or argument(use.call, "kwargs")
         or argument(use.call, "options")
     )
-    return options is not None and not isinstance(options, ast.Dict | ast.Constant)
+    if options is not None:
+        return not isinstance(options, ast.Dict | ast.Constant)
+    address = argument(use.call, "conninfo", 0) or argument(use.call, "dsn", 0)
+    return isinstance(address, ast.Call) and last_name(address.func) not in _READS
+
+
+_READS = frozenset({"get", "getenv", "str"})
+"""Calls that only bring an address from elsewhere; others may well add options to it."""
 
 
 def _serves(subject: Subject, use: Use) -> bool:
