@@ -200,7 +200,8 @@ def told(seen: Seen) -> str:
     ]
     for finding in seen.run.get("findings", ())[:3]:
         site = finding.get("site") or {}
-        where = f"{site.get('file', '?')}:{site.get('line', '?')}"
+        file = str(site.get("file", "?")).rpartition("site-packages/")[2]
+        where = f"{file}:{site.get('line', '?')}"
         kinds = ", ".join(dict.fromkeys(each["kind"] for each in finding.get("evidence", ())))
         lines.append(f"  {finding['code']} {finding['title']} at {where} ({kinds})")
     left_out = seen.run.get("unexercised", ())

@@ -1,9 +1,12 @@
-"""A closed-loop generator of events: so many connections, each sends again when it has an answer.
+"""A generator of events, closed or open.
 
-    python -m benchmarks.support.tallying PORT KEY CONNECTIONS SECONDS SETTLE [BATCH]
+    python -m benchmarks.support.tallying PORT KEY CONNECTIONS SECONDS SETTLE [BATCH [RATE]]
 
-Every event is new: 200 bodies of 1 to 1.5 KB, each with an id of its own each time. With BATCH a request has
-so many of them. Prints one JSON object: requests and events a second, p50, p95 and p99 in milliseconds, and
+Closed: so many connections, each sends again when it has an answer. With RATE it is open: so many requests a
+second leave on a fixed clock over any of the connections that is free, latency counts from when a request was
+due, and what finds no free connection is counted as dropped. Every event is new: 200 bodies of 1 to 1.5 KB,
+each with an id of its own each time. With BATCH a request has so many of them. Prints one JSON object:
+requests and events a second, latencies in milliseconds of all answers, of good ones and of refusals, and
 answers by status.
 """
 
@@ -15,7 +18,9 @@ import json
 import random
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -57,9 +62,25 @@ def _event(chance: random.Random) -> dict[str, object]:
 
 class Counted:
     def __init__(self) -> None:
-        self.took_ns: list[int] = []
+        self.took_ns: dict[str, list[int]] = {}
+        """By status."""
         self.statuses: Counter[str] = Counter()
         self.open = False
+
+    def answered(self, status: str, took_ns: int) -> None:
+        if self.open:
+            self.statuses[status] += 1
+            self.took_ns.setdefault(status, []).append(took_ns)
+
+    def ms(self, quantile: int, statuses: str = "") -> float:
+        """Of answers whose status begins so; 0.0 if there are none."""
+        times = sorted(
+            took
+            for status, many in self.took_ns.items()
+            if status.startswith(statuses)
+            for took in many
+        )
+        return times[min(len(times) - 1, len(times) * quantile // 100)] / 1e6 if times else 0.0
 
 
 class Source:
@@ -90,19 +111,21 @@ class Source:
 
 
 class Caller(asyncio.Protocol):
-    def __init__(self, source: Source, counted: Counted) -> None:
+    """One connection. `free` is given itself when it has an answer."""
+
+    def __init__(self, source: Source, counted: Counted, free: Callable[[Caller], None]) -> None:
         self._source = source
         self._counted = counted
+        self._free = free
         self._held = b""
-        self._sent_ns = 0
+        self._due_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._send()
+        self.transport = cast(asyncio.Transport, transport)
 
-    def _send(self) -> None:
-        self._sent_ns = time.perf_counter_ns()
-        self._transport.write(self._source.next())
+    def send(self, due_ns: int) -> None:
+        self._due_ns = due_ns
+        self.transport.write(self._source.next())
 
     def data_received(self, data: bytes) -> None:
         held = self._held + data
@@ -111,10 +134,8 @@ class Caller(asyncio.Protocol):
             self._held = held
             return
         self._held = b""
-        if self._counted.open:
-            self._counted.took_ns.append(time.perf_counter_ns() - self._sent_ns)
-            self._counted.statuses[held[9:12].decode()] += 1
-        self._send()
+        self._counted.answered(held[9:12].decode(), time.perf_counter_ns() - self._due_ns)
+        self._free(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._counted.open:
@@ -126,50 +147,81 @@ def _length(head: bytes) -> int:
     return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
-async def measure(
-    port: int, key: str, connections: int, seconds: float, settle: float, batch: int
-) -> dict[str, object]:
-    counted, source = Counted(), Source(key, batch)
+@dataclass(frozen=True, slots=True)
+class Order:
+    port: int
+    key: str
+    connections: int
+    seconds: float
+    settle: float
+    batch: int = 0
+    rate: float = 0.0
+    """0: closed."""
+
+
+async def measure(order: Order) -> dict[str, object]:
+    counted, source = Counted(), Source(order.key, order.batch)
     loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: Caller(source, counted), "127.0.0.1", port)
-        for _ in range(connections)
-    ]
-    await asyncio.sleep(settle)
+    idle: deque[Caller] = deque()
+
+    def free(caller: Caller) -> None:
+        if order.rate:
+            idle.append(caller)
+        else:
+            caller.send(time.perf_counter_ns())
+
+    callers = []
+    for _ in range(order.connections):
+        _, caller = await loop.create_connection(
+            lambda: Caller(source, counted, free), "127.0.0.1", order.port
+        )
+        callers.append(caller)
+        free(caller)
+    paced = asyncio.create_task(_pace(order.rate, idle, counted)) if order.rate else None
+    await asyncio.sleep(order.settle)
     counted.open = True
     began = time.perf_counter()
-    await asyncio.sleep(seconds)
-    counted.open = False
+    await asyncio.sleep(order.seconds)
     took = time.perf_counter() - began
-    for transport, _ in made:
-        transport.abort()
+    if paced is not None:
+        paced.cancel()
+        await asyncio.sleep(1.0)  # for what is under way
+    counted.open = False
+    for caller in callers:
+        caller.transport.abort()
     good = sum(n for status, n in counted.statuses.items() if status.startswith("2"))
-    times = sorted(counted.took_ns) or [0]
     return {
         "requests": good / took,
-        "events": good * max(1, batch) / took,
-        **{
-            f"p{q}_ms": times[min(len(times) - 1, len(times) * q // 100)] / 1e6
-            for q in (50, 95, 99)
-        },
+        "events": good * max(1, order.batch) / took,
+        **{f"p{q}_ms": counted.ms(q) for q in (50, 95, 99)},
+        "good_p95_ms": counted.ms(95, "2"),
+        "refused_p99_ms": counted.ms(99, "503"),
         "statuses": dict(counted.statuses),
     }
 
 
+async def _pace(rate: float, idle: deque[Caller], counted: Counted) -> None:
+    """A request is due every `1 / rate` s, whatever becomes of those before it."""
+    began, sent = time.perf_counter_ns(), 0
+    while True:
+        now = time.perf_counter_ns()
+        while (due := began + round(sent * 1e9 / rate)) <= now:
+            sent += 1
+            if idle:
+                idle.popleft().send(due)
+            elif counted.open:
+                counted.statuses["dropped"] += 1
+        await asyncio.sleep(0.001)
+
+
 def main() -> None:
-    port, key, connections, seconds, settle, *batch = sys.argv[1:]
+    port, key, connections, seconds, settle, *more = sys.argv[1:]
+    batch, rate = [*more, "0", "0"][:2]
     gc.disable()  # the generator makes no cycles, and must not pause
-    found = uvloop.run(
-        measure(
-            int(port),
-            key,
-            int(connections),
-            float(seconds),
-            float(settle),
-            int(batch[0]) if batch else 0,
-        )
+    order = Order(
+        int(port), key, int(connections), float(seconds), float(settle), int(batch), float(rate)
     )
-    json.dump(found, sys.stdout)
+    json.dump(uvloop.run(measure(order)), sys.stdout)
 
 
 if __name__ == "__main__":

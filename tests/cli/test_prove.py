@@ -12,7 +12,7 @@ from tests.prove.phases import healthy
 from unstall.cli import main
 from unstall.cli.prove_source import app_in, source_of
 from unstall.model.plan import AppPlan, Plan
-from unstall.model.proof import Run
+from unstall.model.proof import Judged, Run
 from unstall.model.report import WitnessVerdict
 
 PLAN = """
@@ -145,7 +145,10 @@ def test_a_baseline_that_is_no_run_is_one_sentence(
         (here / "base.json").write_text(text)
         code, told = answered(capsys, "plan.toml", "--baseline", "base.json")
         assert code == 2
-        assert "base.json" in told or "format 99" in told
+        assert "--baseline base.json is no outcome of a run" in told
+    code, told = answered(capsys, "plan.toml", "--baseline", "none.json")
+    assert code == 2
+    assert "--baseline none.json cannot be read (No such file or directory)" in told
 
 
 # --- the source
@@ -229,6 +232,36 @@ def test_a_baseline_of_the_same_plan_is_compared_and_of_another_refused_before_t
     code, told = answered(capsys, "plan.toml", "--no-audit", "--baseline", "base.json")
     assert (code, len(played)) == (2, 2)
     assert "the plan is not that of the baseline" in told
+
+
+@pytest.mark.usefixtures("played")
+def test_what_else_may_be_behind_a_change_is_told_beside_a_baseline(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "plan.toml").write_text(PLAN)
+    assert main(["prove", "plan.toml", "--no-audit", "--json", "base.json"]) == 0
+    before = json.loads((here / "base.json").read_text())
+    (here / "base.json").write_text(json.dumps(before | {"tool": "unstall 0.0.1"}))
+    capsys.readouterr()
+    assert main(["prove", "plan.toml", "--no-audit", "--baseline", "base.json"]) == 0
+    assert "the run before was made by unstall 0.0.1" in capsys.readouterr().err
+
+
+def test_for_github_it_writes_commands_and_the_summary_of_the_job(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def prove(plan: Plan, *_: object) -> Run:
+        return run_of(plan, thresholds=(Judged("list.p95_ms < 1", "healthy", 2.0, False),))
+
+    monkeypatch.setattr("unstall.prove.run.prove", prove)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "summary.md"))
+    (here / "plan.toml").write_text(PLAN)
+    assert main(["prove", "plan.toml", "--no-audit"]) == 1
+    assert "::" not in capsys.readouterr().out
+    assert not (here / "summary.md").exists()
+    assert main(["prove", "plan.toml", "--no-audit", "--format", "github"]) == 1
+    assert "::error title=unstall threshold missed::list.p95_ms < 1" in capsys.readouterr().out
+    assert "1 of 1 threshold missed" in (here / "summary.md").read_text()
 
 
 def test_an_interrupted_run_is_told_and_ends_as_one(

@@ -203,7 +203,7 @@ def test_before_is_for_runs(
     assert "is no outcome of a run" in complaint(["--before", recording, run_file], capsys)
     assert "is a recording" in complaint(["--before", run_file, recording], capsys)
     missing = str(Path(run_file).with_name("none.json"))
-    assert "is no outcome of a run" in complaint(["--before", missing, run_file], capsys)
+    assert "none.json cannot be read" in complaint(["--before", missing, run_file], capsys)
 
 
 def test_a_run_that_was_cut_off_says_so(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,3 +126,31 @@ def test_an_interrupt_tells_what_there_was_and_leaves_no_process(
     assert said
     assert outcome(file).interrupted
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_run_that_is_killed_leaves_no_process(tmp_path: Path, downstream: str) -> None:
+    run = proving(plan(tmp_path, "lane", downstream, 60), "--no-audit", "--processes", "2")
+    assert run.stderr is not None
+    for line in run.stderr:
+        if line.startswith("== healthy"):
+            break
+    deadline = time.monotonic() + 60
+    while len(started_by(run.pid)) < 6 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = started_by(run.pid)  # the app and its monitor, senders, proxies, the reaper
+    run.kill()
+    run.communicate(timeout=60)
+    assert len(children) >= 6
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in children if is_alive(pid)] == []
+
+
+def is_alive(pid: int) -> bool:
+    """Not gone, and not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

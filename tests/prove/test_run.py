@@ -17,8 +17,11 @@ from unstall.model.outcome import Outcome
 from unstall.model.plan import Fault, Plan, Threshold
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
+from unstall.prove.evidence import is_proved
 from unstall.prove.run import Wishes, prove
+from unstall.report.run_figures import culprits, headline
 from unstall.testing import look, ns_of, stretch
+from unstall.triage.gate import Gate, gate_of
 
 HANG = "hang BILLING_URL"
 FROZEN = witness(*[2.0] * 10, *[1_900.0] * 20, *[2.0] * 20)
@@ -138,6 +141,24 @@ def test_the_verdict_the_culprit_and_its_proof(billing: str) -> None:
         "told by the address in the environment, not the proxy's"
     )
     assert Run.from_json(run.to_json()) == run
+
+
+def test_an_app_that_freezes_when_healthy_is_frozen_and_its_line_named(billing: str) -> None:
+    peer = f"127.0.0.1:{billing.rpartition(':')[2].partition('/')[0]}"
+    world = World(
+        felt=dict.fromkeys(("healthy", HANG), FROZEN),
+        seen={title: [froze(peer)] for title in ("healthy", HANG)},
+    )
+    run = played(world, billing)
+    healthy, ill = run.phases
+    assert (healthy.verdict, ill.verdict) == (WitnessVerdict.FROZEN, WitnessVerdict.NOT_ENOUGH_DATA)
+    assert "too little apart to blame the fault" in ill.because
+    assert run.verdict is WitnessVerdict.FROZEN
+    assert gate_of(run) is Gate.SHUT
+    assert headline(run) == "frozen: bystanders of shop were frozen even without a fault"
+    (culprit,) = culprits(run)
+    assert culprit.site is not None
+    assert not is_proved(culprit)
 
 
 def test_a_calm_service_is_isolated_and_accused_of_nothing(billing: str) -> None:

@@ -145,9 +145,18 @@ def test_dropped_requests_are_told() -> None:
 def test_a_run_is_as_bad_as_its_worst_fault_and_not_as_its_healthy_phase() -> None:
     calm, slow, stopped = ill(CALM), ill(SLOW), ill(STOPPED)
     unsure = ill(CALM, exchanges=MISSED)
-    assert worst([healthy(STOPPED), calm]) is ISOLATED
+    assert worst([healthy(SLOW), calm]) is ISOLATED
     assert worst([healthy(), calm, slow]) is DEGRADED
     assert worst([healthy(), stopped, slow, unsure]) is FROZEN
     assert worst([healthy(), calm, unsure]) is UNSURE
     assert worst([healthy(SLOW)]) is DEGRADED
     assert worst([]) is UNSURE
+
+
+def test_who_freezes_without_a_fault_is_frozen_whatever_the_faults_came_to() -> None:
+    for stopped in (healthy(STOPPED), healthy(witness(unanswered=50))):
+        assert worst([stopped, ill(STOPPED, before=stopped)]) is FROZEN
+        assert worst([stopped, ill(CALM)]) is FROZEN
+        assert worst([healthy(), stopped, ill(CALM, exchanges=MISSED)]) is FROZEN
+    late = healthy(witness(*[2.0] * 40, *[1_020.0] * 10, late_ms=300))
+    assert worst([late, ill(CALM)]) is ISOLATED

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import signal
 from pathlib import Path
 
 from unstall.cli import locusts
 from unstall.cli.load_order import order_of
 from unstall.cli.load_run import Ending, carried_out
-from unstall.errors import NotEnoughData, RecordingError, UsageError
+from unstall.cli.outcome import read_run
+from unstall.errors import NotEnoughData, UsageError
 from unstall.load import quiet_gc, run_on_best
 from unstall.load.files import raise_file_limit
 from unstall.load.phase import HEALTHY, lateness_of
@@ -19,7 +19,7 @@ from unstall.load.shards import merged
 from unstall.model.proof import Phase, Run
 from unstall.report import run_json
 from unstall.report.load_text import text
-from unstall.report.terminal import write
+from unstall.report.terminal import complain, write
 from unstall.settings import working_folder
 from unstall.triage.thresholds import check
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     _check_output(args.json)
     if args.target[:1] == ["merge"]:
         return _concluded(merged([(name, read_run(Path(name))) for name in args.target[1:]]), args)
-    before = read_run(args.baseline) if args.baseline else None
+    before = read_run(args.baseline, "--baseline") if args.baseline else None
     ending = Ending()
     raise_file_limit()
     try:
@@ -130,28 +130,16 @@ def _check_enough(phase: Phase, processes: int) -> None:
 def _compared(before: Run, done: Run) -> int:
     from unstall.report.run_figures import change_values
     from unstall.triage.regression import compare, regressions
+    from unstall.triage.same_plan import cautions
 
     changes = regressions(compare(before, done, done.plan.seed))
+    for caution in cautions(before, done):
+        complain(f"unstall: {caution}")
     for change in changes:
         write(f"  regression    {change.phase} {change.metric}: {change_values(change)}")
     if not changes:
         write("  no regression beyond the noise of both runs")
     return 1 if changes else 0
-
-
-def read_run(file: Path) -> Run:
-    """Raises RecordingError for what is no run."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordingError(
-            f"{file} cannot be read ({error.strerror}): name what --json wrote"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(f"{file} is no run ({error}): name what --json wrote") from None
-    if not isinstance(data, dict):
-        raise RecordingError(f"{file} is no run: name what --json wrote")
-    return Run.from_json(data)
 
 
 def write_run(file: Path, done: Run) -> None:

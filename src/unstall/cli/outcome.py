@@ -13,7 +13,25 @@ _OURS = frozenset({"plan", "target", "tool"})
 """Keys that every outcome has, and no line of a recording."""
 
 
-def read_run(file: Path) -> Run | None:
+def read_run(file: Path, option: str = "") -> Run:
+    """What `option` names, if one does.
+
+    Raises RecordingError for what is no outcome, or a damaged one; NewerRecording for a later format.
+    """
+    found = run_in(file)
+    if found is not None:
+        return found
+    named = f"{option} {file}".lstrip()
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise RecordingError(
+            f"{named} cannot be read ({error.strerror}): name what --json wrote"
+        ) from None
+    raise RecordingError(f"{named} is no outcome of a run: name what --json wrote")
+
+
+def run_in(file: Path) -> Run | None:
     """None if it is something else, a recording perhaps, or cannot be read at all: who reads that says so.
 
     Raises RecordingError if it is an outcome, and a damaged one; NewerRecording for a later format.

@@ -79,6 +79,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option("--env-file", type=Path, metavar="FILE", help="variables for the app, as in .env")
     option("--allow-remote", metavar="HOST", action="append", help="a target on another machine")
     option("--no-audit", action="store_true", help="do not read the app's source")
+    option(
+        "--format",
+        choices=("text", "github", "markdown"),
+        default="text",
+        help="of the report (text)",
+    )
     option("--json", type=Path, metavar="FILE", help="also write all of the run")
     option("--html", type=Path, metavar="FILE", help="also write a page")
     option("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
@@ -143,7 +149,7 @@ async def _carried_out(asked: Asked, wishes: Wishes, told: Stage, ending: _Endin
 
 
 def _said(done: Run, args: argparse.Namespace, before: Run | None) -> int:
-    from unstall.cli.report import rendered
+    from unstall.cli.report import rendered, summarised
     from unstall.triage.gate import gate_of
     from unstall.triage.regression import compare
     from unstall.triage.same_plan import cautions
@@ -157,7 +163,9 @@ def _said(done: Run, args: argparse.Namespace, before: Run | None) -> int:
             before, refused = None, error
     for caution in cautions(before, done) if before else ():
         complain(f"unstall: {caution}")
-    write(rendered(done, before, changes, "text", colour=has_colour(sys.stdout)))
+    write(rendered(done, before, changes, args.format, colour=has_colour(sys.stdout)))
+    if args.format == "github":
+        summarised(done, changes)
     for form in _FORMS:
         file = getattr(args, form)
         if file is not None:
@@ -180,15 +188,10 @@ def _check_same(before: Run | None, asked: Asked) -> None:
 
 
 def _read_baseline(file: Path | None) -> Run | None:
-    """Raises UsageError, RecordingError for what is no run."""
+    """Raises RecordingError for what is no run."""
     from unstall.cli.outcome import read_run
 
-    if file is None:
-        return None
-    before = read_run(file)
-    if before is None:
-        raise UsageError(f"--baseline {file} is no outcome of a run: name what --json wrote")
-    return before
+    return None if file is None else read_run(file, "--baseline")
 
 
 def _check_output(option: str, file: Path | None) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unstall.cli.outcome import read_run
+from unstall.cli.outcome import read_run, run_in
 from unstall.errors import NotEnoughData, UsageError
 from unstall.explain.report import report_of
 from unstall.model.proof import Run
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--output {args.output} cannot be written: name a file in a folder there is"
         )
-    runs = {file: outcome for file in files if (outcome := read_run(file)) is not None}
+    runs = {file: outcome for file in files if (outcome := run_in(file)) is not None}
     if not runs:
         return _of_recordings(files, args)
     if len(files) > 1:
@@ -85,25 +85,13 @@ def _of_run(outcome: Run, file: Path, args: argparse.Namespace) -> int:
     before = None
     changes: Sequence[Change] = ()
     if args.before is not None:
-        before = read_run(args.before)
-        if before is None:
-            raise UsageError(
-                f"--before {args.before} is no outcome of a run: give what unstall prove --json wrote"
-            )
+        before = read_run(args.before, "--before")
         changes = compare(before, outcome, outcome.plan.seed)
         for caution in cautions(before, outcome):
             complain(f"unstall: {caution}")
     _say(rendered(outcome, before, changes, args.format, colour=_colour(args)), args)
     if args.format == "github":
-        from unstall.report.run_github import SUMMARY, summarise
-
-        try:
-            summarise(outcome, changes, os.environ)
-        except OSError as error:
-            complain(
-                f"unstall: the summary of the job could not be written: {error.strerror}; "
-                f"{SUMMARY} is {os.environ.get(SUMMARY)!r}"
-            )
+        summarised(outcome, changes)
     return int(gate_of(outcome, changes))
 
 
@@ -124,6 +112,19 @@ def rendered(
         "markdown": run_markdown.render,
     }
     return renderers[form](outcome, changes)
+
+
+def summarised(outcome: Run, changes: Sequence[Change]) -> None:
+    """Into the summary of a job of GitHub's, where we run in one."""
+    from unstall.report.run_github import SUMMARY, summarise
+
+    try:
+        summarise(outcome, changes, os.environ)
+    except OSError as error:
+        complain(
+            f"unstall: the summary of the job could not be written: {error.strerror}; "
+            f"{SUMMARY} is {os.environ.get(SUMMARY)!r}"
+        )
 
 
 # --- recordings -------------------------------------------------------------------------------

@@ -59,6 +59,11 @@ class Phase:
     repeat: int = 0
 
     @property
+    def frozen_alone(self) -> bool:
+        """Bystanders were frozen, and nothing was ill."""
+        return self.fault is None and self.verdict is WitnessVerdict.FROZEN
+
+    @property
     def lag_under_load(self) -> Histogram:
         """From its first request on; start-up is in it only where lag is not known by second."""
         return sum((each for _, each in self.lag), Histogram()) if self.lag else self.report.lag
@@ -97,7 +102,7 @@ class Run:
     """Of source and of all phases, merged; proved ones first."""
     thresholds: tuple[Judged, ...] = ()
     verdict: WitnessVerdict = WitnessVerdict.NOT_ENOUGH_DATA
-    """The worst of the phases that have a fault; of a run without faults, of all."""
+    """The worst of the phases that have a fault, or froze without one; of a run without faults, of all."""
     unexercised: tuple[Unexercised, ...] = ()
     gaps: tuple[str, ...] = ()
     """What was not seen, each as a sentence."""

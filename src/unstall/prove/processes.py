@@ -1,4 +1,4 @@
-"""Child processes of a run: started in groups of their own, and gone when the run is over."""
+"""Child processes of a run: started in groups of their own, and gone when the run is over or killed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from unstall.errors import TargetError
+from unstall.reaper import ended_with_us
 
 _TAIL_LINES = 12
 _LAST_WORDS_S = 2.0
@@ -110,15 +111,15 @@ async def child(
         raise TargetError(f"{name} cannot be started: {error.strerror or error}") from None
     started = Child(name, process)
     following = asyncio.create_task(started.follow(on_line, all_of_it=not first_line))
-    try:
-        yield started
-    finally:
-        await asyncio.shield(started.stop())
-        with contextlib.suppress(
-            TimeoutError
-        ):  # somebody who left the group may hold the pipes open
-            await asyncio.wait_for(following, _LAST_WORDS_S)
-        started.let_go()
+    with ended_with_us(process.pid):
+        try:
+            yield started
+        finally:
+            await asyncio.shield(started.stop())
+            # Somebody who left the group may hold the pipes open.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(following, _LAST_WORDS_S)
+            started.let_go()
 
 
 def free_port() -> int:

@@ -110,9 +110,12 @@ def chance_to_miss(calls: int, fault: Fault, exchanges: Sequence[Exchanges]) -> 
 
 
 def worst(phases: Iterable[Phase]) -> WitnessVerdict:
-    """Of the phases that have a fault; of a run without faults, of all."""
+    """Of the phases that have a fault; of a run without faults, of all.
+
+    Who freezes without a fault cannot be judged under one, and is frozen all the same.
+    """
     phases = tuple(phases)
-    judged = [phase for phase in phases if phase.fault] or phases
+    judged = [each for each in phases if each.fault or each.frozen_alone] or phases
     return max(
         (phase.verdict for phase in judged), key=_RANK.index, default=WitnessVerdict.NOT_ENOUGH_DATA
     )

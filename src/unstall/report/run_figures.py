@@ -116,6 +116,8 @@ def headline(run: Run) -> str:
     felt = [each for each in faults if each.verdict is run.verdict]
     if not faults:
         return f"{run.verdict}: {_WITHOUT_FAULT[run.verdict]} {of}"
+    if any(phase.frozen_alone for phase in run.phases):
+        return f"{run.verdict}: bystanders of {of} were frozen even without a fault"
     if run.verdict is WitnessVerdict.ISOLATED:
         subject = "the one fault was" if len(faults) == 1 else f"none of {len(faults)} faults was"
         negated = "not " if len(faults) == 1 else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
 from unstall.model.plan import Example
-from unstall.prove.derive.document import Impossible, read_document
+from unstall.prove.derive.document import Impossible, Unreadable, read_document
 from unstall.prove.derive.encoding import encoded
 from unstall.prove.derive.values import Values
 
@@ -132,3 +133,34 @@ def test_a_body_that_cannot_be_made_up_is_said_to_be_so() -> None:
     with pytest.raises(Impossible, match="application/xml, which is not made up here"):
         request(body("application/xml", {}))
     assert request(body("application/xml", {}, example="<a/>")).body == "<a/>"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": []},
+        {"type": "object", "properties": {"a": 5}, "required": ["a"]},
+        {"type": "object", "required": 5},
+        {"enum": 5},
+        {"anyOf": {}},
+        {"anyOf": [5]},
+        {"allOf": [5], "type": 7},
+        {"type": "array", "minItems": "many"},
+        {"type": "string", "minLength": []},
+        {"type": "integer", "minimum": "low"},
+        {"type": "string", "pattern": "("},
+        {"type": "string", "format": 5},
+        {"discriminator": 5, "oneOf": [{"type": "object", "required": 5}]},
+        {"$ref": 5},
+        {"$ref": "#/nowhere"},
+        {"additionalProperties": 5, "minProperties": 2},
+        [],
+        "text",
+        None,
+    ],
+)
+@pytest.mark.parametrize("media", ["application/json", "multipart/form-data"])
+def test_a_schema_that_is_nonsense_gives_a_request_or_a_reason(schema: Any, media: str) -> None:
+    for full in (False, True):
+        with suppress(Impossible, Unreadable):
+            request(body(media, schema), full=full)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tally.db import async_pool
 from tally.readiness import Readiness
 from tally.schema.migrate import to
 from tally.schema.revisions import SchemaError
@@ -53,8 +54,11 @@ def test_a_service_is_ready_when_its_database_is(
 
 def test_a_service_refuses_a_database_without_migrations(empty: Settings) -> None:
     async def main() -> None:
+        pool = async_pool(empty)
+        await pool.open()
         with pytest.raises(SchemaError, match="run `tally migrate`"):
-            await Readiness(empty).start()
+            await Readiness(empty, pool).start()
+        assert pool.closed, "a pool that still connects keeps the process from ending"
 
     asyncio.run(main())
 

@@ -125,7 +125,6 @@ def batch_of(raw: bytes, limits: Limits) -> list[bytes]:
         raise Rejected(
             "batch-too-long",
             f"the batch has {len(events)} events; at most {limits.batch_events} are allowed",
-            status=413,
         )
     if raw.count(b'"events"') > 1 and _outermost(raw) > 1:
         raise Rejected("duplicate-key", "the key 'events' is there twice")

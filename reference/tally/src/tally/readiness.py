@@ -50,12 +50,16 @@ class Readiness:
         """Take a first look, and go on looking.
 
         A server that is away is waited for in the background. Raises `SchemaError` if it is there
-        and lacks migrations, unless the settings say to wait for these, too.
+        and lacks migrations, unless the settings say to wait for these, too; the pool is then closed.
         """
         self._patient_until = time.monotonic() + self._settings.schema_wait_s
         while (missing := await self._look()) is not None:
             if not self._is_patient:
                 await self._hang_up()
+                if self._pool is not None:
+                    await (
+                        self._pool.close()
+                    )  # it still connects, which can outlast a cancelled task
                 log.error("%s", missing)
                 raise missing
             await asyncio.sleep(WAITING_S)

@@ -33,6 +33,7 @@ from unstall.load.locusts.notes import read_notes
 from unstall.load.scenarios import Loaded, witness_stream
 from unstall.model.outcome import Outcome, Progress
 from unstall.model.plan import WitnessPlan
+from unstall.reaper import ended_with_us
 
 _POLL_S = 0.1
 _TAIL_LINES = 40
@@ -184,10 +185,11 @@ async def _child(command: Sequence[str], env: Mapping[str, str]) -> AsyncIterato
             f"Locust cannot be started as {command[0]}: {error.strerror or error}"
         ) from None
     child = Child(process)
-    try:
-        yield child
-    finally:
-        await asyncio.shield(child.end())
+    with ended_with_us(process.pid):
+        try:
+            yield child
+        finally:
+            await asyncio.shield(child.end())
 
 
 async def _end_at(stop: asyncio.Event | None, child: Child) -> None:

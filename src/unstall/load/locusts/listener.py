@@ -226,8 +226,9 @@ def register(locust: Any, path: str | None) -> None:
     def begin(environment: Any, runner: Any, **rest: Any) -> None:
         held["environment"] = environment
         gevent.spawn(beat)
-        if path and not _is_worker(runner):
-            gevent.spawn(tell, path)
+        if tells := path if not _is_worker(runner) else None:
+            held["path"] = tells
+            gevent.spawn(tell, tells)
         look_on(notes, lambda: float(environment.stop_timeout or 0))
 
     def beat() -> None:
@@ -251,6 +252,8 @@ def register(locust: Any, path: str | None) -> None:
 
     def started(**rest: Any) -> None:
         notes.began = time.time()
+        if path := held.get("path"):  # at once, for the witness begins with us
+            write(path + ".progress", progress())
 
     def ended(
         request_type: str,
@@ -272,15 +275,14 @@ def register(locust: Any, path: str | None) -> None:
         notes.extend(data.get("unstall") or ())
 
     def over(**rest: Any) -> None:
-        environment = held.get("environment")
-        if path and environment is not None and not _is_worker(environment.runner):
+        if path := held.get("path"):
             entries = notes.entries
             write(
                 path,
                 {
                     "version": 1, "locust": locust.__version__, "began": notes.began,
                     "entries": [(*key, entry.data()) for key, entry in entries.items()],
-                    "foreign": foreign(entries, environment.stats.entries),
+                    "foreign": foreign(entries, held["environment"].stats.entries),
                 },
             )  # fmt: skip
 

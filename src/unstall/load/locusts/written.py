@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from unstall.errors import UsageError
 from unstall.load.chance import key_of
@@ -83,7 +84,6 @@ def locustfile_of(
 
 
 def _described(scenario: Scenario, requests: int, seed: int) -> dict[str, object]:
-    headers = {"X-Scenario": scenario.name, **scenario.headers}
     return {
         "name": scenario.name,
         "method": scenario.method,
@@ -91,10 +91,10 @@ def _described(scenario: Scenario, requests: int, seed: int) -> dict[str, object
         "examples": [
             {
                 "path": example.path,
-                "headers": {**headers, **example.headers},
+                "headers": example.headers,
                 "body": base64.b64encode(example.content).decode(),
             }
-            for example in scenario.examples or _filled_in(scenario, headers, requests, seed)
+            for example in _ready(scenario, requests, seed)
         ],
     }
 
@@ -104,9 +104,7 @@ def _weight(scenario: Scenario) -> int:
     return max(1, round(sum(stage.rate * stage.seconds for stage in scenario.stages)))
 
 
-def _filled_in(
-    scenario: Scenario, headers: Mapping[str, str], requests: int, seed: int
-) -> list[Example]:
+def _ready(scenario: Scenario, requests: int, seed: int) -> list[Example]:
     """Templates with the data of so many requests; one is enough where nothing varies."""
     where = f"scenario {scenario.name!r}"
     used = 0
@@ -117,13 +115,19 @@ def _filled_in(
         used += places(text)
         return compiled(text, scope, where)
 
+    given = {"X-Scenario": scenario.name, **scenario.headers}
+    fields = {name: parts(value) for name, value in given.items()}
+
+    def headers(number: int) -> dict[str, str]:
+        return {name: rendered(value, number).decode() for name, value in fields.items()}
+
+    if scenario.examples:
+        return [
+            replace(each, headers={**each.headers, **headers(number)})
+            for number, each in enumerate(scenario.examples)
+        ]
     path, body = parts("/" + scenario.path.lstrip("/")), parts(scenario.body)
-    fields = {name: parts(value) for name, value in headers.items()}
     return [
-        Example(
-            rendered(path, number).decode(),
-            {name: rendered(value, number).decode() for name, value in fields.items()},
-            rendered(body, number).decode(),
-        )
+        Example(rendered(path, number).decode(), headers(number), rendered(body, number).decode())
         for number in range(requests if used else 1)
     ]

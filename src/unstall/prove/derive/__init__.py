@@ -74,7 +74,7 @@ async def derive(
             Scenario(
                 name=title,
                 method=title.split(" ", 1)[0],
-                path=fate.examples[0].path,
+                path=title.split(" ", 1)[1],
                 stages=(stage,) if stage else (),
                 examples=fate.examples,
             )

@@ -9,7 +9,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from unstall.model.plan import Example
-from unstall.prove.derive.document import Body, Impossible, Operation, Parameter, Schema
+from unstall.prove.derive.document import (
+    Body,
+    Impossible,
+    Operation,
+    Parameter,
+    Schema,
+    Unreadable,
+)
 from unstall.prove.derive.values import Values
 
 JSON = "application/json"
@@ -41,6 +48,15 @@ def encoded(
 
     `full` sends optional parameters, too. Raises `Impossible` and `Unreadable`.
     """
+    try:
+        return _encoded(operation, values, in_path, full)
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise Unreadable(f"its schema cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _encoded(
+    operation: Operation, values: Values, in_path: Mapping[str, Any], full: bool
+) -> Example:
     path, headers, query, cookies = operation.path, dict[str, str](), [], []
     for parameter in operation.parameters:
         wanted = parameter.required or full or bool(parameter.examples)

@@ -115,7 +115,7 @@ def test_a_bad_event_is_refused_with_its_reason(name: str, customer: Customer) -
 
 
 def test_a_batch_that_is_too_long_or_too_large_is_refused(customer: Customer) -> None:
-    problem(customer.post("/v1/events/batch", {"events": [{}] * 501}), 413, "batch-too-long")
+    problem(customer.post("/v1/events/batch", {"events": [{}] * 501}), 422, "batch-too-long")
     large = b'{"events":[' + b" " * 1_200_000 + b"]}"
     problem(customer.post("/v1/events/batch", large), 413, "too-large")
     problem(customer.post("/v1/events/batch", b"{"), 400, "malformed")
