@@ -7,10 +7,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from unstall.chaos.kinds import KINDS
-from unstall.errors import NotEnoughData, UsageError
+from unstall.errors import MissingExtra, NotEnoughData, UsageError
 from unstall.model.plan import AppPlan, Fault, Plan, WitnessPlan
 from unstall.model.proof import Unexercised
 from unstall.prove.app import started
@@ -117,8 +118,11 @@ async def look(
 ) -> FirstLook:
     """Boots the healthy app once and asks it what it can be asked.
 
-    Raises TargetError if it does not get ready or has no document, NotEnoughData if nothing can be asked.
+    Raises TargetError if it does not get ready or has no document, NotEnoughData if nothing can be asked,
+    MissingExtra without what serves it.
     """
+    if find_spec("uvicorn") is None:
+        raise MissingExtra("uvicorn", "prove")
     ground = ground_of(plan, environ)
     await check_reachable(ground)
     with tempfile.TemporaryDirectory(prefix="unstall-look-", ignore_cleanup_errors=True) as kept:
