@@ -106,3 +106,8 @@ def test_one_late_send_in_a_thousand_does_not_spoil_a_run() -> None:
 def test_a_run_that_sent_nothing_proves_nothing() -> None:
     assert not Outcome().trustworthy
     assert not StreamOutcome("silent").trustworthy
+
+
+def test_answers_are_counted_by_how_good_they_are() -> None:
+    assert a_stream().answered_below(500) == 2
+    assert StreamOutcome("flow", statuses={"done": 3, "404": 1}).answered_below(400) == 3

@@ -84,6 +84,14 @@ class StreamOutcome:
         """Requests that got an answer, of any status."""
         return sum(self.statuses.values())
 
+    def answered_below(self, status: int) -> int:
+        """Answers with a status below that; an end that is no status (`"done"`, of a flow) is a good one."""
+        return sum(
+            count
+            for told, count in self.statuses.items()
+            if not told.isdecimal() or int(told) < status
+        )
+
     @property
     def failed(self) -> int:
         """Requests that broke without an answer."""

@@ -38,7 +38,7 @@ def never_well(run: Run) -> Iterator[Unexercised]:
         return
     for scenario in run.plan.scenarios:
         stream = next((s for s in healthy.outcome.streams if s.name == scenario.name), None)
-        if stream is None or not stream.due or any(int(status) < 400 for status in stream.statuses):
+        if stream is None or not stream.due or stream.answered_below(400):
             continue
         seen = [f"{count} times {status}" for status, count in stream.statuses.items()]
         seen += [f"{count} times {error} error" for error, count in stream.errors.items()]

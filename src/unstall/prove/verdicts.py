@@ -122,7 +122,7 @@ def worst(phases: Iterable[Phase]) -> WitnessVerdict:
 
 
 def _served(stream: StreamOutcome) -> int:
-    return sum(count for status, count in stream.statuses.items() if int(status) < 500)
+    return stream.answered_below(500)
 
 
 def _doubt(now: Felt) -> str | None:

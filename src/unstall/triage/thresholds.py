@@ -128,7 +128,7 @@ def _mean_ms(stream: StreamOutcome, seconds: float) -> float | None:
 
 def _good(stream: StreamOutcome) -> int:
     """Answered with a status below 500, or by a flow that got to its end."""
-    return sum(count for status, count in stream.statuses.items() if int(status) < _FIRST_BAD)
+    return stream.answered_below(_FIRST_BAD)
 
 
 def bad(stream: StreamOutcome) -> int:
