@@ -10,7 +10,7 @@ import pytest
 
 from tests.prove.phases import healthy
 from unstall.cli import main
-from unstall.cli.prove_source import app_in, source_of
+from unstall.cli.prove_source import app_in, installed_in, source_of
 from unstall.model.plan import AppPlan, Plan
 from unstall.model.proof import Judged, Run
 from unstall.model.report import WitnessVerdict
@@ -275,3 +275,11 @@ def test_an_interrupted_run_is_told_and_ends_as_one(
     assert main(["prove", "plan.toml", "--no-audit", "--json", "run.json"]) == 130
     assert "isolated" in capsys.readouterr().out
     assert json.loads((here / "run.json").read_text())["interrupted"]
+
+
+def test_an_app_that_was_installed_is_somebodys_own_code() -> None:
+    folder = installed_in(Plan(app=AppPlan(command="uvicorn starlette.applications:Starlette()")))
+    assert folder is not None
+    assert (folder.name, (folder / "applications.py").is_file()) == ("starlette", True)
+    for nobody in ("uvicorn json:app", "uvicorn there_is_none:app", "true", "uvicorn ..:app"):
+        assert installed_in(Plan(app=AppPlan(command=nobody))) is None

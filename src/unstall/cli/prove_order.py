@@ -56,7 +56,7 @@ def wishes_of(
     asked: Asked, args: argparse.Namespace, say: Callable[[str], None]
 ) -> tuple[Asked, Wishes]:
     """With what the source says of the app."""
-    from unstall.cli.prove_source import Source, source_of
+    from unstall.cli.prove_source import Source, installed_in, source_of
     from unstall.prove.run import Wishes
 
     environ = _environ(args)
@@ -64,7 +64,7 @@ def wishes_of(
     read = Source() if args.no_audit else source_of(asked.plan, say)
     wishes = Wishes(
         environ=environ,
-        root=read.root or project_root(folder_of(asked.plan)),
+        root=read.root or installed_in(asked.plan) or project_root(folder_of(asked.plan)),
         allow_remote=tuple(args.allow_remote or ()),
         processes=args.processes,
         source=read.findings,

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from unstall.cli.reading import read_project
@@ -44,6 +45,17 @@ def source_of(plan: Plan, say: Callable[[str], None]) -> Source:
         routes=tuple(path.entry.name for path in report.paths if path.entry.kind in _ROUTES),
         root=target.root,
     )
+
+
+def installed_in(plan: Plan) -> Path | None:
+    """The folder of an app that was installed as a package: its lines are to blame, not its libraries'."""
+    name = (app_in(plan.app.command) or "").partition(":")[0].partition(".")[0]
+    try:
+        spec = find_spec(name) if name else None
+    except (ImportError, ValueError):
+        return None
+    places = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    return next((place for place in places if "site-packages" in place.parts), None)
 
 
 def app_in(command: str) -> str | None:
