@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from unstall.errors import UsageError
+from unstall.errors import MissingExtra, UsageError
 from unstall.model.plan import Fault
-from unstall.prove.first_look import NOBODYS_PATH, Wanted, fault_of, skeleton
+from unstall.prove.first_look import NOBODYS_PATH, Wanted, fault_of, look, skeleton
 from unstall.prove.ground import folder_of
 
 
@@ -56,3 +58,10 @@ def test_uvicorn_of_this_interpreter_serves_it_from_here_with_a_witness_that_tou
     assert " -m uvicorn shop:app --port {port} " in plan.app.command
     assert plan.witness.path == plan.app.ready == NOBODYS_PATH
     assert folder_of(plan).samefile(".")
+
+
+def test_without_uvicorn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unstall.prove.first_look.find_spec", lambda _: None)
+    wanted = Wanted("shop:app")
+    with pytest.raises(MissingExtra, match=r"uvicorn is not installed.*'unstall\[prove\]'"):
+        asyncio.run(look(skeleton(wanted), wanted, {}))
