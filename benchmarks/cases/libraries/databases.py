@@ -172,9 +172,8 @@ async def pymongo_find() -> None:
 
 
 async def elasticsearch_search() -> None:
-    kept.elastic.perform_request(
-        "GET", "/orders/_search", headers={"accept": "application/json"}
-    )  # stalls
+    headers = {"accept": "application/json"}
+    kept.elastic.perform_request("GET", "/orders/_search", headers=headers)  # stalls
 
 
 async def psycopg_pool_query() -> None:

@@ -201,9 +201,8 @@ async def bcrypt_hash() -> None:
 
 
 async def argon2_hash() -> None:
-    argon2.PasswordHasher(time_cost=12, memory_cost=1 << 17, parallelism=1).hash(
-        "password"
-    )  # stalls
+    hasher = argon2.PasswordHasher(time_cost=12, memory_cost=1 << 17, parallelism=1)
+    hasher.hash("password")  # stalls
 
 
 # --- and what does not ------------------------------------------------------------------------------

@@ -132,9 +132,8 @@ async def confluent_poll() -> None:
 
 
 async def paho_connect() -> None:
-    paho.mqtt.client.Client(paho.mqtt.client.CallbackAPIVersion.VERSION2).connect(
-        *address(AT.mqtt)
-    )  # stalls
+    client = paho.mqtt.client.Client(paho.mqtt.client.CallbackAPIVersion.VERSION2)
+    client.connect(*address(AT.mqtt))  # stalls
 
 
 async def paho_wait_for_publish() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from unstall.export import processes, snapshot
 from unstall.export.collect import Collector
-from unstall.export.joining import Alone, join
+from unstall.export.joining import Alone, join, read_anew
 from unstall.export.segment import Segment
 from unstall.export.server import HOST, Place, Server, place_of
 from unstall.export.site import Site
@@ -183,7 +183,7 @@ class Exporter:
         if segment is None:
             return ()
         patience_ns = self._monitor.settings.interval_ns + int(_PATIENCE_S * 1e9)
-        return segment.read_anew(patience_ns, self._wake.set)
+        return read_anew(segment, patience_ns, self._wake.set)
 
     # --- threads ------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unstall.export import processes, slot
@@ -12,6 +13,7 @@ from unstall.export.slot import Slot, SlotState
 
 NAME = "UNSTALL_SEGMENT"
 _TRIES = 10
+_GLANCE_S = 0.01
 
 
 def folders() -> list[Path]:
@@ -117,3 +119,18 @@ def sweep(folder: Path, keep: str) -> None:
                 Segment(file).leave()
             except OSError:
                 continue
+
+
+def read_anew(
+    segment: Segment | Alone, patience_ns: int, asked: Callable[[], None] = lambda: None
+) -> tuple[SlotState, ...]:
+    """After a moment, in which all workers write what they have, as far as they can.
+
+    `asked` is called as soon as they have been asked, for a worker of this process.
+    """
+    began = time.monotonic_ns()
+    segment.ask(began)
+    asked()
+    while segment.owed(began) and time.monotonic_ns() - began < patience_ns:
+        time.sleep(_GLANCE_S)
+    return segment.read()

@@ -40,7 +40,6 @@ _REMEMBERED = 32
 _TRIES = 10
 _PATIENCE_S = 1.0
 _PAUSE_S = 0.005
-_GLANCE_S = 0.01
 
 
 class Segment:
@@ -105,20 +104,6 @@ class Segment:
     def owed(self, asked: int) -> bool:
         """Whether somebody who could has not answered yet to what was asked at `asked`."""
         return any(slot.owes(self._reader(index), asked) for index in range(1, self._count()))
-
-    def read_anew(
-        self, patience_ns: int, asked: Callable[[], None] = lambda: None
-    ) -> tuple[SlotState, ...]:
-        """After a moment, in which all workers write what they have, as far as they can.
-
-        `asked` is called as soon as they have been asked, for a worker of this process.
-        """
-        began = time.monotonic_ns()
-        self.ask(began)
-        asked()
-        while self.owed(began) and time.monotonic_ns() - began < patience_ns:
-            time.sleep(_GLANCE_S)
-        return self.read()
 
     def read(self) -> tuple[SlotState, ...]:
         """All that have written, dead ones included; the last is the sum of the gone.

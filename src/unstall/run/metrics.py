@@ -69,8 +69,8 @@ class Metrics:
         self._segment.release()
 
     def _read(self) -> tuple[SlotState, ...]:
-        if not self._segment.current():
-            from unstall.export.joining import join
+        from unstall.export.joining import join, read_anew
 
+        if not self._segment.current():
             self._segment, _ = join(self._key, self._say)
-        return self._segment.read_anew(_PATIENCE_NS)
+        return read_anew(self._segment, _PATIENCE_NS)

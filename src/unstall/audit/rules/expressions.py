@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from re import _constants, _parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
 
 from unstall.audit.ir import Place
 from unstall.audit.rules.arguments import argument
 from unstall.audit.rules.subject import Subject, found
 from unstall.model.finding import Confidence, Finding
+
+# What stubs do not know.
+_constants: Any = import_module("re._constants")
+_parser: Any = import_module("re._parser")
 
 SEARCHES = {
     **{f"re.{name}": 1 for name in "match search fullmatch findall finditer split".split()},
