@@ -20,6 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 from tests.live.causes import crunch
 from unstall.model.finding import Stall
 from unstall.settings import Settings
@@ -194,13 +197,40 @@ def computes_a_little(loop: str) -> None:
     run(work(), loop)
 
 
+# --- threads --------------------------------------------------------------------------------
+
+
+def starts_threads_that_are_late(loop: str) -> None:
+    """As where no processor is free: each begins 0.3 s after it was started."""
+    name = next(n for n in ("_start_joinable_thread", "_start_new_thread") if hasattr(threading, n))
+    start = getattr(threading, name)
+
+    def start_late(function: Callable[..., object], *args: Any, **named: Any) -> object:
+        def begin(*given: Any) -> None:
+            time.sleep(0.3)
+            function(*given)
+
+        return start(begin, *args, **named)
+
+    async def work() -> None:
+        await idle()
+        setattr(threading, name, start_late)
+        threading.Thread(target=int).start()
+        await asyncio.to_thread(int)
+        await anyio.to_thread.run_sync(int)
+        setattr(threading, name, start)
+        await idle()
+
+    run(work(), loop)
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         returns, exits, exits_at_once, raises, is_interrupted, leaves_a_loop_in_a_daemon_thread,
         leaves_a_daemon_thread_that_computes, waits_for_a_thread, takes_long_to_exit,
         exits_with_a_loop_that_stands_still, preloads, forks_while_a_loop_runs, forks_a_pool,
-        forks_and_runs_a_loop_of_its_own, computes_a_little,
+        forks_and_runs_a_loop_of_its_own, computes_a_little, starts_threads_that_are_late,
     )
 }  # fmt: skip
 

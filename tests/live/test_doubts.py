@@ -72,6 +72,14 @@ def test_a_fork_is_no_stall_in_the_parent_or_the_child(name: str, loop: str) -> 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_thread_that_the_system_does_not_run_is_nobodys_lock(loop: str) -> None:
+    done = process("starts_threads_that_are_late", loop)
+    assert done.returncode == 0, done.stderr
+    assert accused(done) == []
+    assert "STALL unknown the loop's thread had started another" in done.stderr
+
+
 # --- a CPU limit ----------------------------------------------------------------------------
 
 

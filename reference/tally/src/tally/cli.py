@@ -1,4 +1,4 @@
-"""tally serve, migrate, worker, stack."""
+"""tally serve, migrate, worker, stack, demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tally import __version__
+from tally import __version__, demo
 from tally.errors import Unable
 from tally.settings import STAGES, Settings, SettingsError
 
@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     stack.add_argument(
         "--scratch", action="store_true", help="faster, and nothing survives a loss of power"
+    )
+    demo.configure(
+        commands.add_parser("demo", help="the case study: each stage while a pod of billing hangs")
     )
     return parser
 

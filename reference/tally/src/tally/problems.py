@@ -76,5 +76,10 @@ async def _parameters(_: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     """Starlette raises it again, so the server logs it with its stack."""
+    return response_of(unforeseen())
+
+
+def unforeseen() -> Problem:
+    """For a mistake of ours."""
     detail = "Something went wrong here, and it has been logged; what was sent may be sent again."
-    return response_of(Problem(500, "internal", detail))
+    return Problem(500, "internal", detail)

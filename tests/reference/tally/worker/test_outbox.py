@@ -74,11 +74,12 @@ def by_name(ledger: Ledger) -> Make:
     return lambda url: kinds[url.split("-")[0]](ledger, url)
 
 
-async def filled(pool: Pool, rows: int) -> None:
+async def filled(pool: Pool, rows: int, customers: int | None = None) -> None:
+    """Of one customer each, if nothing else is said."""
     async with pool.connection() as connection:
         await connection.execute(
-            "INSERT INTO usage_outbox (customer_id, events) SELECT 7, n FROM generate_series(1, %s) n",
-            (rows,),
+            "INSERT INTO usage_outbox (customer_id, events) SELECT n %% %s, n FROM generate_series(1, %s) n",
+            (customers or rows, rows),
         )
 
 
@@ -179,6 +180,69 @@ def test_two_workers_share_the_rows(open_pool: OpenPool, ledger: Ledger) -> None
             ]
             assert sum(await asyncio.gather(*(box.drain() for box in boxes))) == 300
         assert len(ledger.calls) == 300
+
+    asyncio.run(main())
+
+
+def test_rows_of_a_customer_that_nobody_has_claimed_are_sent_as_one(
+    open_pool: OpenPool, ledger: Ledger
+) -> None:
+    async def main() -> None:
+        async with open_pool() as pool:
+            await filled(pool, 900, customers=3)
+            outbox = Outbox(pool, pods(["good-1"], 30.0, by_name(ledger)))
+            assert await outbox.drain() == 3
+            assert await waiting(pool) == 0
+        assert sorted(ledger.booked.values()) == [
+            (customer, sum(n for n in range(1, 901) if n % 3 == customer)) for customer in range(3)
+        ]
+
+    asyncio.run(main())
+
+
+def test_what_was_claimed_once_keeps_its_number_and_its_sum(
+    open_pool: OpenPool, ledger: Ledger
+) -> None:
+    """Billing may have it: only a pod that booked and did not answer knows."""
+
+    async def main() -> None:
+        async with open_pool() as pool:
+            await filled(pool, 10, customers=1)
+            hanging = pods(["hanging-1"], 0.2, by_name(ledger))
+            assert await Outbox(pool, hanging).drain() == 0
+            await filled(pool, 10, customers=1)
+            async with pool.connection() as connection:  # time passes
+                await connection.execute(
+                    "UPDATE usage_outbox SET claimed_until = claimed_until - interval '1 hour'"
+                )
+            good = pods(["good-2"], 30.0, by_name(ledger))
+            assert await Outbox(pool, good).drain() == 2
+        assert [events for _, events in ledger.booked.values()] == [55, 55]
+
+    asyncio.run(main())
+
+
+def test_two_workers_beside_busy_writers_bill_every_event_once(
+    open_pool: OpenPool, ledger: Ledger
+) -> None:
+    async def main() -> None:
+        async with open_pool() as pool, open_pool() as other:
+
+            async def writer() -> None:
+                for _ in range(20):
+                    await filled(pool, 30, customers=4)
+
+            async def worker(own: Pool) -> None:
+                outbox = Outbox(own, pods(["good-1", "good-2"], 30.0, by_name(ledger)))
+                while not all(each.done() for each in writers):
+                    await outbox.drain()
+                await outbox.drain()
+
+            writers = [asyncio.create_task(writer()) for _ in range(3)]
+            await asyncio.gather(worker(pool), worker(other))
+            assert await waiting(pool) == 0
+        assert len(ledger.calls) == len(ledger.booked)
+        assert sum(events for _, events in ledger.booked.values()) == 60 * sum(range(1, 31))
 
     asyncio.run(main())
 

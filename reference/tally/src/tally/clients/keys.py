@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import psycopg
@@ -18,6 +20,9 @@ _KEEP_TIMES: Final = 10
 """What an upstream said is used so many times as long as it is fresh, while the upstream is away."""
 _LONGEST_KEY: Final = 200
 _KEYS: Final = 10_000
+_STRANGER_S: Final = 1.0
+"""How long a key that nobody has is refused without asking: it may be made in the next moment."""
+_STRANGERS: Final = 1_000
 _LOOK_UP: Final = b"SELECT customer_id, revoked_at IS NOT NULL FROM api_keys WHERE key_hash = %s"
 
 
@@ -34,6 +39,10 @@ class Known(NamedTuple):
     customer: int | None
     """None for a key that nobody has."""
     revoked: bool = False
+
+
+def _is_somebodys(known: Known) -> bool:
+    return known.customer is not None or known.revoked
 
 
 def customer_of(known: Known) -> int:
@@ -66,18 +75,37 @@ def hash_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+class Strangers:
+    """Keys that nobody has had a moment ago; of too many the oldest are forgotten, since anybody may try."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: OrderedDict[str, float] = OrderedDict()
+
+    def add(self, key: str) -> None:
+        self._until[key] = self._clock() + _STRANGER_S
+        self._until.move_to_end(key)
+        if len(self._until) > _STRANGERS:
+            self._until.popitem(last=False)
+
+    def __contains__(self, key: str) -> bool:
+        return self._clock() < self._until.get(key, 0.0)
+
+
 class Keys:
     """Asks auth, or the database where there is no auth."""
 
     def __init__(self, pods: Pods, pool: Pool, fresh_s: float) -> None:
         self._pods = pods
         self._pool = pool
+        self._strangers = Strangers()
         self._near: Near[str, Known] = Near(
             self._load,
             fresh_s=fresh_s,
             stale_s=fresh_s * _STALE_TIMES,
             keep_s=fresh_s * _KEEP_TIMES,
             most=_KEYS,
+            keeps=_is_somebodys,
         )
 
     async def customer(self, given: str | None) -> int:
@@ -85,6 +113,8 @@ class Keys:
         key = key_of(given)
         known = self._near.known(key)
         if known is None:
+            if key in self._strangers:
+                raise _unknown()
             try:
                 known = await self._near.get(key)
             except (Away, psycopg.Error) as error:
@@ -94,6 +124,12 @@ class Keys:
         return customer_of(known)
 
     async def _load(self, key: str) -> Known:
+        known = await self._asked(key)
+        if not _is_somebodys(known):
+            self._strangers.add(key)
+        return known
+
+    async def _asked(self, key: str) -> Known:
         if self._pods:
             response = await self._pods.get("/v1/keys/verify", {"X-API-Key": key})
             return told_by(response.status_code, response.json())

@@ -67,6 +67,8 @@ class Writer:
         self._writing = False
         self.away: str | None = None
         """Why there is no connection."""
+        self._met = False
+        """Whether there ever was one."""
 
     async def start(self) -> None:
         """Serves whether or not the database can be reached."""
@@ -149,16 +151,24 @@ class Writer:
             except (psycopg.Error, OSError) as error:
                 why = str(error).strip() or type(error).__name__
                 if self.away is None:
-                    _LOG.warning("the database cannot be reached, events are refused: %s", why)
+                    self._say_away(why)
                 self.away = why
                 self._refuse(why)
                 await asyncio.sleep(pause_s)
                 pause_s = min(_MOST_PAUSE_S, pause_s * 2)
             else:
-                if self.away is not None:
-                    _LOG.warning("the database can be reached again")
-                self.away = None
+                if self.away is not None and self._met:
+                    _LOG.warning("the database can be reached again, events are taken")
+                self.away, self._met = None, True
                 return
+
+    def _say_away(self, why: str) -> None:
+        """A service that starts may be earlier than its database: that is told by `Readiness`, if it should
+        not be."""
+        if self._met:
+            _LOG.warning("the database cannot be reached, events are refused: %s", why)
+        else:
+            _LOG.info("the database is not there yet, events are refused until it is: %s", why)
 
     async def _leave(self) -> None:
         """The pool takes a broken connection, too, and opens another."""

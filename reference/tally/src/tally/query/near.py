@@ -27,8 +27,9 @@ class Near(Generic[K, V]):
     and loaded anew beside it, so that nobody waits for one slow answer. What is older is waited for; if that
     fails, a value of up to `keep_s` is answered.
 
-    What `load` raises goes to all who wait, and is not kept. Of `most` keys the one that was loaded longest
-    ago is forgotten. One loop only.
+    What `load` raises goes to all who wait, and is not kept; nor is a value that `keeps` says no to, which
+    takes the place of an older one. Of `most` keys the one that was loaded longest ago is forgotten. One
+    loop only.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Near(Generic[K, V]):
         stale_s: float = 0.0,
         keep_s: float = 0.0,
         most: int = 10_000,
+        keeps: Callable[[V], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
@@ -46,6 +48,7 @@ class Near(Generic[K, V]):
         self._stale_s = max(fresh_s, stale_s)
         self._keep_s = max(self._stale_s, keep_s)
         self._most = most
+        self._keeps = keeps
         self._clock = clock
         self._kept: OrderedDict[K, _Kept[V]] = OrderedDict()
         self._loads: dict[K, asyncio.Task[V]] = {}
@@ -94,6 +97,9 @@ class Near(Generic[K, V]):
             return kept.value
         finally:
             del self._loads[key]
+        if not self._keeps(value):
+            self.forget(key)
+            return value
         self._kept[key] = _Kept(value, at)
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:

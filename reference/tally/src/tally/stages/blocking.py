@@ -44,15 +44,17 @@ class Api:
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        await self.pool.open()
-        await self.readiness.start()
-        _LOG.addHandler(self.access)
-        yield
-        _LOG.removeHandler(self.access)
-        self.access.close()
-        await self.readiness.stop()
-        await self.pool.close()
-        self.legacy.close()
+        try:
+            await self.pool.open()
+            await self.readiness.start()
+            _LOG.addHandler(self.access)
+            yield
+        finally:
+            _LOG.removeHandler(self.access)
+            self.access.close()
+            await self.readiness.stop()
+            await self.pool.close()
+            self.legacy.close()
 
     async def event(self, request: Request) -> Response:
         customer = await self._customer(request, "ingest")

@@ -34,12 +34,14 @@ class Api:
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        await self.pool.open()
-        await self.readiness.start()
-        yield
-        await self.readiness.stop()
-        await self.pool.close()
-        await run_in_threadpool(self.legacy.close)
+        try:
+            await self.pool.open()
+            await self.readiness.start()
+            yield
+        finally:
+            await self.readiness.stop()
+            await self.pool.close()
+            await run_in_threadpool(self.legacy.close)
 
     async def event(self, request: Request) -> Response:
         customer = await self._customer(request, "ingest")

@@ -21,11 +21,42 @@ from unstall import Lane, LaneDeadline, LaneFull, LaneTimeout
 logger = logging.getLogger("tally.billing")
 
 BATCH = 60
+FOLDED = 10_000
+"""Rows of which one sum is made for each customer: of 500 events each, a sum is far from the column's end."""
 THREADS = 2
 """For each pod."""
 CLAIM_S = 60
 """How long a row belongs to the worker that claimed it, and how long one that no pod took rests. A worker
 that died, or is slower than that, is overtaken: its rows are sent twice, and count once."""
+
+_FOLD = """
+WITH waiting AS (
+    SELECT id, customer_id, events, created_at FROM usage_outbox
+    WHERE sent_at IS NULL AND claimed_until IS NULL
+    ORDER BY id LIMIT %(rows)s FOR UPDATE SKIP LOCKED
+), first AS (
+    SELECT customer_id FROM waiting GROUP BY 1 ORDER BY min(id) LIMIT %(customers)s
+), gone AS (
+    DELETE FROM usage_outbox USING waiting JOIN first USING (customer_id)
+    WHERE usage_outbox.id = waiting.id
+    RETURNING waiting.customer_id, waiting.events, waiting.created_at
+)
+INSERT INTO usage_outbox (customer_id, events, created_at, claimed_until)
+SELECT customer_id, sum(events), min(created_at), now() + make_interval(secs => %(seconds)s)
+FROM gone GROUP BY 1
+RETURNING id, customer_id, events
+"""
+"""There is a row for each commit and customer. Those that nobody has claimed yet become one row, claimed,
+with a number of its own: billing may know the others' numbers only if they had been claimed.
+"""
+
+_OVERTAKE = """
+UPDATE usage_outbox SET claimed_until = now() + make_interval(secs => %(seconds)s)
+WHERE id IN (
+    SELECT id FROM usage_outbox WHERE sent_at IS NULL AND claimed_until < now()
+    ORDER BY id LIMIT %(rows)s FOR UPDATE SKIP LOCKED)
+RETURNING id, customer_id, events
+"""
 
 
 class Client(Protocol):
@@ -89,17 +120,18 @@ class Outbox:
         return sent
 
     async def _claim(self) -> list[Usage]:
+        """Before any of it is sent, so that each row has its number for good."""
         async with self.pool.connection() as connection:
             cursor = await connection.execute(
-                """UPDATE usage_outbox SET claimed_until = now() + make_interval(secs => %s)
-                WHERE id IN (
-                    SELECT id FROM usage_outbox
-                    WHERE sent_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
-                    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-                RETURNING id, customer_id, events""",
-                (CLAIM_S, BATCH),
+                _FOLD, {"rows": FOLDED, "customers": BATCH, "seconds": CLAIM_S}
             )
-            return [Usage(*row) for row in await cursor.fetchall()]
+            found = await cursor.fetchall()
+            if len(found) < BATCH:
+                cursor = await connection.execute(
+                    _OVERTAKE, {"rows": BATCH - len(found), "seconds": CLAIM_S}
+                )
+                found += await cursor.fetchall()
+            return [Usage(*row) for row in found]
 
     async def _send_all(self, claimed: Sequence[Usage]) -> dict[int, str]:
         """As many at a time as there are threads."""
