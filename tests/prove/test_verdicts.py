@@ -160,3 +160,8 @@ def test_who_freezes_without_a_fault_is_frozen_whatever_the_faults_came_to() -> 
         assert worst([healthy(), stopped, ill(CALM, exchanges=MISSED)]) is FROZEN
     late = healthy(witness(*[2.0] * 40, *[1_020.0] * 10, late_ms=300))
     assert worst([late, ill(CALM)]) is ISOLATED
+
+
+def test_one_witness_that_a_busy_machine_held_up_is_no_freeze_without_a_fault() -> None:
+    hiccup = healthy(witness(*[2.0] * 49, 1_200.0))
+    assert worst([hiccup, ill(CALM)]) is ISOLATED

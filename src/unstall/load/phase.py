@@ -9,13 +9,10 @@ from unstall.load.scenarios import Loaded
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Pulse
 from unstall.model.outcome import LATENESS_BOUND_NS, Outcome, StreamOutcome
-from unstall.model.proof import WITNESS, Phase
+from unstall.model.proof import HEALTHY, WITNESS, Phase
 from unstall.model.report import Report, Verdict, WitnessVerdict
 from unstall.triage.verdict import MIN_WITNESSES, witness_verdict
 from unstall.version import TOOL
-
-HEALTHY = "healthy"
-"""A load is a run without faults."""
 
 
 def phase_of(

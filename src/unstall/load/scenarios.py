@@ -15,6 +15,7 @@ from unstall.load.workers import Job, worked
 from unstall.model.outcome import Outcome, Progress
 from unstall.model.plan import Arrivals, Scenario, Stage, WitnessPlan
 from unstall.model.proof import WITNESS
+from unstall.triage.thresholds import LOOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ async def run_scenarios(
 def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
     """The seconds that the longest scenario takes. Raises UsageError."""
     for scenario in scenarios:
-        if scenario.name == WITNESS:
+        if scenario.name in (WITNESS, LOOP):  # thresholds mean something else by them
             raise UsageError(
-                f"a scenario has the name {WITNESS!r}, which is taken: give it another"
+                f"a scenario has the name {scenario.name!r}, which is taken: give it another"
             )
         if not scenario.stages:
             raise UsageError(

@@ -70,6 +70,10 @@ class Histogram:
             max(self.max_ns, other.max_ns),
         )
 
+    def at_least(self, ns: int) -> int:
+        """How many durations are in buckets that reach so far."""
+        return sum(count for bucket, count in self.buckets if upper_edge(bucket) >= ns)
+
     def quantile_ns(self, q: float) -> int | None:
         """The smallest bucket edge that at least `q` (0..1) of the durations do not exceed.
 

@@ -15,6 +15,9 @@ from unstall.model.plan import Fault, Plan
 from unstall.model.report import Report, WitnessVerdict
 
 VERSION = 1
+_STOOD_NS, _FELT_NS, _HURT = 500_000_000, 1_000_000_000, 3
+HEALTHY = "healthy"
+"""The name of the phase without a fault."""
 WITNESS = "witness"
 """The stream of that name is the bystander."""
 
@@ -60,8 +63,15 @@ class Phase:
 
     @property
     def frozen_alone(self) -> bool:
-        """Bystanders were frozen, and nothing was ill."""
-        return self.fault is None and self.verdict is WitnessVerdict.FROZEN
+        """Bystanders were frozen, and nothing was ill: a loop stood still, or it was more than a hiccup."""
+        if self.fault is not None or self.verdict is not WitnessVerdict.FROZEN:
+            return False
+        stood = any(stall.held_ns >= _STOOD_NS for stall in self.report.stalls)
+        return stood or any(
+            stream.due - stream.answered_below(500) + stream.latency.at_least(_FELT_NS) >= _HURT
+            for stream in self.outcome.streams
+            if stream.name == WITNESS
+        )
 
     @property
     def lag_under_load(self) -> Histogram:

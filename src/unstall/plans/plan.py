@@ -21,6 +21,7 @@ from unstall.model.plan import (
     Threshold,
     WitnessPlan,
 )
+from unstall.model.proof import HEALTHY
 from unstall.plans import values
 from unstall.plans.values import Reader
 
@@ -41,7 +42,12 @@ def plan_of(tables: Mapping[str, Any], file: Path, *, shared: bool = False) -> P
     scenarios = tuple(_scenario(each, file, folder) for each in given.pop("scenario", []))
     faults = tuple(_fault(each, file) for each in given.pop("fault", []))
     _check_names([each.name for each in scenarios], "scenarios", file)
-    _check_names([each.title for each in faults], "faults", file)
+    titles = [each.title for each in faults]
+    _check_names(titles, "faults", file)
+    if HEALTHY in titles:
+        raise UsageError(
+            f"a fault in {file} has the name {HEALTHY!r}, as the phase without one: give it another"
+        )
     thresholds = _thresholds(given.pop("thresholds", {}), file)
     return Plan(
         **given,
@@ -197,9 +203,9 @@ def _check_names(names: list[str], what: str, file: Path) -> None:
 
 _APP: Mapping[str, Reader] = {
     "command": values.filled,
-    "url": values.filled,
+    "url": values.url,
     "ready": values.path,
-    "env": values.assigned,
+    "env": values.variables,
     "folder": values.filled,
     "patience": values.positive,
 }

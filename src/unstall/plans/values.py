@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-import math
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from unstall.errors import UsageError
 
@@ -58,10 +59,39 @@ def texts(value: object, where: str) -> tuple[str, ...]:
 
 
 def assigned(value: object, where: str) -> dict[str, str]:
-    """Names to texts."""
-    if isinstance(value, Mapping) and all(isinstance(each, str) for each in value.values()):
-        return dict(value)
-    raise UsageError(f'{where} is {value!r:.60}: give a table of texts, as in {{ NAME = "value" }}')
+    """Names to texts, which are never told: there are secrets among them."""
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f'{where} is {_kind(value)}: give a table of texts, as in {{ NAME = "value" }}'
+        )
+    for name, each in value.items():
+        if not isinstance(each, str):
+            raise UsageError(f"{name} in {where} is {_kind(each)}: give a text, in quotes")
+    return dict(value)
+
+
+def variables(value: object, where: str) -> dict[str, str]:
+    """Of an environment: no system takes a name with =, or an end of text."""
+    found = assigned(value, where)
+    for name, text in found.items():
+        if not name or "=" in name or "\0" in name:
+            raise UsageError(f"{where} has the name {name!r}: a variable has a name without =")
+        if "\0" in text:
+            raise UsageError(f"{name} in {where} has a null character in it: take it out")
+    return found
+
+
+def url(value: object, where: str) -> str:
+    """Of a server, perhaps with {port}; a password in it is never told."""
+    found = filled(value, where)
+    try:
+        parts = urlsplit(found.replace("{port}", "1"))
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        good = False
+    if not good:
+        raise UsageError(f"{where} is no URL of a server: write it as in http://127.0.0.1:8000")
+    return found
 
 
 def numbers(value: object, where: str) -> dict[str, float]:
@@ -74,8 +104,9 @@ def numbers(value: object, where: str) -> dict[str, float]:
 
 def number(value: object, where: str) -> float:
     """From 0 up."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if 0 <= value <= sys.float_info.max:
+            return float(value)
     raise UsageError(f"{where} is {value!r:.60}: give a number from 0 up")
 
 
@@ -124,6 +155,10 @@ def word_of(kind: type[E]) -> Callable[[object, str], E]:
         raise UsageError(f"{where} is {value!r:.60}: {advice}")
 
     return read
+
+
+def _kind(value: object) -> str:
+    return f"of the type {type(value).__name__}"
 
 
 def _reader(key: str, where: str, readers: Mapping[str, Reader]) -> Reader:

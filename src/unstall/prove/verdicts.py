@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import comb
 
 from unstall.chaos.kinds import spec_of
-from unstall.model.histogram import Histogram, upper_edge
+from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome, StreamOutcome
 from unstall.model.plan import Fault
 from unstall.model.proof import WITNESS, Exchanges, Phase
@@ -48,10 +48,7 @@ class Felt:
 
     def hurt(self, bound_ns: int) -> int:
         """Witnesses that waited at least so long, or were not served."""
-        slow = sum(
-            count for bucket, count in self.latency.buckets if upper_edge(bucket) >= bound_ns
-        )
-        return min(self.due, max(slow, self.unserved))
+        return min(self.due, max(self.latency.at_least(bound_ns), self.unserved))
 
     @property
     def verdict(self) -> WitnessVerdict:
