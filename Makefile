@@ -20,7 +20,7 @@ SOUND := $(shell grep -qs "$(abspath $(VENV))[\"']\{0,1\}$$" $(BIN)/activate \
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # tests and benchmarks measure time
 .DELETE_ON_ERROR:
-.PHONY: help install demo tally test test-all test-fastapis .fastapi-suite lint format types contracts suite bench lock build clean venv
+.PHONY: help install demo incident tally test test-all test-fastapis .fastapi-suite lint format types contracts suite bench lock build clean venv
 
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="..."]'
@@ -28,10 +28,13 @@ help: ## list the targets
 
 install: $(VENV)/.dev ## make .venv with everything that work on unstall needs
 
-demo: $(VENV)/.demo ## freeze a small service with one blocking call, and see what unstall says (ARGS=...)
+demo: $(VENV)/.demo ## the case study: three stages of one service while an upstream hangs (ARGS="--rate 20")
+	$(PY) -m tally demo --output .cache/demo $(ARGS)
+
+incident: $(VENV)/.demo ## the small one: one blocking call freezes a service, and is named (ARGS=...)
 	$(BIN)/unstall demo $(ARGS)
 
-tally: $(VENV)/.dev ## serve the reference service, with a PostgreSQL and a Valkey of its own (ARGS="--stage blocking")
+tally: $(VENV)/.demo ## serve the reference service, with a PostgreSQL and a Valkey of its own (ARGS="--stage blocking")
 	$(PY) -m tally serve $(ARGS)
 
 test: lint types contracts suite ## everything that must hold before a commit
@@ -94,7 +97,7 @@ LOCK = $(or $(UV),$(BIN)/uv) pip compile -q --universal --python-version 3.11 \
 lock: $(if $(SOUND),,venv) ## resolve requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade)
 	$(if $(UV),,$(PY) -m pip install -qq uv)
 	$(LOCK) --all-extras --group dev -o requirements/dev.txt
-	$(LOCK) --no-annotate --extra demo --group build -c requirements/dev.txt -o requirements/demo.txt
+	$(LOCK) --no-annotate --extra demo --group build --group tally -c requirements/dev.txt -o requirements/demo.txt
 	for fastapi in $(FASTAPIS); do $(LOCK) --no-annotate --group frameworks \
 		-c <(echo "fastapi==$$fastapi.*") -o requirements/fastapi-$$fastapi.txt || exit 1; done
 
@@ -123,5 +126,5 @@ venv:
 $(VENV)/.dev $(VENV)/.demo $(VENV)/.fastapi-$(FASTAPI): $(VENV)/.%: requirements/%.txt pyproject.toml $(if $(SOUND),,venv)
 	@echo '==> installing $< into $(VENV)'
 	@$(PIP) -r $<
-	@$(PIP) --no-deps --no-build-isolation -e .$(if $(filter %.dev,$@), -e reference/tally)
+	@$(PIP) --no-deps --no-build-isolation -e .$(if $(filter %.dev %.demo,$@), -e reference/tally)
 	@touch $@ $(if $(filter %.dev,$@),$(VENV)/.demo)

@@ -1,8 +1,8 @@
-"""Whether the demonstration shows what it promises, again and again.
+"""Whether the small demonstration shows what it promises, again and again.
 
-Each run plays the blocking variant and the lane with a seed of its own, as `unstall demo` does: the line
-named must be the `requests.get` of the incident service, the blocking variant frozen, the lane isolated.
-No peer can be asked: none names a line and the request it froze while the freeze lasts.
+Each run plays the blocking variant and the lane with a seed of its own, as `unstall demo` (`make incident`)
+does: the line named must be the `requests.get` of the incident service, the blocking variant frozen, the lane
+isolated. No peer can be asked: none names a line and the request it froze while the freeze lasts.
 """
 
 from __future__ import annotations

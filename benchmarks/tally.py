@@ -12,9 +12,12 @@ import socket
 import statistics
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from benchmarks.support.harness import Harness, parser
 from benchmarks.support.machine import ROOT
 from benchmarks.support.processes import command, environment
 from benchmarks.support.tally_killed import survived
+from benchmarks.support.tally_soak import soaked
 from unstall.load import (
     Outcome,
     Stream,
@@ -49,6 +53,9 @@ STEADY, BURST, STEADY_P95_MS, BURST_P95_MS = 2_500.0, 5_500.0, 50.0, 100.0
 BATCHED = 12_000.0
 OVERLOAD, KEPT, ACCEPTED_P95_MS, REFUSED_P99_MS = 2.4, 0.8, 100.0, 50.0
 QUERIES, MEANWHILE, QUERY_P95_MS = 2_000.0, 1_000.0, 25.0
+HANG, WITNESS, WITNESS_P99_MS = "billing:1:15", 50.0, 50.0
+START_S = 3.0
+GROWN = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +65,38 @@ class Effort:
     open_s: float
     burst_s: float
     kills: int
+    soak_s: float
 
 
-FULL = Effort(rounds=3, closed_s=8.0, open_s=60.0, burst_s=5.0, kills=20)
-QUICK = Effort(rounds=1, closed_s=3.0, open_s=5.0, burst_s=2.0, kills=5)
+FULL = Effort(rounds=3, closed_s=8.0, open_s=60.0, burst_s=5.0, kills=20, soak_s=600.0)
+QUICK = Effort(rounds=1, closed_s=3.0, open_s=5.0, burst_s=2.0, kills=5, soak_s=40.0)
 
 
 @contextmanager
-def serving(stage: str, workers: int) -> Iterator[int]:
-    """`tally serve` with everything of its own, and its port."""
-    with contextmanager(started)(stage, workers, {}) as (_, port):
+def serving(stage: str, workers: int, *more: str) -> Iterator[int]:
+    """`tally serve` with everything of its own, and its port; `more` are words of its command."""
+    with contextmanager(started)(stage, workers, {}, *more) as (_, port):
         yield port
 
 
-def started(stage: str, workers: int, given: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+def started(
+    stage: str, workers: int, given: Mapping[str, str], *more: str
+) -> Iterator[tuple[int, int]]:
     """Process and port. What `given` names is not brought along."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    words = ["serve", "--demo", "--stage", stage, "--workers", str(workers), "--port", str(port)]
+    words = [
+        "serve",
+        "--demo",
+        "--stage",
+        stage,
+        "--workers",
+        str(workers),
+        "--port",
+        str(port),
+        *more,
+    ]
     child = subprocess.Popen(
         [sys.executable, "-m", "tally", *words],
         cwd=ROOT,
@@ -278,17 +298,94 @@ def kills(harness: Harness, effort: Effort) -> Sequence[Bar]:
     ]
 
 
+def pod(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section(
+        f"two API processes, one billing pod of three hangs: {STEADY:.0f} events a second"
+    )
+    witness = Stream("witness", "GET", "/livez", constant(WITNESS, effort.open_s / 2))
+    with serving("async", 2, "--hang", HANG) as port:
+        played(port, ingest(constant(STEADY / 2, 2.0), "warm"))
+        found = played(port, witness, ingest(constant(STEADY, effort.open_s / 2)))
+    shown(harness, found)
+    seen, taken = found.streams
+    p99, failed = ms(seen.latency, 0.99), bad(seen)
+    holds = p99 < WITNESS_P99_MS and not failed and seen.trustworthy
+    return [
+        Bar("pod-witness", f"{p99:.1f}ms,{failed}-bad", f"<{WITNESS_P99_MS:g}ms,0-bad", holds),
+        p95_bar("pod-ingest", taken, STEADY_P95_MS),
+    ]
+
+
+def start(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    harness.section("from the command to the first accepted event, everything brought along")
+    bars = []
+    for workers in (1, 2):
+        times = [first_accepted(workers) for _ in range(effort.rounds)]
+        harness.raw.setdefault("start", {})[workers] = times
+        seconds = statistics.median(times)
+        print(f"{workers} API processes: {', '.join(f'{each:.2f} s' for each in times)}")
+        bars.append(
+            Bar(f"start-{workers}", f"{seconds:.2f}s", f"<={START_S:g}s", seconds <= START_S)
+        )
+    return bars
+
+
+def first_accepted(workers: int) -> float:
+    began = time.monotonic()
+    with serving("async", workers) as port:
+        event = {"event_id": "first", "name": "start", "at": datetime.now(UTC).isoformat()}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/events",
+            json.dumps(event).encode(),
+            {"X-API-Key": KEY, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            if answer.status != 201:
+                raise RuntimeError(f"the first event was answered with {answer.status}")
+        return time.monotonic() - began
+
+
+def soak(harness: Harness, effort: Effort) -> Sequence[Bar]:
+    seconds = harness.options.seconds or effort.soak_s
+    harness.section(f"{seconds:.0f} s of faults of upstreams, database and cache, one by one")
+    found = soaked(lambda given: started("async", 2, given), KEY, seconds, harness.chance)
+    stored = found.stored
+    harness.raw["soak"] = {
+        "faults": found.faults, "queries": found.queries, "grown": found.grown, "kept": found.kept,
+    }  # fmt: skip
+    print(f"{sum(found.faults.values())} faults: {dict(sorted(found.faults.items()))}")
+    print(f"{stored.acknowledged} events acknowledged, {found.refused} times refused")
+    print(f"queries: {dict(found.queries)}; memory x{found.grown:.3f}")
+    for line in found.kept:
+        print(f"not given back: {line}")
+    bars = {
+        "soak-lost": stored.lost,
+        "soak-twice": stored.twice,
+        "soak-kept": len(found.kept),
+        "soak-mistakes": found.mistakes,
+        "soak-ended": found.ended,
+    }
+    return [
+        *(Bar(name, str(count), "0", count == 0) for name, count in bars.items()),
+        Bar("soak-memory", f"{found.grown:.2f}x", f"<={GROWN:g}x", found.grown <= GROWN),
+    ]
+
+
 PARTS: dict[str, Callable[[Harness, Effort], Sequence[Bar]]] = {
     "batches": batches,
     "rates": rates,
     "queries": queries,
     "kills": kills,
+    "pod": pod,
+    "start": start,
+    "soak": soak,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser(__doc__)
     options.add_argument("--only", choices=("ratios", "overload", *PARTS), help="one part alone")
+    options.add_argument("--seconds", type=float, help=f"of the soak (default: {FULL.soak_s:.0f})")
     harness = Harness(options.parse_args(argv))
     effort = QUICK if harness.quick else FULL
     only = harness.options.only

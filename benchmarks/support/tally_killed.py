@@ -90,12 +90,12 @@ def survived(
                         _kill(pid, _WORDS[victim], chance)
                 crowd.until_enough()
                 crowd.end()
-                billed = _billed(urls["billing"][0], settings)
+                booked = billed(urls["billing"][0], settings)
         found = counted(settings, CUSTOMER)
-    return Survived(killed, len(crowd.ids), len(crowd.ids - found.stored), found, billed)
+    return Survived(killed, len(crowd.ids), len(crowd.ids - found.stored), found, booked)
 
 
-def _billed(url: str, settings: Settings) -> int:
+def billed(url: str, settings: Settings) -> int:
     """What billing has booked, when that is all, or when the time is over."""
     until = time.monotonic() + BILLED_S
     while True:
@@ -108,17 +108,17 @@ def _billed(url: str, settings: Settings) -> int:
 
 def _kill(parent: int, words: str, chance: random.Random) -> None:
     """One of the processes below `parent` whose command has these words."""
-    victims = [pid for pid, command in _below(parent) if words in command]
+    victims = [pid for pid, command in below(parent) if words in command]
     if victims:
         with suppress(ProcessLookupError):
             os.kill(chance.choice(victims), signal.SIGKILL)
 
 
-def _below(parent: int) -> Iterator[tuple[int, str]]:
+def below(parent: int) -> Iterator[tuple[int, str]]:
     """Children and theirs, with their commands."""
     with suppress(OSError):
         tasks = Path(f"/proc/{parent}/task").iterdir()
         for child in " ".join((task / "children").read_text() for task in tasks).split():
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             yield int(child), command
-            yield from _below(int(child))
+            yield from below(int(child))

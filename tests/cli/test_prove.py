@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.prove.phases import healthy
-from unstall.cli import main
+from unstall.cli import main, prove
+from unstall.cli.prove_order import asked_of
 from unstall.cli.prove_source import app_in, installed_in, source_of
 from unstall.model.plan import AppPlan, Plan
 from unstall.model.proof import Judged, Run
@@ -115,6 +117,9 @@ def test_a_plan_file_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFix
         (("--fault", "hang:3"), "--fault is for an upstream"),
         (("--upstream", "A", "--fault", "hang:x"), "'x' is no number"),
         (("--upstream", "A", "--fault", "refuse:3"), "refuse goes by no number"),
+        (("--upstream", "A", "--fault", "hagn:3"), "did you mean 'hang'?"),
+        (("--upstream", "A", "--fault", "hang"), "'hang' needs seconds"),
+        (("--witness", "livez"), "--witness is 'livez': a path begins with a slash"),
         (("--upstream", "A"), "A is not set"),
         (("--probability", "5"), "--probability is 5, outside 0 to 1"),
         (("--seconds", "nan"), "--seconds is nan"),
@@ -128,6 +133,23 @@ def test_flags_of_a_run_without_a_plan_are_checked(
     code, told = answered(capsys, "shop.main:app", *flags)
     assert code == 2
     assert said in told
+
+
+@pytest.mark.parametrize("flag", ["--rate=0", "--probability=0", "--read-only", "--witness=/up"])
+def test_a_flag_beside_a_plan_that_says_it_is_refused(
+    here: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "plan.toml").write_text(PLAN)
+    code, told = answered(capsys, "plan.toml", flag)
+    assert code == 2
+    assert f"{flag.partition('=')[0]} is for an app without a plan" in told
+
+
+def test_what_is_named_twice_is_tried_once() -> None:
+    parser = ArgumentParser()
+    prove.configure(parser)
+    twice = ["shop:app", *["--upstream", "A"] * 2, *["--fault", "hang:1"] * 2]
+    assert [each.title for each in asked_of(parser.parse_args(twice)).plan.faults] == ["hang A"]
 
 
 def test_the_project_s_own_plan_is_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

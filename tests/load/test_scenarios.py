@@ -150,6 +150,7 @@ def test_what_a_worker_refuses_is_said_as_it_is() -> None:
     [
         ([], {}, "there is no scenario"),
         ([Scenario("witness", stages=LOOK.stages)], {}, "'witness', which is taken"),
+        ([Scenario("loop", stages=LOOK.stages)], {}, "'loop', which is taken"),
         ([Scenario("idle")], {}, "'idle' has no stages"),
         ([LOOK, LOOK], {}, "two streams have the name 'look'"),
         ([LOOK], {"processes": 0}, "give 1 to 64"),

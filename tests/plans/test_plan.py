@@ -166,7 +166,15 @@ FAULT = '[[fault]]\nupstream = "A"\nkind = "hang"\n'
         ("[app]\ncomand = 'x'", "'comand' is no key of app of plan.toml; did you mean 'command'?"),
         ("[app]\nready = 'up'", "ready of app of plan.toml is 'up': a path begins with a slash"),
         ("[app]\npatience = '5'", "patience of app of plan.toml is '5': give a number"),
-        ("[app]\nenv = { A = 1 }", "give a table of texts"),
+        ("[app]\nenv = 'A=1'", "env of app of plan.toml is of the type str: give a table of texts"),
+        ("[app]\nenv = { A = 1 }", "A in env of app of plan.toml is of the type int: give a text"),
+        ("[app]\nenv = { 'A=B' = '1' }", "has the name 'A=B': a variable has a name without ="),
+        ("[app]\nenv = { A = \"\\u0000\" }", "A in env of app of plan.toml has a null character"),
+        ("[app]\nurl = 'localhost:80'", "url of app of plan.toml is no URL of a server"),
+        ("[app]\nurl = 'ftp://localhost'", "url of app of plan.toml is no URL of a server"),
+        ("[app]\nurl = 'http://[::1'", "url of app of plan.toml is no URL of a server"),
+        ("[app]\nurl = 'http://localhost:99999'", "url of app of plan.toml is no URL of a server"),
+        ("[witness]\nrate = 1" + "0" * 400, "give a number from 0 up"),
         ("app = 3", "app of plan.toml is 3, which is no table"),
         ("seed = -1", "seed of plan.toml is -1: give a whole number from 0 up"),
         ("repeat = 0", "repeat of plan.toml is 0: give 1 or more"),
@@ -197,6 +205,7 @@ FAULT = '[[fault]]\nupstream = "A"\nkind = "hang"\n'
         (FAULT + "after = 5\nuntil = 5", "not after its begin"),
         (FAULT + "stream = 'up'", "give downstream or upstream"),
         (FAULT * 2, "two faults in plan.toml have the name 'hang A'"),
+        (FAULT + "name = 'healthy'", "has the name 'healthy', as the phase without one"),
         ("[thresholds]\n'a.p95_ms' = '150'", 'as in "< 150"'),
         ("[thresholds]\n'a.p95_ms' = 150", "write a comparison and a number"),
         ("[thresholds]\n'a.p95_ms' = '=> 150'", 'as in "< 150"'),
@@ -213,6 +222,26 @@ def test_what_is_wrong_is_said_in_a_sentence(
         read_plan(Path("plan.toml"))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[app]\nenv = { DATABASE_PASSWORD = 'geheim', DEBUG = true }",
+        "[app]\nenv = 'DATABASE_PASSWORD=geheim'",
+        "[app]\nurl = 'ftp://user:geheim@localhost'",
+        SCENARIO + "request = 'GET /'\nheaders = { Authorization = 'geheim', A = 1 }",
+    ],
+)
+def test_what_is_wrong_beside_a_secret_does_not_tell_it(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_plan(written(tmp_path, text))
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_free_port_may_stand_in_the_url(tmp_path: Path) -> None:
+    text = "[app]\nurl = 'https://localhost:{port}/api'"
+    assert read_plan(written(tmp_path, text)).app.url == "https://localhost:{port}/api"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:

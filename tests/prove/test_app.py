@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -118,6 +119,44 @@ def test_the_command_runs_under_the_monitor_with_its_port() -> None:
 def test_programs_beside_this_interpreter_are_found_last() -> None:
     path = with_our_path({"PATH": "/usr/bin"})["PATH"].split(os.pathsep)
     assert path == ["/usr/bin", str(Path(sys.executable).parent)]
+
+
+@pytest.mark.live
+def test_who_stops_twice_leaves_nobody_who_ignores_it() -> None:
+    deaf = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('deaf', flush=True)\n"
+        "time.sleep(60)"
+    )
+    pids: list[int] = []
+
+    async def play() -> None:
+        ready = asyncio.Event()
+
+        async def run() -> None:
+            command = (sys.executable, "-c", deaf)
+            async with child("it", command, os.environ, lambda _: ready.set()) as process:
+                pids.append(process.pid)
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(run())
+        await ready.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        for _ in range(200):  # until the loop has heard of its end
+            try:
+                os.kill(pids[0], 0)
+            except ProcessLookupError:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("it is still there")
+
+    asyncio.run(play())
 
 
 @pytest.mark.live

@@ -50,6 +50,21 @@ def frozen(**changes: object) -> list[Phase]:
 # --- proved
 
 
+def test_a_proof_names_its_own_line_where_the_finding_names_another() -> None:
+    before = healthy()
+    first = ill(FROZEN, report([held(1_050, 2_000, at=site(line=8))]), before=before)
+    other = replace(HANG, upstream="OTHER_URL")
+    longer = held(1_050, 2_050, at=site(line=9), peer="10.0.0.8:80", number=1)
+    second = ill(FROZEN, report([longer]), before=before)
+    second = replace(second, name=other.title, fault=other)
+    (finding,) = merged([before, first, second], (), {**UPSTREAMS, "OTHER_URL": ["10.0.0.8:80"]})
+    said = {each.fault: str(each.because) for each in finding.evidence if each.kind == "proved"}
+    assert finding.site is not None
+    assert finding.site.line == 9
+    assert "at shop/billing.py:8;" in said[HANG.title]
+    assert "billing.py" not in said[other.title]
+
+
 def test_a_stall_that_a_witness_waited_through_is_proved_with_fault_victims_time_and_peer() -> None:
     (finding,) = merged(frozen(), (), UPSTREAMS)
     proof, measured = finding.evidence

@@ -124,6 +124,11 @@ def test_what_is_clearly_worse_stands_though_healthy_was_not_perfect(
     assert judge(now, HANG, healthy(before), (HIT,))[0] is verdict
 
 
+def test_what_may_be_chance_is_told_with_how_many_were_hurt() -> None:
+    _, because = judge(witness(*[2.0] * 46, *[900.0] * 4), HANG, healthy(), (HIT,))
+    assert because.endswith("(4 of 50 witnesses waited 50 ms or more, 0 of 50 when healthy)")
+
+
 def test_a_late_generator_is_no_witness() -> None:
     for waits in ([2.0] * 50, [300.0] * 50, [1_050.0] * 50):
         verdict, because = judge(witness(*waits, late_ms=200), HANG, healthy(), (HIT,))

@@ -14,9 +14,9 @@ from unstall.cli.outcome import read_run
 from unstall.errors import NotEnoughData, UsageError
 from unstall.load import quiet_gc, run_on_best
 from unstall.load.files import raise_file_limit
-from unstall.load.phase import HEALTHY, lateness_of
+from unstall.load.phase import lateness_of
 from unstall.load.shards import merged
-from unstall.model.proof import Phase, Run
+from unstall.model.proof import HEALTHY, Phase, Run
 from unstall.report import run_json
 from unstall.report.load_text import text
 from unstall.report.terminal import complain, write

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unstall.chaos.kinds import spec_of
 from unstall.cli.target import project_root
 from unstall.errors import UsageError
 from unstall.model.plan import Plan
@@ -46,6 +47,8 @@ def asked_of(args: argparse.Namespace) -> Asked:
 
         wanted = _wanted(args)
         plan = _with_flags(skeleton(wanted), args)
+        for fault in plan.faults:
+            spec_of(fault)
         return Asked(plan, wanted, _terms(args), _read_openapi(args.openapi))
     plan = _with_flags(_plan(args), args)
     check(plan, args.allow_remote or ())
@@ -94,7 +97,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     """From the file named, else from the project's. Raises UsageError."""
     from unstall.plans import find_plan, read_plan
 
-    given = [flag for name, flag in _LOOK.items() if getattr(args, name)]
+    values = {flag: getattr(args, name) for name, flag in _LOOK.items()}
+    given = [flag for flag, value in values.items() if value is not None and value is not False]
     if given:
         raise UsageError(
             f"{given[0]} is for an app without a plan: leave it out, or write it into the plan"
@@ -131,14 +135,17 @@ def _wanted(args: argparse.Namespace) -> Wanted:
         raise UsageError(
             "--fault is for an upstream: name the variable that names it with --upstream"
         )
+    if args.witness is not None and not args.witness.startswith("/"):
+        raise UsageError(f"--witness is {args.witness!r}: a path begins with a slash, as in /livez")
     given: dict[str, Any] = {
         name: value
         for name in ("probability", "seconds", "rate", "seed", "witness")
         if (value := getattr(args, name)) is not None
     }
     if args.fault:
-        given["faults"] = tuple(args.fault)
-    return Wanted(app=args.target, upstreams=tuple(args.upstream or ()), **given)
+        given["faults"] = tuple(dict.fromkeys(args.fault))
+    upstreams = tuple(dict.fromkeys(args.upstream or ()))
+    return Wanted(app=args.target, upstreams=upstreams, **given)
 
 
 def _terms(args: argparse.Namespace) -> Terms:

@@ -104,9 +104,9 @@ def numbers(value: object, where: str) -> dict[str, float]:
 
 def number(value: object, where: str) -> float:
     """From 0 up."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if 0 <= value <= sys.float_info.max:
-            return float(value)
+    largest = sys.float_info.max
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= largest:
+        return float(value)
     raise UsageError(f"{where} is {value!r:.60}: give a number from 0 up")
 
 

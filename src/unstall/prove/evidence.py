@@ -160,7 +160,8 @@ def _proof(
         return None
     (priced,) = findings_of(stalls)
     because = (
-        f"{counted(len(stalls), 'stall')} up to {duration(_longest(stalls))}; {felt(phase.outcome)}"
+        f"{counted(len(stalls), 'stall')} up to {duration(_longest(stalls))}{_elsewhere(finding, stalls)}; "
+        f"{felt(phase.outcome)}"
     )
     if healthy:
         because += f", and {felt(healthy.outcome)} when healthy"
@@ -175,6 +176,14 @@ def _stalls_at(finding: Finding, phase: Phase) -> list[Stall]:
         for stall in phase.report.stalls
         if stall.site is not None and findings_of((stall,))[0].fingerprint == finding.fingerprint
     ]
+
+
+def _elsewhere(finding: Finding, stalls: Iterable[Stall]) -> str:
+    """Calls alike in one function are one finding, which names one line: the others are told here."""
+    sites = {stall.site for stall in stalls if stall.site is not None}
+    if finding.site is None or {site.line for site in sites} == {finding.site.line}:
+        return ""
+    return f" at {', '.join(sorted(f'{site.file}:{site.line}' for site in sites))}"
 
 
 def _longest(stalls: Iterable[Stall]) -> int:

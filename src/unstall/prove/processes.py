@@ -29,6 +29,10 @@ class Child:
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._process.returncode is None
 
@@ -55,9 +59,13 @@ class Child:
             self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), patience_s)
+        self.kill()
+        await self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to its whole group, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
 
     def let_go(self) -> None:
         """Closes our ends of its pipes, which asyncio keeps open as long as anybody holds the others."""
@@ -115,11 +123,17 @@ async def child(
         try:
             yield started
         finally:
-            await asyncio.shield(started.stop())
-            # Somebody who left the group may hold the pipes open.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(following, _LAST_WORDS_S)
-            started.let_go()
+            try:
+                await asyncio.shield(started.stop())
+                # Somebody who left the group may hold the pipes open.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(following, _LAST_WORDS_S)
+            except asyncio.CancelledError:  # Ctrl-C again: nobody waits for it, and nothing is left
+                if started.running:
+                    started.kill()
+                raise
+            finally:
+                started.let_go()
 
 
 def free_port() -> int:

@@ -88,7 +88,12 @@ def judge(
         before = felt(healthy.outcome)
         if _proves_nothing(now, before):
             said = f"{now}, and {before} when healthy: too little apart to blame the fault"
-            return WitnessVerdict.NOT_ENOUGH_DATA, said
+            bound_ns = _bound_ns(before)
+            hurt = (
+                f"{now.hurt(bound_ns)} of {now.due} witnesses waited {duration(bound_ns)} or more"
+            )
+            then = f"{before.hurt(bound_ns)} of {before.due} when healthy"
+            return WitnessVerdict.NOT_ENOUGH_DATA, f"{said} ({hurt}, {then})"
         numbers.append(f"{before} when healthy")
     if fault:
         numbers.append(_met(fault, exchanges))
@@ -145,8 +150,14 @@ def _proves_nothing(now: Felt, before: Felt) -> bool:
     well = before.verdict is WitnessVerdict.ISOLATED
     if not well and _RANK.index(now.verdict) <= _RANK.index(before.verdict):
         return True
-    bound_ns = ISOLATED_BELOW_NS if well else FROZEN_FROM_NS
+    bound_ns = _bound_ns(before)
     return _by_chance(now.hurt(bound_ns), now.due, before.hurt(bound_ns), before.due) > _BY_CHANCE
+
+
+def _bound_ns(before: Felt) -> int:
+    """From where on a witness counts as hurt."""
+    well = before.verdict is WitnessVerdict.ISOLATED
+    return ISOLATED_BELOW_NS if well else FROZEN_FROM_NS
 
 
 def _by_chance(now: int, of_now: int, before: int, of_before: int) -> float:

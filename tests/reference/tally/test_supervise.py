@@ -79,6 +79,20 @@ def test_children_of_what_was_killed_go_before_it_comes_back(
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def test_who_is_slow_to_end_is_told_once(supervisor: Supervisor, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    code = (
+        "import signal, time\n"
+        f"def note(*_): open({str(told)!r}, 'a').write('told\\n'); ends.append(time.monotonic() + 0.5)\n"
+        f"ends = []; signal.signal(signal.SIGTERM, note); open({str(told)!r}, 'a').write('ready\\n')\n"
+        "while not ends or time.monotonic() < ends[0]: time.sleep(0.01)"
+    )
+    supervisor.start(python("api", code))
+    look_until(supervisor, told, 1)
+    supervisor.stop()
+    assert told.read_text().splitlines() == ["ready", "told"]
+
+
 def test_a_refusal_ends_it_at_once(supervisor: Supervisor) -> None:
     supervisor.start(python("api", "raise SystemExit(3)", 3))
     with pytest.raises(GaveUp, match="api does not start"):

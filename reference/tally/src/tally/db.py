@@ -13,16 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import Engine, create_engine
 
 from tally.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
@@ -112,6 +114,8 @@ async def check(connection: AsyncConnection[Any]) -> None:
 
 def engine(settings: Settings) -> Engine:
     """The synchronous way: psycopg2 under SQLAlchemy, with as many connections as the pool has."""
+    from sqlalchemy import create_engine  # a tenth of a start that need not know of it
+
     return create_engine(
         "postgresql+psycopg2://",
         connect_args=parameters(settings),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tally.stack.processes import Reaper, mortal, start, stop
@@ -76,7 +77,9 @@ class Supervisor:
             if each.process.poll() is None:
                 each.process.terminate()
         for each in reversed(self._running):
-            stop(each.process, (signal.SIGTERM, signal.SIGKILL), PATIENCE_S)
+            with suppress(subprocess.TimeoutExpired):
+                each.process.wait(PATIENCE_S)  # told twice, it would break off what it ends
+            stop(each.process, (signal.SIGKILL,))
             self._reaper.gone(each.process.pid)
         self._running.clear()
 

@@ -18,7 +18,9 @@ from tally.ingest.rows import Row
 from tally.ingest.series import OVERFLOW, Series
 from tally.ingest.writer import Writer
 from tally.model import Rejected, Status
+from tally.schema.migrate import to
 from tally.settings import Settings
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.live
 
@@ -183,7 +185,9 @@ def test_a_lost_connection_is_replaced(settings: Settings, customer: int) -> Non
     written(settings, work)
 
 
-def test_nothing_is_acknowledged_while_the_database_is_away() -> None:
+def test_nothing_is_acknowledged_while_the_database_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def work(writer: Counted) -> None:
         with pytest.raises(Unavailable):
             await writer.write([row("a")])
@@ -191,7 +195,41 @@ def test_nothing_is_acknowledged_while_the_database_is_away() -> None:
             await writer.write([row("b")])
 
     nobody = Settings("postgresql://nobody@127.0.0.1:1/none", acquire_s=0.2)
-    written(nobody, work)
+    with caplog.at_level("INFO", "tally.ingest"):
+        written(nobody, work)
+    (said,) = [each for each in caplog.records if each.name == "tally.ingest"]
+    assert said.levelname == "INFO", "a service may start before its database"
+    assert "not there yet" in said.message
+
+
+def test_a_database_that_goes_away_is_told_of_once_and_so_is_its_return(
+    own: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(own.url, acquire_s=0.2)
+    to(settings)
+
+    async def work(writer: Counted) -> None:
+        await writer.write([row("a")])
+        own.stop()
+        for number in range(3):
+            with pytest.raises(Unavailable):
+                await writer.write([row(f"away-{number}")])
+        own.start()
+        async with asyncio.timeout(30):
+            while writer.away is not None:
+                await asyncio.sleep(0.01)
+        assert await writer.write([row("b")]) == [ACCEPTED]
+
+    try:
+        with caplog.at_level("INFO", "tally.ingest"):
+            written(settings, work)
+    finally:
+        if not own.is_running:
+            own.start()
+    said = [each.message for each in caplog.records if each.name == "tally.ingest"]
+    assert len(said) == 2, said
+    assert "events are refused" in said[0]
+    assert "events are taken" in said[1]
 
 
 def test_what_is_being_written_is_written_before_the_end(settings: Settings, customer: int) -> None:
@@ -261,7 +299,7 @@ def test_two_writers_never_wait_for_each_other_for_good(settings: Settings, cust
         ("40001", Fault.TURN),
         ("08006", Fault.CONNECTION),
         ("57P01", Fault.CONNECTION),
-        ("25006", Fault.CONNECTION),
+        ("25006", Fault.PLACE),
         ("57014", Fault.SERVER),
         ("53100", Fault.SERVER),
     ],

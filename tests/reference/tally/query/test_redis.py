@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -121,3 +122,22 @@ def test_no_rate_is_no_limit(cached: Settings) -> None:
         assert await granted(Rates(far, 0, 2, clock), 81_003, 500) == 500
 
     run(replace(cached, redis_url=""), work)
+
+
+def test_a_connection_that_the_loop_has_just_closed_is_an_absence_like_others(
+    cached: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uvloop says so with an error that is no OSError."""
+
+    class Closed:
+        async def get(self, key: str) -> bytes:
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    async def work(_: Far, clock: Clock) -> None:
+        far = Far(cast(Any, Closed()), clock)
+        assert await far.get("test:a") is None
+        assert far.away
+
+    run(cached, work)
+    (said,) = [each for each in caplog.records if each.name == "tally.redis"]
+    assert "goes on without it" in said.message

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from tally.ingest.signature import signed, signing_key
+from tally.schema.revisions import SchemaError
 from tally.settings import Settings
 from tests.reference.tally.events import event, text_of
 from tests.reference.tally.stages.conftest import MakeCustomer, serving
@@ -29,6 +31,18 @@ def test_without_a_database_nothing_is_acknowledged(
             answer = customer_at(client).post(path, body)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert customer_at(client).get("/v1/metrics", name="n").status_code == 503
+
+
+def test_a_start_that_is_refused_leaves_nothing_open(empty: Settings, stage: str) -> None:
+    with pytest.raises(SchemaError), serving(replace(empty, stage=stage)):
+        pass
+    with psycopg.connect(empty.database_url) as connection:
+        (open_still,) = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        ).fetchall()
+    assert open_still == (0,)
 
 
 def test_without_redis_everything_works(

@@ -222,6 +222,28 @@ def test_what_was_claimed_once_keeps_its_number_and_its_sum(
     asyncio.run(main())
 
 
+def test_what_comes_while_it_sends_gathers_until_the_next_time(
+    open_pool: OpenPool, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a busy customer would be billed without a pause, a few events at a time."""
+    noted = Outbox._note
+
+    async def noted_late(self: Outbox, receipts: dict[int, str]) -> None:
+        await filled(self.pool, 10, customers=1)
+        await noted(self, receipts)
+
+    monkeypatch.setattr(Outbox, "_note", noted_late)
+
+    async def main() -> None:
+        async with open_pool() as pool:
+            await filled(pool, 10, customers=1)
+            outbox = Outbox(pool, pods(["good-1"], 30.0, by_name(ledger)))
+            assert await outbox.drain() == 1
+            assert await waiting(pool) == 10
+
+    asyncio.run(main())
+
+
 def test_two_workers_beside_busy_writers_bill_every_event_once(
     open_pool: OpenPool, ledger: Ledger
 ) -> None:

@@ -17,6 +17,7 @@ class Fault(Enum):
     ROW = "it would fail again, alone or in company"
     TURN = "it met another transaction, and may be tried again at once"
     CONNECTION = "another connection may help"
+    PLACE = "writing is done on another server now, and every connection to this one is of no use"
     SERVER = "it may help to wait"
 
 
@@ -25,7 +26,7 @@ _BY_CODE: Final = {
     "23503": Fault.ROW,  # foreign key violation
     "40": Fault.TURN,  # deadlock, serialisation
     "08": Fault.CONNECTION,
-    "25006": Fault.CONNECTION,  # read-only: the writer's place is on another server now
+    "25006": Fault.PLACE,  # read-only: this one was made a standby
     "57P": Fault.CONNECTION,  # shutdown, crash, not yet up
 }
 """By the beginning of SQLSTATE. What is not here, as 53100 for a full disk, is the server's."""

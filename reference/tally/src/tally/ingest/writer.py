@@ -212,7 +212,9 @@ class Writer:
                 fault = fault_of(error)
                 if fault is Fault.ROW:
                     raise
-                if fault is Fault.CONNECTION:
+                if fault is Fault.PLACE:
+                    await self._pool.drain()  # they would all be handed out as good
+                if fault in (Fault.CONNECTION, Fault.PLACE):
                     await self._leave()
                 if attempt == _ATTEMPTS or fault is Fault.SERVER:
                     raise Unavailable(str(error).strip() or type(error).__name__) from error

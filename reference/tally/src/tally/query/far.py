@@ -16,6 +16,8 @@ _LOG = logging.getLogger("tally.redis")
 _TIME_OUT_S: Final = 0.25
 _CONNECT_S: Final = 0.5
 _CONNECTIONS: Final = 32
+_AWAY: Final = (RedisError, OSError, RuntimeError)
+"""The last is uvloop's, for a connection that it has just closed."""
 _REST_S: Final = 1.0
 """After an error Redis is not asked for so long."""
 
@@ -74,7 +76,7 @@ class Far:
             return None
         try:
             found = await ask(self._client)
-        except (RedisError, OSError) as error:
+        except _AWAY as error:
             self._until = self._clock() + _REST_S
             if not self.away:
                 _LOG.warning("Redis cannot be used, everything goes on without it: %s", error)

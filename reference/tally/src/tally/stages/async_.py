@@ -85,7 +85,9 @@ class Api:
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as opened:  # a start that is refused closes what was open by then
+        async with (
+            AsyncExitStack() as opened
+        ):  # a start that is refused closes what was open by then
             opened.push_async_callback(self.pool.close)
             opened.push_async_callback(self.far.close)
             opened.push_async_callback(self.http.aclose)

@@ -109,14 +109,14 @@ class Outbox:
     """Pods of which it was said that they take nothing."""
 
     async def drain(self) -> int:
-        """Sends what waits; how many rows billing took. Without pods it all stays where it is."""
+        """Sends what waits now; how many rows billing took. Without pods it all stays where it is."""
         sent = 0
         while self.pods and (claimed := await self._claim()):
             receipts = await self._send_all(claimed)
             await self._note(receipts)
             sent += len(receipts)
-            if len(receipts) < len(claimed):
-                break  # the others rest, and so do we
+            if len(receipts) < len(claimed) or len(claimed) < BATCH:
+                break  # the others rest, and so do we; what has come meanwhile gathers until the next time
         return sent
 
     async def _claim(self) -> list[Usage]:
