@@ -107,7 +107,9 @@ class Counted:
 
 
 def counted(settings: Settings, customer: int) -> Counted:
+    """At one moment: what a killed process had sent may still be on its way."""
     with psycopg.connect(settings.database_url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
         def asked(question: str) -> int:
             row = connection.execute(question.encode(), (customer,)).fetchone()
