@@ -80,8 +80,16 @@ types: $(VENV)/.dev ## mypy, strict
 contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
+# These look at the whole process or machine: nobody else's tests may run beside them.
+ALONE = tests/gates tests/integrations tests/run/test_commands.py tests/test_reaper.py
+
 suite: $(VENV)/.dev ## the tests alone (ARGS="-k clock")
+ifeq ($(strip $(ARGS)),)
+	$(PY) -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(PY) -m pytest $(ALONE)
+else
 	$(PY) -m pytest $(ARGS)
+endif
 
 bench: $(if $(NAME),$(VENV)/.dev) ## run one benchmark: NAME=overhead QUICK=1; without NAME, list them
 ifdef NAME
