@@ -29,8 +29,12 @@ def witness(
     """Ten witnesses a second that waited so long each; those without an answer waited a minute."""
     waits = [*waits_ms, *[60_000.0] * unanswered]
     answered = len(waits_ms)
+
+    def good(first: int, number: int) -> int:
+        return max(0, min(number, answered - first)) if status < 500 else 0
+
     seconds = [
-        Second(at, len(part), latency=Histogram.of([ns_of(ms) for ms in part]))
+        Second(at, len(part), good(at * 10, len(part)), Histogram.of([ns_of(ms) for ms in part]))
         for at in range(-(-len(waits) // 10))
         if (part := waits[at * 10 : at * 10 + 10])
     ]

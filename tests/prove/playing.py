@@ -41,6 +41,7 @@ class FakeProxy:
     world: World
     present: Fault | None = None
     hit: int = 24
+    asked: int = 0
 
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
@@ -56,7 +57,7 @@ class FakeProxy:
 
     def counts(self, *, reset: bool = False) -> Exchanges:
         hit = self.hit if self.present else 0
-        return Exchanges(self.name, 3, 500, 0 if reset else hit, 500)
+        return Exchanges(self.name, 3, 500 + self.asked, 0 if reset else hit, 500)
 
 
 class FakeChild:
@@ -77,6 +78,8 @@ class World:
     seen: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
     during: Callable[[World, str], None] = lambda world, title: None
     hit: int = 24
+    readiness_asks: bool = False
+    """Whether the path that the witness asks for asks all upstreams."""
     log: list[str] = field(default_factory=list)
     envs: list[Mapping[str, str]] = field(default_factory=list)
     asked: list[tuple[float, str, int]] = field(default_factory=list)
@@ -86,11 +89,16 @@ class World:
 
     @property
     def tools(self) -> Tools:
-        return Tools(load=self.load, chaos=self.chaos, start=self.start)
+        return Tools(load=self.load, chaos=self.chaos, start=self.start, ask=self.ask)
 
     @property
     def in_force(self) -> str:
         return next((p.present.title for p in self.proxies if p.present), "healthy")
+
+    async def ask(self, url: str, path: str) -> int:
+        for proxy in self.proxies:
+            proxy.asked += self.readiness_asks
+        return 200
 
     async def load(
         self,

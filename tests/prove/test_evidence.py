@@ -203,9 +203,29 @@ def calm(asked: dict[str, int], **changes: object) -> list[Phase]:
     return [before, replace(phase, **changes)]  # type: ignore[arg-type]
 
 
+FOR_BILLING = (Evidence("seen", count=3, peer="10.0.0.9:443"),)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        pytest.param(Evidence("reached"), id="read, and whom it asks is not known"),
+        pytest.param(Evidence("seen", count=3), id="seen without a peer"),
+        pytest.param(Evidence("seen", count=3, peer="10.0.0.5:5432"), id="another upstream"),
+        pytest.param(Evidence("seen", count=3, peer="10.9.9.9:1"), id="somebody else"),
+    ],
+)
+def test_a_call_that_is_not_known_to_ask_the_ill_upstream_was_not_exercised(
+    evidence: Evidence,
+) -> None:
+    (finding,) = merged(calm({"GET /bill": 100}), [source(evidence=(evidence,))], UPSTREAMS)
+    assert kinds(finding) == [evidence.kind]
+
+
 def test_a_route_that_was_asked_under_the_fault_without_effect_is_marked_so() -> None:
-    (finding,) = merged(calm({"GET /bill": 100, "GET /else": 9}), [source()], UPSTREAMS)
-    assert kinds(finding) == ["reached", "exercised"]
+    asked = calm({"GET /bill": 100, "GET /else": 9})
+    (finding,) = merged(asked, [source(evidence=FOR_BILLING)], UPSTREAMS)
+    assert kinds(finding) == ["seen", "exercised"]
     exercised = finding.evidence[1]
     assert exercised.count == 100
     assert exercised.fault == "hang BILLING_URL"
@@ -244,8 +264,9 @@ def test_a_call_that_was_seen_to_be_fast_for_that_upstream_is_marked_so() -> Non
 )
 def test_what_was_not_tried_is_not_marked(phases: list[Phase]) -> None:
     assert HANG.title == "hang BILLING_URL"
-    finding = merged(phases, [source(site=site("x.y", file="b.py"))], UPSTREAMS)[-1]
-    assert kinds(finding) == ["reached"]
+    unseen = source(site=site("x.y", file="b.py"), evidence=FOR_BILLING)
+    finding = merged(phases, [unseen], UPSTREAMS)[-1]
+    assert kinds(finding) == ["seen"]
 
 
 def test_a_request_that_was_refused_before_its_endpoint_tried_nothing() -> None:
@@ -253,7 +274,7 @@ def test_a_request_that_was_refused_before_its_endpoint_tried_nothing() -> None:
     (cost,) = phases[1].report.entries
     refused = replace(cost, pieces=())
     phases[1] = replace(phases[1], report=replace(phases[1].report, entries=(refused,)))
-    assert kinds(merged(phases, [source()], UPSTREAMS)[0]) == ["reached"]
+    assert kinds(merged(phases, [source(evidence=FOR_BILLING)], UPSTREAMS)[0]) == ["seen"]
 
 
 def test_a_call_that_stalled_there_although_nobody_felt_it_is_measured_and_not_exercised() -> None:

@@ -171,6 +171,24 @@ def test_a_fault_that_nobody_met_is_not_enough_data(billing: str) -> None:
     assert run.verdict is WitnessVerdict.NOT_ENOUGH_DATA
 
 
+def test_a_witness_that_asks_the_upstream_itself_proves_nothing_of_it(billing: str) -> None:
+    world = World(felt={HANG: FROZEN}, readiness_asks=True)
+    run = played(world, billing)
+    said = "the witness /readyz asks BILLING_URL itself, so it is no bystander of it"
+    assert [phase.verdict for phase in run.phases] == [
+        WitnessVerdict.ISOLATED, WitnessVerdict.NOT_ENOUGH_DATA,
+    ]  # fmt: skip
+    assert run.phases[1].because.startswith(said)
+    (gap,) = run.gaps
+    assert gap.startswith(said)
+
+
+def test_a_worker_that_stood_still_for_the_upstream_forbids_isolated(billing: str) -> None:
+    run = played(World(seen={HANG: [froze("127.0.0.1:41000")]}), billing)
+    assert run.verdict is WitnessVerdict.DEGRADED
+    assert "but a loop stood still for 2.00 s, with 4 victims" in run.phases[1].because
+
+
 def test_loop_lag_stands_by_the_second_of_the_load(billing: str) -> None:
     run = played(World(), billing)
     assert [(at, lag.count) for at, lag in run.phases[0].lag] == [(0, 50)]

@@ -6,10 +6,20 @@ import re
 from dataclasses import replace
 
 from tests.support.runs import HANG, SLOW, Service, calm, frozen, run
+from unstall.model.finding import (
+    Cause,
+    Confidence,
+    Entry,
+    Evidence,
+    Finding,
+    Remedy,
+    Severity,
+    Site,
+)
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome
 from unstall.model.plan import Fault
-from unstall.model.proof import Run
+from unstall.model.proof import WITNESS, Run
 from unstall.model.report import Report, Verdict, WitnessVerdict
 from unstall.report.run_figures import fault_of, figures_of
 from unstall.report.run_text import text
@@ -174,3 +184,55 @@ def test_a_fault_in_words() -> None:
     assert fault_of(timed) == (
         "hang BILLING_URL: 3 s, 5 % of exchanges, 2 bad addresses, from 2 s, until 8 s"
     )
+
+
+def seen(*evidence: Evidence, latent: bool = True) -> Finding:
+    return Finding(
+        "US102", "a synchronous HTTP call on the event loop", Severity.WARNING, Confidence.CERTAIN,
+        Entry("route", "GET /stock", "shop:stock"), Site("shop/stock.py", 9, "stock", "requests.api.get"),
+        Cause.WAITING, Remedy("await an async client"), latent=latent,
+        evidence=(Evidence("seen", count=40), *evidence),
+    )  # fmt: skip
+
+
+def test_a_call_that_was_fast_is_told_below_whose_fault_it_was_and_what_was_tried() -> None:
+    found = frozen()
+    tried = seen(Evidence("exercised", count=40, fault="hang STOCK_URL"))
+    said = text(replace(found, findings=(tried, *found.findings)))
+    row = "  seen      US102 shop/stock.py:9 requests.api.get, GET /stock: on the loop, and fast; "
+    (at,) = lines(said, row.rstrip())
+    assert "exercised under hang STOCK_URL" in " ".join(said.split())
+    assert said.index("proved") < said.index(at) < said.index("  gate ")
+    assert "  seen " not in text(found)
+
+
+def test_of_many_such_calls_the_rest_is_counted() -> None:
+    found = replace(calm(), findings=(seen(),) * 7)
+    assert len(lines(text(found), "shop/stock.py:9")) == 5
+    assert "and 2 more calls: --json has all" in text(found)
+
+
+def test_a_call_that_stalled_is_not_told_twice() -> None:
+    stalled = seen(Evidence("measured", count=1))
+    assert "on the loop, and fast" not in text(replace(calm(), findings=(stalled,)))
+
+
+def test_a_calm_witness_was_not_slowed_though_a_loop_was_held() -> None:
+    made = run(faults=((HANG, Service()),))
+    healthy, ill = made.phases
+    held = replace(ill, verdict=WitnessVerdict.DEGRADED)
+    said = text(replace(made, phases=(healthy, held), verdict=WitnessVerdict.DEGRADED))
+    assert said.startswith("degraded: the one fault held a loop of shop:app\n")
+
+
+def test_a_witness_without_an_answer_has_no_time() -> None:
+    made = run(rates=ONE)
+    (phase,) = made.phases
+    streams = [
+        replace(each, statuses={}, unanswered=each.sent) if each.name == WITNESS else each
+        for each in phase.outcome.streams
+    ]
+    mute = replace(made, phases=(replace(phase, outcome=Outcome(tuple(streams))),))
+    (row,) = lines(text(mute), "  healthy  ")
+    assert " no answer " in row
+    assert "no answer" not in text(made)

@@ -89,7 +89,7 @@ async def until_ready(process: Child, url: str, path: str, patience_s: float) ->
     while loop.time() < deadline:
         if not process.running:
             raise process.failure("ended before it was ready")
-        answer = await _status(url, path)
+        answer = await status_of(url, path)
         if isinstance(answer, int) and answer < _BEFORE_READY_BELOW:
             return
         last = f"the last answer was {answer}" if isinstance(answer, int) else answer or last
@@ -97,7 +97,7 @@ async def until_ready(process: Child, url: str, path: str, patience_s: float) ->
     raise process.failure(f"was not ready within {patience_s:g} s: GET {path}, and {last}")
 
 
-async def _status(url: str, path: str) -> int | str | None:
+async def status_of(url: str, path: str) -> int | str | None:
     """The status of one answer; why there was none; None if nobody listens."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"

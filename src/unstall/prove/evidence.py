@@ -1,8 +1,8 @@
 """What the phases and the source say of one another: findings with their proof. Pure.
 
     proved      a call on the loop that stalled it longer under a fault than healthy, while a witness waited
-    exercised   its route was asked under the fault, often enough to meet it; nothing stalled there, and
-                bystanders felt nothing
+    exercised   a call that was seen to go to that upstream, whose route was asked under the fault, often
+                enough to meet it; nothing stalled there, and bystanders felt nothing
 
 Nothing else is claimed. What was measured without being proved stays measured.
 """
@@ -13,15 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from unstall.explain.findings import findings_of
-from unstall.model.finding import Cause, Confidence, Evidence, Finding, Stall
+from unstall.model.finding import Confidence, Evidence, Finding, Stall
 from unstall.model.proof import Phase
 from unstall.model.report import WitnessVerdict
 from unstall.prove.felt import felt_stalls
+from unstall.prove.stood import WAITS
 from unstall.prove.verdicts import MISSED_AT_MOST, chance_to_miss, felt
 from unstall.report.units import counted, duration
 
-_WAITS = frozenset({Cause.WAITING, Cause.LOCK})
-"""What a fault of an upstream can bring about; nobody computes because a server hangs."""
 _HURT = frozenset({WitnessVerdict.DEGRADED, WitnessVerdict.FROZEN})
 _LONGER = 2
 """So many times longer than healthy, at least."""
@@ -142,7 +141,7 @@ def _proof(
 ) -> Evidence | None:
     if phase.fault is None or phase.verdict not in _HURT or finding.site is None:
         return None
-    if finding.cause not in _WAITS or finding.latent:
+    if finding.cause not in WAITS or finding.latent:
         return None
     stalls = [
         stall
@@ -206,7 +205,7 @@ def _is_address(peer: str) -> bool:
 
 
 def _exercised(finding: Finding, phases: Sequence[Phase], upstreams: Upstreams) -> Finding:
-    if is_proved(finding) or finding.cause not in _WAITS or finding.site is None:
+    if is_proved(finding) or finding.cause not in WAITS or finding.site is None:
         return finding
     found: dict[str, Evidence] = {}
     for phase in phases:
@@ -220,8 +219,9 @@ def _without_effect(finding: Finding, phase: Phase, upstreams: Upstreams) -> Evi
     fault = phase.fault
     if fault is None or phase.verdict is not WitnessVerdict.ISOLATED:
         return None
-    if not all(_may_be_of(each.peer, fault.upstream, upstreams) for each in finding.evidence):
-        return None
+    peers = {each.peer for each in finding.evidence if each.peer is not None}
+    if not peers or not peers <= set(upstreams.get(fault.upstream, ())):
+        return None  # the route may have met the fault somewhere else, or not at all
     if any(same_place(finding, each) and not each.latent for each in phase.report.findings):
         return None
     asked = _asked(finding, phase)

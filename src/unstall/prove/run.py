@@ -23,13 +23,16 @@ from unstall.load.phase import lag_by_second
 from unstall.load.scenarios import check as lasts
 from unstall.model.finding import Finding
 from unstall.model.outcome import Progress
-from unstall.model.plan import Fault, Plan
+from unstall.model.plan import Fault, Plan, WitnessPlan
 from unstall.model.proof import Exchanges, Phase, Run, Unexercised
+from unstall.model.report import Report
 from unstall.prove.app import App
+from unstall.prove.bystander import asked_by, no_bystander
 from unstall.prove.conclusion import concluded
 from unstall.prove.environment import rewritten
 from unstall.prove.ground import Ground, check, check_reachable, folder_of, ground_of
 from unstall.prove.peers import read_behind, renamed
+from unstall.prove.stood import Watched
 from unstall.prove.tools import Proxy, Tools
 from unstall.prove.traffic import here_it_ends, until_stopped, warm_up
 from unstall.prove.verdicts import judge
@@ -92,6 +95,13 @@ class _Stage:
     tools: Tools
     notes: list[str]
     """What the proxies have to say."""
+    asked: list[str]
+    """Upstreams that the witness asks itself."""
+
+    @property
+    def witness(self) -> WitnessPlan:
+        told = self.plan.witness
+        return told if told.path else replace(told, path=self.plan.app.ready)
 
 
 async def prove(
@@ -188,7 +198,7 @@ def _set_up(
         env.setdefault("UNSTALL_SLOW_MS", _SLOW_MS)
         env.setdefault("UNSTALL_PULSE_S", "1")  # lag is shown second by second
         yield _Stage(
-            plan, wishes, ground, env, proxies, names, Path(folder), audience, tools, notes
+            plan, wishes, ground, env, proxies, names, Path(folder), audience, tools, notes, []
         )
 
 
@@ -203,17 +213,32 @@ async def _play(
     async with stage.tools.start(
         plan.app, stage.env, folder=folder_of(plan), record=record, hear=hear
     ) as app:
+        if plan.faults and not before:
+            ask = partial(stage.tools.ask, app.url, stage.witness.path)
+            ill = {each.upstream: stage.proxies[each.upstream] for each in plan.faults}
+            stage.asked.extend(await asked_by(ask, ill))
+            gaps += (no_bystander(stage.witness.path, each) for each in stage.asked)
         loaded, exchanges, cut_short = await _loaded(stage, app, fault, repeat)
         if not app.process.running:
             gaps.append(f"{name}: {app.process.failure('ended while it was asked')}")
     recording = read_behind(record, stage.names)
     healthy = next((p for p in before if p.fault is None and p.repeat == repeat), None)
-    verdict, because = judge(loaded.outcome, fault, healthy, exchanges)
+    report = report_of(recording, name)
+    verdict, because = judge(
+        loaded.outcome,
+        fault,
+        healthy,
+        exchanges,
+        _watched(stage, fault, report, loaded),
+        no_bystander(stage.witness.path, fault.upstream)
+        if fault and fault.upstream in stage.asked
+        else "",
+    )
     phase = Phase(
         name=name,
         fault=fault,
         outcome=loaded.outcome,
-        report=report_of(recording, name),
+        report=report,
         verdict=verdict,
         because=because,
         from_ns=loaded.from_ns,
@@ -225,11 +250,15 @@ async def _play(
     return phase, cut_short
 
 
+def _watched(stage: _Stage, fault: Fault | None, report: Report, loaded: Loaded) -> Watched:
+    found = stage.ground.upstreams[fault.upstream] if fault else ()
+    return Watched(report.stalls, loaded.from_ns, loaded.seconds, tuple(map(str, found)))
+
+
 async def _loaded(
     stage: _Stage, app: App, fault: Fault | None, repeat: int
 ) -> tuple[Loaded, tuple[Exchanges, ...], bool]:
-    plan = stage.plan
-    witness = plan.witness if plan.witness.path else replace(plan.witness, path=plan.app.ready)
+    plan, witness = stage.plan, stage.witness
     send = partial(
         stage.tools.load,
         app.url,

@@ -31,7 +31,7 @@ _FORMS = (
 _SOCKET = "which names a Unix socket: no proxy can stand before it, so give it a host and a port"
 _PORT = "which names no port that there is: give one from 1 to 65535"
 
-_SCHEME = re.compile(r"(?:^|(?<=,))\s*([A-Za-z][\w+.:-]*)://")
+_SCHEME = re.compile(r"(?:^|(?<=[,;]))\s*([A-Za-z][\w+.:-]*)://")
 _ITEM = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([\w.-]+))(?::(\d+))?")
 _PIECES = re.compile(r"[^,]+")
 _WORD = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)")
@@ -82,7 +82,7 @@ class _Piece(NamedTuple):
 
 
 def in_urls(name: str, value: str) -> Found | str:
-    """One URL or several, with commas between them, each with one host or several."""
+    """One URL or several, with commas or semicolons between them, each with one host or several."""
     schemes = list(_SCHEME.finditer(value))
     if not schemes or schemes[0].start() != 0:
         return _FORMS

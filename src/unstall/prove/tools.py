@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from unstall.load import Loaded, run_scenarios
 from unstall.model.outcome import Progress
 from unstall.model.plan import AppPlan, Fault, Scenario, WitnessPlan
 from unstall.model.proof import Exchanges
-from unstall.prove.app import App, started
+from unstall.prove.app import App, started, status_of
 
 
 class Load(Protocol):
@@ -82,3 +82,5 @@ class Tools:
     load: Load = run_scenarios
     chaos: Chaos = _APART
     start: Start = started
+    ask: Callable[[str, str], Awaitable[object]] = status_of
+    """GETs a path of an app once, on a connection of its own; never raises for what the app does."""

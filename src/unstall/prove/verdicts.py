@@ -7,15 +7,17 @@ met. Where one of them is missing it is not-enough-data, and `because` says whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 from unstall.chaos.kinds import spec_of
+from unstall.model.finding import Stall
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome, StreamOutcome
 from unstall.model.plan import Fault
 from unstall.model.proof import WITNESS, Exchanges, Phase
 from unstall.model.report import WitnessVerdict
+from unstall.prove.stood import NOBODYS, NOT_RUN, Watched, excused, stood, stood_text
 from unstall.report.units import counted, duration
 from unstall.triage.verdict import FROZEN_FROM_NS, ISOLATED_BELOW_NS, MIN_WITNESSES, verdict_at
 
@@ -25,6 +27,7 @@ _RANK = (
     WitnessVerdict.DEGRADED,
     WitnessVerdict.FROZEN,
 )
+UNWATCHED = Watched()
 _TOLD_APART = 2
 """A 99th percentile that did not double is no difference to speak of."""
 _BY_CHANCE = 0.05
@@ -42,6 +45,8 @@ class Felt:
     due: int
     unserved: int
     p99_ns: int | None
+    silent: int
+    """Witnesses that got no answer at all. In latencies they stand with their time-out."""
     late_ns: int
     """How late the generator's requests left, 99th percentile; 0 while that is within bounds."""
     latency: Histogram
@@ -61,7 +66,8 @@ class Felt:
         return verdict_at(p99_ns, self.due, self.unserved)
 
     def __str__(self) -> str:
-        p99 = "no answer" if self.p99_ns is None else f"witness p99 {duration(self.p99_ns)}"
+        none = self.p99_ns is None or self.silent * 100 > self.due
+        p99 = "no answer" if none else f"witness p99 {duration(self.p99_ns or 0)}"
         return p99 + (f", {self.unserved} of {self.due} not served" if self.unserved else "")
 
 
@@ -69,7 +75,8 @@ def felt(outcome: Outcome) -> Felt:
     witness = next((s for s in outcome.streams if s.name == WITNESS), StreamOutcome(WITNESS))
     late_ns = 0 if outcome.trustworthy else (outcome.lateness.quantile_ns(0.99) or 0)
     p99_ns = witness.latency.quantile_ns(0.99)
-    return Felt(witness.due, witness.due - _served(witness), p99_ns, late_ns, witness.latency)
+    unserved, silent = witness.due - _served(witness), witness.due - witness.answered
+    return Felt(witness.due, unserved, p99_ns, silent, late_ns, witness.latency)
 
 
 def judge(
@@ -77,11 +84,20 @@ def judge(
     fault: Fault | None,
     healthy: Phase | None,
     exchanges: Sequence[Exchanges] = (),
+    watched: Watched = UNWATCHED,
+    doubt: str = "",
 ) -> tuple[WitnessVerdict, str]:
-    """The verdict of a phase and the numbers behind it; `healthy` is the phase it is compared with."""
+    """The verdict of a phase and the numbers behind it; `healthy` is the phase it is compared with.
+
+    `doubt`: why the witness can say nothing of this fault, if that is known already.
+    """
     now = felt(outcome)
-    doubt = _doubt(now) or (_not_met(fault, exchanges) if fault else None)
-    if doubt:
+    if (
+        doubt := doubt
+        or _doubt(now)
+        or (_not_met(fault, exchanges) if fault else "")
+        or _not_run(outcome, now, fault, watched)
+    ):
         return WitnessVerdict.NOT_ENOUGH_DATA, doubt
     numbers = [str(now)]
     if fault and healthy is not None:
@@ -97,9 +113,12 @@ def judge(
         numbers.append(f"{before} when healthy")
     if fault:
         numbers.append(_met(fault, exchanges))
+    verdict = now.verdict
+    if verdict is WitnessVerdict.ISOLATED and (stalls := stood(watched)):
+        verdict, numbers[0] = _with_stood(now, stalls, healthy, watched)
     if dropped := sum(stream.dropped for stream in outcome.streams):
         numbers.append(f"{counted(dropped, 'request')} dropped, for too many were open")
-    return now.verdict, "; ".join(numbers)
+    return verdict, "; ".join(numbers)
 
 
 def chance_to_miss(calls: int, fault: Fault, exchanges: Sequence[Exchanges]) -> float:
@@ -127,7 +146,7 @@ def _served(stream: StreamOutcome) -> int:
     return stream.answered_below(500)
 
 
-def _doubt(now: Felt) -> str | None:
+def _doubt(now: Felt) -> str:
     if now.due < MIN_WITNESSES:
         return (
             f"{counted(now.due, 'witness')} were due, and {MIN_WITNESSES} are needed: "
@@ -138,7 +157,42 @@ def _doubt(now: Felt) -> str | None:
             f"the load generator itself was {duration(now.late_ns)} late (p99), and {now}: "
             "lower the rate, or free this machine"
         )
-    return None
+    return ""
+
+
+def _not_run(outcome: Outcome, now: Felt, fault: Fault | None, watched: Watched) -> str:
+    """Why the witness waited, if the process was not run and little is left without that."""
+    if now.verdict not in (WitnessVerdict.DEGRADED, WitnessVerdict.FROZEN):
+        return ""
+    rest = excused(outcome, watched, ISOLATED_BELOW_NS, NOBODYS if fault else NOT_RUN)
+    p99_ns = rest.latency.quantile_ns(0.99)
+    verdict = verdict_at(p99_ns, rest.due, rest.unserved)
+    if not rest.paused_ns or _RANK.index(verdict) >= _RANK.index(now.verdict):
+        return ""
+    left = f"{rest.due} of {now.due} witnesses were due in other seconds"
+    if p99_ns is not None:
+        left += f", with a p99 of {duration(p99_ns)}"
+    return (
+        f"{now}, but the process did not run the app for {duration(rest.paused_ns)} ({rest.causes}), and no "
+        f"{'fault' if fault else 'call'} explains that; {left}: free this machine, and run it again"
+    )
+
+
+def _with_stood(
+    now: Felt, stalls: Sequence[Stall], healthy: Phase | None, watched: Watched
+) -> tuple[WitnessVerdict, str]:
+    """Calm witnesses, and yet a loop that stood still: another worker answered them."""
+    said = f"{now}, but {stood_text(stalls)}"
+    seen = (
+        replace(watched, stalls=healthy.report.stalls, from_ns=healthy.from_ns)
+        if healthy
+        else watched
+    )
+    before = max((s.held_ns for s in stood(seen)), default=0) if healthy else 0
+    if max(stall.held_ns for stall in stalls) < _TOLD_APART * before:
+        said += f", and for {duration(before)} when healthy: too little apart to blame the fault"
+        return WitnessVerdict.NOT_ENOUGH_DATA, said
+    return WitnessVerdict.DEGRADED, said
 
 
 def _proves_nothing(now: Felt, before: Felt) -> bool:
@@ -170,10 +224,10 @@ def _by_chance(now: int, of_now: int, before: int, of_before: int) -> float:
     return ways / comb(everybody, all_hurt)
 
 
-def _not_met(fault: Fault, exchanges: Sequence[Exchanges]) -> str | None:
+def _not_met(fault: Fault, exchanges: Sequence[Exchanges]) -> str:
     seen = _at(fault, exchanges)
     if seen.hit:
-        return None
+        return ""
     if not (seen.thrown or seen.exchanges or seen.connections):
         return (
             f"nothing that was asked used {fault.upstream}: name a scenario that does, or the variable that "

@@ -18,6 +18,7 @@ from unstall.triage.gate import missed, unmeasured
 from unstall.triage.regression import Change, regressions
 from unstall.triage.secrets import in_text
 from unstall.triage.thresholds import bad
+from unstall.triage.verdict import verdict_at
 
 WORST_FIRST = (
     WitnessVerdict.FROZEN,
@@ -125,7 +126,8 @@ def headline(run: Run) -> str:
     number = (
         "the one fault" if len(faults) == 1 else f"{len(felt)} of {counted(len(faults), 'fault')}"
     )
-    return f"{run.verdict}: {number} {_DID[run.verdict]} bystanders of {of}"
+    did = "held a loop of" if all(map(_witness_is_calm, felt)) else _DID[run.verdict]
+    return f"{run.verdict}: {number} {did} {of}"
 
 
 _WITHOUT_FAULT = {
@@ -133,7 +135,17 @@ _WITHOUT_FAULT = {
     WitnessVerdict.DEGRADED: "load alone slowed bystanders of",
     WitnessVerdict.ISOLATED: "load alone was not felt by bystanders of",
 }
-_DID = {WitnessVerdict.FROZEN: "froze", WitnessVerdict.DEGRADED: "slowed"}
+_DID = {
+    WitnessVerdict.FROZEN: "froze bystanders of",
+    WitnessVerdict.DEGRADED: "slowed bystanders of",
+}
+
+
+def _witness_is_calm(phase: PhaseFigures) -> bool:
+    """Another worker may answer for a loop that stands still."""
+    seen = phase.witness
+    p99_ns = None if seen is None or seen.p99_ms is None else int(seen.p99_ms * 1e6)
+    return seen is not None and verdict_at(p99_ns, seen.due, seen.errors) is WitnessVerdict.ISOLATED
 
 
 def gate_line(run: Run, changes: Sequence[Change] = ()) -> str:
@@ -189,6 +201,19 @@ def culprits(run: Run, most: int | None = None) -> tuple[Finding, ...]:
         if any(evidence.kind in ("proved", "measured") for evidence in each.evidence)
     ]
     return tuple(sorted(seen, key=lambda each: not is_proved(each))[:most])
+
+
+def no_harm(run: Run) -> list[Finding]:
+    """Calls that were seen on the loop, and stalled nobody yet."""
+    return [each for each in run.findings if each.latent and each not in culprits(run)]
+
+
+def witness_text(phase: PhaseFigures) -> str:
+    """Its 99th percentile; in latencies who got no answer stands with a time-out that nobody measured."""
+    witness = phase.witness
+    if witness and (witness.due - witness.answered) * 100 > witness.due:
+        return "no answer"
+    return time_of(witness.p99_ms if witness else None)
 
 
 def stalls_text(phase: PhaseFigures) -> str:

@@ -28,6 +28,7 @@ from unstall.report.run_figures import (
     stalls_text,
     time_of,
     victims_text,
+    witness_text,
 )
 from unstall.report.run_style import SCRIPT, STYLE
 from unstall.report.text import block_of
@@ -165,9 +166,8 @@ def _phases(figures: Sequence[PhaseFigures], title: str) -> str:
 
 def _rows(phase: PhaseFigures) -> Iterator[tuple[Cell, ...]]:
     style = _STYLES[phase.verdict]
-    witness = phase.witness.p99_ms if phase.witness else None
     felt = (
-        _number(time_of(witness), style),
+        _number(witness_text(phase), style),
         _number(time_of(phase.lag_p99_ms)),
         _number(stalls_text(phase)),
         _number(victims_text(phase)),

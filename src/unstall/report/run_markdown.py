@@ -24,6 +24,7 @@ from unstall.report.run_figures import (
     stalls_text,
     time_of,
     victims_text,
+    witness_text,
 )
 from unstall.report.run_text import unknown_line
 from unstall.report.units import counted
@@ -66,7 +67,7 @@ def _phases(figures: Sequence[PhaseFigures]) -> str:
     for phase in figures[:_MOST]:
         name = plain(phase.name) + (f" ×{phase.repeats}" if phase.repeats > 1 else "")
         felt = (
-            time_of(phase.witness.p99_ms if phase.witness else None),
+            witness_text(phase),
             time_of(phase.lag_p99_ms),
             stalls_text(phase),
             victims_text(phase),

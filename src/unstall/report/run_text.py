@@ -18,9 +18,11 @@ from unstall.report.run_figures import (
     headline,
     judged_line,
     judged_word,
+    no_harm,
     stalls_text,
     time_of,
     victims_text,
+    witness_text,
 )
 from unstall.report.text import block_of
 from unstall.report.units import clean, counted
@@ -52,6 +54,7 @@ def text(run: Run, changes: Sequence[Change] = (), *, colour: bool = False) -> s
         _table(figures, colour),
         [line for each in figures for line in _because(each, colour)],
         *(lines_of(block_of(each), colour) for each in culprits(run, _MOST_CULPRITS)),
+        lines_of(Block("", tuple(_no_harm(run))), colour),
         lines_of(Block("", tuple(_deciding(run, changes))), colour),
         lines_of(Block("", tuple(_unseen(run))), colour),
     ]
@@ -77,7 +80,7 @@ def _table(figures: Sequence[PhaseFigures], colour: bool) -> list[str]:
 
 def _rows(phase: PhaseFigures) -> Iterator[tuple[str, ...]]:
     name = phase.name + (f"{_TIMES}{phase.repeats}" if phase.repeats > 1 else "")
-    witness = time_of(phase.witness.p99_ms if phase.witness else None)
+    witness = witness_text(phase)
     # Said in full below the table, where there is room.
     known = phase.verdict is not WitnessVerdict.NOT_ENOUGH_DATA
     felt = (
@@ -147,6 +150,22 @@ def _because(phase: PhaseFigures, colour: bool) -> list[str]:
     verdict = str(phase.verdict)
     painted = first.replace(verdict, paint(verdict, STYLES[phase.verdict], colour), 1)
     return [f"  {painted}", *(f"    {line}" for line in rest)]
+
+
+def _no_harm(run: Run) -> Iterator[Row]:
+    """`seen  US102 shop/stock.py:9 requests.api.get, GET /stock; exercised under hang STOCK_URL`"""
+    found = no_harm(run)
+    for number, each in enumerate(found[:_MOST_CULPRITS]):
+        site, entry = each.site, each.entry
+        where = f" {site.file}:{site.line} {site.call}" if site else f" {each.title}"
+        tried = [evidence.fault for evidence in each.evidence if evidence.kind == "exercised"]
+        under = f"; exercised under {', '.join(filter(None, tried))}" if tried else ""
+        said = (
+            f"{each.code}{where}{f', {entry.name}' if entry else ''}: on the loop, and fast{under}"
+        )
+        yield Row("seen" if number == 0 else "", said)
+    if (more := len(found) - _MOST_CULPRITS) > 0:
+        yield Row("", f"and {counted(more, 'more call')}: --json has all")
 
 
 def _deciding(run: Run, changes: Sequence[Change]) -> Iterator[Row]:
