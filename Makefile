@@ -80,8 +80,8 @@ types: $(VENV)/.dev ## mypy, strict
 contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
-# These look at the whole process or machine: nobody else's tests may run beside them.
-ALONE = tests/gates tests/integrations tests/run/test_commands.py tests/test_reaper.py
+# These look at the whole process or machine, or at what a loop feels: nobody else's tests run beside them.
+ALONE = tests/gates tests/integrations tests/live tests/run tests/test_reaper.py
 
 suite: $(VENV)/.dev ## the tests alone (ARGS="-k clock")
 ifeq ($(strip $(ARGS)),)
