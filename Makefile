@@ -81,7 +81,7 @@ contracts: $(VENV)/.dev ## who may import whom
 	$(BIN)/lint-imports
 
 # These look at the whole process or machine, or at what a loop feels: nobody else's tests run beside them.
-ALONE = tests/gates tests/integrations tests/live tests/run tests/test_reaper.py
+ALONE = tests/gates tests/integrations tests/live tests/run tests/test_reaper.py tests/watch
 
 suite: $(VENV)/.dev ## the tests alone (ARGS="-k clock")
 ifeq ($(strip $(ARGS)),)
