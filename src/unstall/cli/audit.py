@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from unstall.audit.source import data_of, find
+from unstall.cli.files import check_output, write_output
 from unstall.cli.target import Target, target_of
 from unstall.configuration import AuditSettings, audit_settings, confidence_of
 from unstall.errors import UsageError
@@ -154,10 +155,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--limit is {args.limit}: give a number of functions, or 0 for all")
     if args.update_baseline and args.changed_from is not None:
         raise UsageError("--update-baseline needs all findings: leave out --changed-from")
-    if args.output is not None and not args.output.absolute().parent.is_dir():
-        raise UsageError(
-            f"--output {args.output} cannot be written: name a file in a folder there is"
-        )
+    check_output("--output", args.output)
 
 
 def selection_of(args: argparse.Namespace, settings: AuditSettings, target: Target) -> Selection:
@@ -293,12 +291,7 @@ def say(outcome: Outcome, args: argparse.Namespace) -> None:
     if args.output is None:
         write(text)
         return
-    try:
-        args.output.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--output {args.output} cannot be written ({error.strerror}): name another file"
-        ) from None
+    write_output("--output", args.output, text)
     from unstall.report.audit import headline
 
     write(f"{headline(outcome.report)}; written to {args.output}")

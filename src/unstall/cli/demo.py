@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from unstall.cli import TERMINATED
+from unstall.cli.files import check_output, write_output
 from unstall.cli.stage import Stage, stage
 from unstall.errors import UsageError
 from unstall.model.codec import dump
@@ -20,8 +22,6 @@ from unstall.report.text import culprit
 
 NAME = "demo"
 HELP = "freeze a small service with one blocking call, and see it named, cured and compared"
-
-TERMINATED = 128 + signal.SIGTERM
 
 _LITERAL = {"seconds": 60.0, "hang": 15.0, "probability": 0.05}
 
@@ -46,10 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
-    if args.json and (args.json.is_dir() or not args.json.absolute().parent.is_dir()):
-        raise UsageError(
-            f"--json {args.json} is no file that can be written: name one in a folder there is"
-        )
+    check_output("--json", args.json)
     try:
         with stage() as told:
             results = asyncio.run(_uninterrupted(plan, told))
@@ -184,7 +181,4 @@ def _write(path: Path, plan: DemoPlan, results: tuple[VariantResult, ...]) -> No
             for result in results
         ],
     }
-    try:
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--json {path} cannot be written: {error.strerror}") from None
+    write_output("--json", path, json.dumps(data, indent=1))

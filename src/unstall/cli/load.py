@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 
-from unstall.cli import locusts
+from unstall.cli import INTERRUPTED, locusts
+from unstall.cli.files import check_output, write_output
 from unstall.cli.load_order import order_of
 from unstall.cli.load_run import Ending, carried_out
 from unstall.cli.outcome import read_run
-from unstall.errors import NotEnoughData, UsageError
+from unstall.errors import NotEnoughData
 from unstall.load import quiet_gc, run_on_best
 from unstall.load.files import raise_file_limit
 from unstall.load.phase import lateness_of
@@ -27,9 +27,6 @@ NAME = "load"
 HELP = (
     "send requests when they are due, whatever the answers take, and hold the outcome to thresholds"
 )
-
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
 
 _EPILOG = """\
 PLAN is a file of TOML; without one the plan stands in unstall.toml or [tool.unstall] of pyproject.toml. A URL
@@ -76,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    _check_output(args.json)
+    check_output("--json", args.json)
     if args.target[:1] == ["merge"]:
         return _concluded(merged([(name, read_run(Path(name))) for name in args.target[1:]]), args)
     before = read_run(args.baseline, "--baseline") if args.baseline else None
@@ -101,7 +98,7 @@ def _sent(args: argparse.Namespace, ending: Ending) -> Run:
 def _concluded(done: Run, args: argparse.Namespace, before: Run | None = None) -> int:
     """What is said and written of a run, and the exit code for it."""
     if args.json:
-        write_run(args.json, done)
+        write_output("--json", args.json, run_json.render(done))
     write(text(done))
     for phase in done.phases if not done.interrupted else ():
         _check_enough(phase, args.processes)
@@ -140,17 +137,3 @@ def _compared(before: Run, done: Run) -> int:
     if not changes:
         write("  no regression beyond the noise of both runs")
     return 1 if changes else 0
-
-
-def write_run(file: Path, done: Run) -> None:
-    try:
-        file.write_text(run_json.render(done) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--json {file} cannot be written: {error.strerror}") from None
-
-
-def _check_output(file: Path | None) -> None:
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise UsageError(
-            f"--json {file} is no file that can be written: name one in a folder there is"
-        )

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstall.cli import INTERRUPTED
+from unstall.cli import INTERRUPTED, TERMINATED
+from unstall.cli.files import check_output, write_output
 from unstall.errors import UsageError
 from unstall.model.proof import Run
 from unstall.report.terminal import complain, has_colour, write
@@ -26,8 +27,6 @@ NAME = "prove"
 HELP = (
     "boot the app, load it, let one upstream misbehave, and see whether bystanders are still served"
 )
-
-TERMINATED = 128 + signal.SIGTERM
 
 _FORMS = ("json", "html", "junit")
 _EPILOG = """\
@@ -93,7 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     for option in _FORMS:
-        _check_output(option, getattr(args, option))
+        check_output(f"--{option}", getattr(args, option))
     before = _read_baseline(args.baseline)
     from unstall.cli.prove_order import asked_of, wishes_of
     from unstall.cli.stage import stage
@@ -169,7 +168,7 @@ def _said(done: Run, args: argparse.Namespace, before: Run | None) -> int:
     for form in _FORMS:
         file = getattr(args, form)
         if file is not None:
-            _write(file, form, rendered(done, before, changes, form) + "\n")
+            write_output(f"--{form}", file, rendered(done, before, changes, form))
     if refused is not None:
         raise refused
     return int(gate_of(done, changes))
@@ -192,17 +191,3 @@ def _read_baseline(file: Path | None) -> Run | None:
     from unstall.cli.outcome import read_run
 
     return None if file is None else read_run(file, "--baseline")
-
-
-def _check_output(option: str, file: Path | None) -> None:
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise UsageError(
-            f"--{option} {file} is no file that can be written: name one in a folder there is"
-        )
-
-
-def _write(file: Path, option: str, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--{option} {file} cannot be written: {error.strerror}") from None

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from unstall.cli.files import check_output, write_output
 from unstall.cli.outcome import read_run, run_in
 from unstall.errors import NotEnoughData, UsageError
 from unstall.explain.report import report_of
@@ -62,10 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     files: list[Path] = args.files
-    if args.output is not None and not args.output.absolute().parent.is_dir():
-        raise UsageError(
-            f"--output {args.output} cannot be written: name a file in a folder there is"
-        )
+    check_output("--output", args.output)
     runs = {file: outcome for file in files if (outcome := run_in(file)) is not None}
     if not runs:
         return _of_recordings(files, args)
@@ -177,10 +175,5 @@ def _colour(args: argparse.Namespace) -> bool:
 def _say(text: str, args: argparse.Namespace) -> None:
     if args.output is None:
         write(text)
-        return
-    try:
-        args.output.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise UsageError(
-            f"--output {args.output} cannot be written ({error.strerror}): name another file"
-        ) from None
+    else:
+        write_output("--output", args.output, text)
