@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from unstall.audit.source import data_of, find
-from unstall.cli.files import check_output, write_output
+from unstall.cli.files import check_folder, write_output
 from unstall.cli.target import Target, target_of
 from unstall.configuration import AuditSettings, audit_settings, confidence_of
 from unstall.errors import UsageError
@@ -155,7 +155,7 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--limit is {args.limit}: give a number of functions, or 0 for all")
     if args.update_baseline and args.changed_from is not None:
         raise UsageError("--update-baseline needs all findings: leave out --changed-from")
-    check_output("--output", args.output)
+    check_folder("--output", args.output)
 
 
 def selection_of(args: argparse.Namespace, settings: AuditSettings, target: Target) -> Selection:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unstall.cli.files import check_output, write_output
+from unstall.cli.files import check_folder, write_output
 from unstall.cli.outcome import read_run, run_in
 from unstall.errors import NotEnoughData, UsageError
 from unstall.explain.report import report_of
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     files: list[Path] = args.files
-    check_output("--output", args.output)
+    check_folder("--output", args.output)
     runs = {file: outcome for file in files if (outcome := run_in(file)) is not None}
     if not runs:
         return _of_recordings(files, args)
