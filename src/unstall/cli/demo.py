@@ -11,6 +11,7 @@ from typing import Any
 
 from unstall.cli import TERMINATED
 from unstall.cli.files import check_output, write_output
+from unstall.cli.signals import heard
 from unstall.cli.stage import Stage, stage
 from unstall.errors import UsageError
 from unstall.model.codec import dump
@@ -62,8 +63,8 @@ async def _uninterrupted(plan: DemoPlan, told: Stage) -> tuple[VariantResult, ..
     """SIGTERM ends the run as Ctrl-C does: through the blocks that end the child processes."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await demonstrate(plan, told)
+    with heard(lambda _: task.cancel(), signal.SIGTERM):
+        return await demonstrate(plan, told)
 
 
 def plan_of(args: argparse.Namespace) -> DemoPlan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import platform
 import signal
@@ -11,12 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from unstall.cli.load_order import Order
+from unstall.cli.signals import heard
 from unstall.clock import NS_PER_S
 from unstall.load import run_scenarios
 from unstall.load.phase import phase_of, unwatched
@@ -26,6 +27,7 @@ from unstall.model.outcome import Progress
 from unstall.model.plan import Threshold
 from unstall.model.proof import Phase, Run
 from unstall.model.report import Report
+from unstall.prove.traffic import here_it_ends
 from unstall.report.run_figures import WORST_FIRST
 from unstall.report.terminal import complain
 from unstall.triage.thresholds import from_outside, judge
@@ -40,14 +42,12 @@ class Ending:
         self.stop = asyncio.Event()
         self.loading = False
 
-    def listen(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    def listening(self) -> AbstractContextManager[None]:
+        task = asyncio.current_task()
         assert task is not None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, self._hear, number, task)
+        return heard(partial(self._hear, task), signal.SIGINT, signal.SIGTERM)
 
-    def _hear(self, number: int, task: asyncio.Task[object]) -> None:
+    def _hear(self, task: asyncio.Task[object], number: int) -> None:
         if self.stop.is_set() or not self.loading:
             task.cancel()
         self.code = self.code or 128 + number
@@ -55,7 +55,11 @@ class Ending:
 
 
 async def carried_out(order: Order, ending: Ending) -> Run:
-    ending.listen()
+    with ending.listening():
+        return await _carried_out(order, ending)
+
+
+async def _carried_out(order: Order, ending: Ending) -> Run:
     plan = order.plan
     phases: list[Phase] = []
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -65,7 +69,7 @@ async def carried_out(order: Order, ending: Ending) -> Run:
         except asyncio.CancelledError:
             if not phases:
                 raise
-            _go_on()
+            here_it_ends()
         if ending.stop.is_set():
             break
     thresholds, gaps = _deciding(order)
@@ -81,13 +85,6 @@ async def carried_out(order: Order, ending: Ending) -> Run:
         interrupted=ending.stop.is_set(),
         machine=machine(order),
     )
-
-
-def _go_on() -> None:
-    """A cancellation was heard, and what came before it is to be told."""
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
 
 
 async def _play(order: Order, ending: Ending, repeat: int) -> Phase:

@@ -148,15 +148,14 @@ def order_with(args: argparse.Namespace, wanted: Wanted, here: Path) -> Order:
 
 
 async def _worked(wanted: Wanted, ending: Ending) -> None:
-    ending.listen()
-    await work(wanted.files, wanted.crew)
+    with ending.listening():
+        await work(wanted.files, wanted.crew)
 
 
 async def _carried_out(order: Order, wanted: Wanted, seconds: float | None, ending: Ending) -> Run:
-    ending.listen()
     plan = order.plan
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    with ExitStack() as stack:
+    with ending.listening(), ExitStack() as stack:
         files, by_name = wanted.files, False
         if not files:
             folder = Path(

@@ -8,11 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstall.cli import INTERRUPTED, TERMINATED
 from unstall.cli.files import check_output, write_output
+from unstall.cli.signals import heard
 from unstall.errors import UsageError
 from unstall.model.proof import Run
 from unstall.report.terminal import complain, has_colour, write
@@ -120,17 +122,21 @@ class _Ending:
 
     terminated = False
 
-    def on_sigterm(self, task: asyncio.Task[Run]) -> None:
+    def on_sigterm(self, task: asyncio.Task[Run], _: int) -> None:
         self.terminated = True
         task.cancel()
 
 
 async def _carried_out(asked: Asked, wishes: Wishes, told: Stage, ending: _Ending) -> Run:
-    from unstall.prove.run import prove
-
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.on_sigterm, task)
+    with heard(partial(ending.on_sigterm, task), signal.SIGTERM):
+        return await _proved(asked, wishes, told)
+
+
+async def _proved(asked: Asked, wishes: Wishes, told: Stage) -> Run:
+    from unstall.prove.run import prove
+
     plan = asked.plan
     if asked.wanted is not None:
         from unstall.prove.first_look import look

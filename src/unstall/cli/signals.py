@@ -1,0 +1,25 @@
+"""What a command hears while its loop runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def heard(told: Callable[[int], object], *numbers: int) -> Iterator[None]:
+    """The running loop calls `told` with each of these signals; then they do as they did.
+
+    A loop of uvloop that is closed would swallow them for good.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        for number in numbers:
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, told, number)
+        yield
+    finally:
+        for number in numbers:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
