@@ -17,6 +17,15 @@ SERVER_CORE, CLIENT_CORE = two_cores()
 
 
 @dataclass(frozen=True, slots=True)
+class Switching:
+    """So many pairs of windows, each begun `settle` seconds after the switch."""
+
+    pairs: int
+    window: float
+    settle: float
+
+
+@dataclass(frozen=True, slots=True)
 class Effort:
     """How much is measured; times in seconds."""
 
@@ -24,9 +33,8 @@ class Effort:
     warm_up: float
     window: float
     servers: int
-    pairs: int
-    switched: float
-    settle: float
+    switching: dict[str, Switching]
+    """By what is switched."""
     idle: float
     turns: int
 
@@ -70,12 +78,13 @@ class Pair:
 def switched(harness: Harness, effort: Effort, loop: str, what: str, path: str = "/") -> list[Pair]:
     """`what` is switched on and off: the watch alone, or everything that may stay on."""
     pairs: list[Pair] = []
+    steps_of = effort.switching[what]
     for _ in range(effort.servers):
         with serving("bare", loop, SERVER_CORE) as served:
-            order = [harness.chance.random() < 0.5 for _ in range(effort.pairs)]
+            order = [harness.chance.random() < 0.5 for _ in range(steps_of.pairs)]
             calls = [call for on_first in order for call in in_order(on_first, what)]
             # The closing window gives the last real one its end.
-            plan = [Window(effort.switched, effort.settle, call) for call in calls]
+            plan = [Window(steps_of.window, steps_of.settle, call) for call in calls]
             plan.append(Window(0.05, 0.05, "/off"))
             steps = [asdict(window) for window in (Window(0.05, effort.warm_up), *plan)]
             windows = client(served.port, served.pid, steps, path)[1:]
