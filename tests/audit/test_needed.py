@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from unstall.audit import program
 from unstall.audit.audit import audit
 from unstall.audit.needed import needed, words
+from unstall.audit.source import data_of
 
 
 def of(**files: str) -> list[str]:
     sources = {name.replace("__", "/") + ".py": text for name, text in files.items()}
-    return needed(sources, lambda file: sources[file].encode())
+    return needed(sources, lambda file: words(sources[file].encode()))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,29 @@ def test_what_a_kept_script_imports_is_kept_as_well() -> None:
         fixtures__rows="ROWS = ()\n", fixtures__other="", tests__test_app="",
     )  # fmt: skip
     assert kept == ["app.py", "scripts/load.py", "fixtures/rows.py", "fixtures/other.py"]
+
+
+def test_each_file_is_opened_once_and_what_nobody_imports_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "app": "import test_used",
+        "test_used": "",
+        "test_unused": "import app",
+    }.items():
+        (tmp_path / f"{name}.py").write_text(f"{text}\n")
+    opened: list[str] = []
+
+    def read(path: Path) -> bytes | str:
+        opened.append(path.name)
+        return data_of(path)
+
+    monkeypatch.setattr(program, "data_of", read)
+
+    parsed, unread = program.read(tmp_path)
+
+    assert opened == ["app.py", "test_used.py"]
+    assert ([each.file for each in parsed], unread) == (["app.py", "test_used.py"], [])
 
 
 def test_a_blocking_helper_among_the_scripts_is_still_found(tmp_path: Path) -> None:

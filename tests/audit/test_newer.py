@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from unstall.audit import newer
 from unstall.audit.newer import rewrites
 from unstall.audit.source import parse
 
@@ -84,3 +85,24 @@ def test_older_source_is_left_as_it_is(source: str) -> None:
 def test_source_that_is_in_no_syntax_is_not_read() -> None:
     assert isinstance(parse(b"def f[(:\n"), str)
     assert isinstance(parse(b"x = f'{a\n"), str)
+
+
+def test_the_end_of_a_bracket_is_not_looked_for_through_a_whole_broken_file() -> None:
+    far = f"def a[{' ' * 3_000}]():\n    pass\n"
+
+    assert list(newer.rewrites(far)) == []
+    assert list(newer.rewrites(far.replace(" " * 3_000, "T")))
+
+
+def test_what_lies_in_brackets_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    closed = newer._closed
+
+    def look(text: str, start: int) -> int | None:
+        looked.append(start)
+        return closed(text, start)
+
+    monkeypatch.setattr(newer, "_closed", look)
+
+    assert list(newer.rewrites("def f[" + "\ndef g[" * 100 + "]" * 101 + "():\n    pass\n"))
+    assert looked == [5]

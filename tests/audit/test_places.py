@@ -10,8 +10,9 @@ import pytest
 
 from tests.audit.reading import HEAD, found, names_in, parsed, sites
 from unstall.audit import rules
-from unstall.audit.entrances_index import Where, index
+from unstall.audit.entrances_index import Where
 from unstall.audit.entrances_lookup import MOST_BASES, Lookup
+from unstall.audit.entrances_read import index
 from unstall.audit.program import work_out
 from unstall.catalog.table import default
 from unstall.model.finding import Confidence, Finding, Severity

@@ -80,7 +80,7 @@ def test_a_call_that_cannot_be_worked_out_is_told_and_the_others_are(
 
 @pytest.mark.parametrize(
     ("module", "name", "where"),
-    [(judge, "hit_of", 0), (judge, "_finding", 2), (program, "parse_file", 1)],
+    [(judge, "hit_of", 0), (judge, "_finding", 2), (program, "parse_data", 0)],
 )
 def test_each_stage_goes_on_without_what_it_fails_at(
     service: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, where: int

@@ -390,6 +390,95 @@ CASES = {
             s = requests.Session()
         x = getattr(A(), 's')
     """, "requests.Session"),
+    "one by chance": ("""
+        import random, requests
+        x = random.choice([requests.Session() for _ in range(3)])
+    """, "requests.Session"),
+    "the next of a ring": ("""
+        import itertools, requests
+        ring = itertools.cycle((requests.Session(), requests.Session()))
+        x = next(ring)
+    """, "requests.Session"),
+    "out of several chained": ("""
+        from itertools import chain
+        import requests
+        x = next(chain([1], [requests.Session()]))
+    """, "requests.Session"),
+    "a rotating deque": ("""
+        from collections import deque
+        import requests
+        waiting = deque([requests.Session()])
+        x = waiting.popleft()
+    """, "requests.Session"),
+    "type variable of a base": ("""
+        from typing import Generic, TypeVar
+        import requests
+        T = TypeVar("T")
+        class Base(Generic[T]):
+            held: T
+        class Own(Base[requests.Session]): ...
+        x = Own().held
+    """, "requests.Session"),
+    "type variable two bases away": ("""
+        from typing import Generic, TypeVar
+        import requests
+        T = TypeVar("T")
+        U = TypeVar("U")
+        class Base(Generic[T]):
+            def held(self) -> T: ...
+        class Middle(Base[U], Generic[U]): ...
+        class Own(Middle[requests.Session]): ...
+        x = Own().held()
+    """, "requests.Session"),
+    "type variable of an annotation": ("""
+        from typing import Generic, TypeVar
+        import requests
+        T, U = TypeVar("T"), TypeVar("U")
+        class Pair(Generic[T, U]):
+            left: T
+            right: U
+        def make() -> Pair[int, requests.Session]: ...
+        x = make().right
+    """, "requests.Session"),
+    "type variable beside a value": ("""
+        from typing import Generic, TypeVar
+        import requests
+        T = TypeVar("T")
+        class Base(Generic[T]):
+            def __init__(self, held: T = requests.Session()):
+                self.held: T = held
+        x = Base().held
+    """, "requests.Session"),
+    "what an inherited constructor is passed": ("""
+        import requests
+        class Base:
+            def __init__(self, held):
+                self.held = held
+        class Own(Base):
+            def __init__(self):
+                super().__init__(requests.Session())
+        x = Own().held
+    """, "requests.Session"),
+    "what a class body passes": ("""
+        import requests
+        class Holder:
+            def __init__(self, held):
+                self.held = held
+        class Settings:
+            holder = Holder(requests.Session())
+        x = Settings.holder.held
+    """, "requests.Session"),
+    "a provider that is called": ("""
+        from dependency_injector import containers, providers
+        import requests
+        class Container(containers.DeclarativeContainer):
+            session = providers.Singleton(requests.Session)
+        x = Container.session()
+    """, "requests.Session"),
+    "a container that is asked": ("""
+        import punq, requests
+        x = punq.Container().resolve(requests.Session)
+    """, "requests.Session"),
 }  # fmt: skip
 
 
@@ -408,12 +497,38 @@ UNKNOWN = {
     "each other": "def f():\n    return g()\ndef g():\n    return f()\nx = f()",
     "a class that is its own base": "class A(A): ...\nx = A().s",
     "a list of nothing": "l = []\nx = l[0]",
+    "a type variable that no class gives": (
+        "from typing import Generic, TypeVar\nT = TypeVar('T')\n"
+        "class A(Generic[T]):\n    s: T\nclass B(A): ...\nx = B().s"
+    ),
+    "a generic class that is its own base": (
+        "from typing import Generic, TypeVar\nT = TypeVar('T')\n"
+        "class A(A[T], Generic[T]):\n    s: T\nx = A().s"
+    ),
+    "a provider of nothing": (
+        "from dependency_injector import providers\nx = providers.Singleton()()"
+    ),
 }
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_what_source_does_not_say_is_not_known(case: str) -> None:
     assert types_at_end(UNKNOWN[case], "x") == ()
+
+
+def test_a_sibling_is_given_nothing_of_what_the_other_class_says() -> None:
+    source = """
+        from typing import Generic, TypeVar
+        import httpx, requests
+        T = TypeVar("T")
+        class Base(Generic[T]):
+            held: T
+        class Plain(Base[requests.Session]): ...
+        class Ready(Base[httpx.AsyncClient]): ...
+        x = Ready().held
+    """
+
+    assert types_at_end(dedent(source), "x") == ("httpx.AsyncClient",)
 
 
 def test_the_last_assignment_before_the_use_counts() -> None:

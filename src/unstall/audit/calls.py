@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from unstall.audit import types_calls
+from unstall.audit import types_calls, types_containers
 from unstall.audit.dead import Branches
 from unstall.audit.ir import Via
 from unstall.audit.scan import Event
@@ -90,8 +90,9 @@ class Calls:
 
     def _all(self, scope: Scope) -> Iterator[Seen]:
         project = self.types.project
+        kept = project.slips.kept(project.file_of(scope), scope.id or scope.module)
         for event in project.scan(scope).events:
-            with project.slips.kept(project.file_of(scope), scope.id or scope.module):
+            with kept:
                 yield from list(self._of(scope, event))
 
     def _of(self, scope: Scope, event: Event) -> Iterator[Seen]:
@@ -106,7 +107,7 @@ class Calls:
 
     def _call(self, scope: Scope, event: Event, node: ast.Call) -> Iterator[Seen]:
         types = self.types
-        targets = types.values(scope, node.func)
+        targets = types_containers.called_by(types.values(scope, node.func))
         if event.awaited and len(targets) > 1:
             targets = self._awaitable(targets)
         dead = self._branches.dead(scope, event)

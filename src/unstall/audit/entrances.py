@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from unstall.audit.entrances_index import Class, Index, index
+from unstall.audit.entrances_index import Class, Index
+from unstall.audit.entrances_read import index
 from unstall.audit.entrances_registered import Registered, entrance, later_steps, registered
 from unstall.audit.entrances_targets import Targets, runs
 from unstall.audit.entrances_values import Values

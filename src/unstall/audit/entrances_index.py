@@ -8,37 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unstall.audit.fields import FIELDS, NO_NODES
 from unstall.audit.ir import Module
 
 Callable = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_Definition = Callable | ast.ClassDef
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-LEAVES = frozenset(
-    {
-        ast.Name,
-        ast.Constant,
-        ast.alias,
-        ast.Load,
-        ast.Store,
-        ast.Del,
-        ast.Pass,
-        str,
-        int,
-        bool,
-        type(None),
-    }
-    | set(ast.operator.__subclasses__())
-    | set(ast.cmpop.__subclasses__())
-    | set(ast.boolop.__subclasses__())
-    | set(ast.unaryop.__subclasses__())
-)
-"""Nothing can be called below them."""
-_NO_NODES = LEAVES - {ast.Name, ast.Constant, ast.alias, ast.Pass} | {
-    bytes,
-    float,
-    complex,
-    type(...),
-}
+Definition = Callable | ast.ClassDef
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +100,8 @@ class Index:
     """Calls at module level."""
     imports: set[str] = field(default_factory=set)
     """Top-level packages that are imported anywhere."""
+    kept: dict[str, list[ast.AST]] = field(default_factory=dict)
+    """By module: nodes that rules ask for, in the order of the source."""
     _uses: dict[tuple[str, ...], tuple[Use, ...]] = field(default_factory=dict)
     _added: defaultdict[Where, list[Use]] | None = None
     _bindings: dict[str, dict[str, list[Binding]]] = field(default_factory=dict)
@@ -196,124 +173,17 @@ class Index:
         return body if isinstance(body, list) else [body]
 
 
-def index(modules: Mapping[str, Module]) -> Index:
-    found = Index(modules)
-    for name, module in modules.items():
-        _Reader(found, name).read(module.tree)
-    return found
-
-
-class _Reader:
-    """Reads one module in the order of its source. The stack is explicit: expressions may nest deeply."""
-
-    def __init__(self, found: Index, module: str) -> None:
-        self._found = found
-        self._module = module
-        self._stack: list[tuple[ast.AST, Where, bool]] = []
-
-    def read(self, tree: ast.Module) -> None:
-        self._push(tree.body, Where(self._module), False)
-        while self._stack:
-            node, where, in_main = self._stack.pop()
-            if isinstance(node, _DEFINITIONS):
-                self._definition(node, where, in_main)
-                continue
-            if isinstance(node, ast.Call):
-                self._call(node, where, in_main)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                self._import(node)
-                continue
-            elif isinstance(node, ast.If) and is_main_check(node.test):
-                self._push(node.orelse, where, False)
-                self._push(node.body, where, True)
-                continue
-            for name in reversed(node._fields):
-                value: Any = getattr(node, name, None)
-                if value.__class__ is list:
-                    self._push(value, where, in_main)
-                elif value.__class__ not in LEAVES:
-                    self._stack.append((value, where, in_main))
-
-    def _push(self, nodes: Sequence[ast.AST], where: Where, in_main: bool) -> None:
-        for node in reversed(nodes):
-            if node.__class__ not in LEAVES:
-                self._stack.append((node, where, in_main))
-
-    def _call(self, call: ast.Call, where: Where, in_main: bool) -> None:
-        found, use = self._found, Use(call, where, in_main)
-        func = call.func
-        if isinstance(func, ast.Attribute):
-            found.calls[func.attr].append(use)
-        elif isinstance(func, ast.Name):
-            found.calls[func.id].append(use)
-        elif isinstance(func, ast.Call):
-            found.applied[id(func)] = call
-        if in_main:
-            found.in_main.append(use)
-        elif not where.scope:
-            found.at_import.append(use)
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        names = (
-            [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        )
-        self._found.imports.update(name.partition(".")[0] for name in names)
-
-    def _definition(self, node: _Definition, where: Where, in_main: bool) -> None:
-        found = self._found
-        if isinstance(node, ast.Lambda):
-            new = Def(self._free(found.child(where, f"<lambda>@{node.lineno}")), node, where)
-            found.functions[new.id] = new
-            found.lambdas[id(node)] = new
-            self._push([node.body], new.inside, in_main)
-            self._push([node.args], where, in_main)
-            return
-        id_ = self._free(found.child(where, node.name))
-        made: Def | Class
-        if isinstance(node, ast.ClassDef):
-            made = found.classes[id_] = Class(id_, node, where)
-            outside: list[ast.AST] = [*node.bases, *node.keywords]
-        else:
-            made = found.functions[id_] = Def(id_, node, where, where.scope in found.classes)
-            outside = [node.args]
-        for decorator in node.decorator_list:
-            found.decorated[id(decorator)] = made
-            found.decorators.append((decorator, made))
-        self._push(node.body, made.inside, in_main)
-        self._push([*node.decorator_list, *outside], where, in_main)
-
-    def _free(self, id_: str) -> str:
-        """What is defined again under the same name has a number: `module:name@2`."""
-        known = self._found
-        if id_ not in known.functions and id_ not in known.classes:
-            return id_
-        number = 2
-        while f"{id_}@{number}" in known.functions or f"{id_}@{number}" in known.classes:
-            number += 1
-        return f"{id_}@{number}"
-
-
-def is_main_check(test: ast.expr) -> bool:
-    """`__name__ == "__main__"`"""
-    if not isinstance(test, ast.Compare) or len(test.comparators) != 1:
-        return False
-    sides = test.left, test.comparators[0]
-    return any(isinstance(s, ast.Name) and s.id == "__name__" for s in sides) and any(
-        isinstance(s, ast.Constant) and s.value == "__main__" for s in sides
-    )
-
-
 _CONDITIONS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
 
 
 def children(node: ast.AST) -> list[ast.AST]:
     """As `ast.iter_child_nodes`, without what nothing lies below of that is no name or constant."""
     found: list[ast.AST] = []
-    for name in node._fields:
+    for name in FIELDS[node.__class__]:
         value: Any = getattr(node, name, None)
         if value.__class__ is list:
-            found += [each for each in value if each.__class__ not in _NO_NODES]
-        elif value.__class__ not in _NO_NODES:
+            found += [each for each in value if each.__class__ not in NO_NODES]
+        elif value.__class__ not in NO_NODES:
             found.append(value)
     return found
 
@@ -324,7 +194,7 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
     while stack:
         node, certain = stack.pop()
         yield node, certain
-        if isinstance(node, _DEFINITIONS):
+        if isinstance(node, DEFINITIONS):
             continue
         certain = certain and not isinstance(node, _CONDITIONS)
         stack += [(child, certain) for child in reversed(children(node))]

@@ -34,6 +34,8 @@ class Values(Lookup):
     _cuts: int = 0
     """How often a cycle ended a search; what was found below one is incomplete, and not kept."""
     _members: dict[tuple[int, str], ast.Attribute] = field(default_factory=dict)
+    _returns: dict[str, tuple[ast.expr, ...]] = field(default_factory=dict)
+    """By function: the expressions that it returns."""
 
     def of(self, node: ast.expr, where: Where) -> tuple[Value, ...]:
         """All that the expression can be."""
@@ -176,13 +178,10 @@ class Values(Lookup):
         """What calling the function gives, where its returns say it."""
         if isinstance(function.node, ast.Lambda):
             return list(self.of(function.node.body, function.inside))
-        found: list[Value] = []
-        for inner, _ in own_nodes(function.node.body):
-            if isinstance(inner, ast.Yield | ast.YieldFrom):
-                return []
-            if isinstance(inner, ast.Return) and inner.value is not None:
-                found += self.of(inner.value, function.inside)
-        return found
+        known = self._returns.get(function.id)
+        if known is None:
+            known = self._returns[function.id] = _returns(function.node.body)
+        return [value for node in known for value in self.of(node, function.inside)]
 
     def _subscript(self, node: ast.Subscript, where: Where) -> Iterable[Value]:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None
@@ -315,3 +314,11 @@ def _items(pairs: Value, what: str) -> Iterator[Value]:
 
 def _unique(values: Iterable[Value]) -> tuple[Value, ...]:
     return tuple({(id(value.node), value.where): value for value in values}.values())
+
+
+def _returns(body: Iterable[ast.AST]) -> tuple[ast.expr, ...]:
+    """Nothing for a generator: what it returns, nobody gets."""
+    nodes = [node for node, _ in own_nodes(body)]
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
+        return ()
+    return tuple(n.value for n in nodes if isinstance(n, ast.Return) and n.value is not None)

@@ -33,10 +33,6 @@ class Shape(NamedTuple):
     rest: str
     rest_keywords: str
 
-    @property
-    def takes_receiver(self) -> bool:
-        return not self.is_static
-
 
 def shape_of(scope: Scope, is_generator: bool) -> Shape:
     node = scope.node

@@ -66,8 +66,9 @@ def judge(walk: Walk, table: Table) -> Judged:
         open_: list[Outside] = []
         calls.update(id(edge.seen.node) for edge in reached.edges)
         calls.update(id(outside.seen.node) for outside in reached.outside)
+        kept = walk.kept(node)
         for outside in reached.outside:
-            with walk.kept(node):
+            with kept:
                 hit = hit_of(outside, rows)
                 if hit is not None:
                     own.append(hit)

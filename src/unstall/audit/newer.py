@@ -16,6 +16,9 @@ _HEAD = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+(?=\[)", re.MUL
 _ALIAS = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?=[ \t]*[\[=])", re.MULTILINE)
 _TEMPLATE = re.compile(r"(?<![\w'\"])[tT](r?['\"])")
 _STRING = re.compile(r"(?<![\w])([A-Za-z]{0,2})('''|\"\"\"|'|\")")
+_BRACKET = re.compile(r"[(){}\[\]]")
+_LONGEST = 2_000
+"""Characters of a list of type parameters. In a broken file each would be looked for to the end."""
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -48,9 +51,11 @@ def _templates(text: str) -> str:
 def _without_brackets(text: str, before: re.Pattern[str]) -> str:
     parts, done = [], 0
     for found in before.finditer(text):
-        start = found.end() if text[found.end() : found.end() + 1] == "[" else -1
-        end = _closed(text, start) if start >= 0 else None
-        if end is None or found.start() < done:
+        start = found.end()
+        if start < done or text[start : start + 1] != "[":
+            continue
+        end = _closed(text, start)
+        if end is None:
             continue
         parts += [text[done:start], text[start:end].count("\n") * "\\\n"]
         done = end
@@ -58,15 +63,12 @@ def _without_brackets(text: str, before: re.Pattern[str]) -> str:
 
 
 def _closed(text: str, start: int) -> int | None:
-    """Behind the bracket that closes the one at `start`."""
+    """Behind the bracket that closes the one at `start`, if it does so soon."""
     depth = 0
-    for at in range(start, len(text)):
-        if text[at] in "([{":
-            depth += 1
-        elif text[at] in ")]}":
-            depth -= 1
-            if not depth:
-                return at + 1
+    for bracket in _BRACKET.finditer(text, start, start + _LONGEST):
+        depth += 1 if bracket[0] in "([{" else -1
+        if not depth:
+            return bracket.end()
     return None
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from unstall.audit.calls import Calls
 from unstall.audit.calls_ir import as_call
 from unstall.audit.entrances import entrances as entrances_of
-from unstall.audit.entrances_index import Index, index
+from unstall.audit.entrances_index import Index
 from unstall.audit.entrances_named import named
+from unstall.audit.entrances_read import index
 from unstall.audit.followed import followed
 from unstall.audit.imported import Imported
 from unstall.audit.imported_merge import Merged, merge, of_app
@@ -18,10 +19,10 @@ from unstall.audit.imported_types import seen
 from unstall.audit.ir import Entrance, Function, Place, Program, Unread
 from unstall.audit.judge import Judged, judge
 from unstall.audit.names import SourceNames, declared
-from unstall.audit.needed import needed
+from unstall.audit.needed import needed, words
 from unstall.audit.packages import Packages
 from unstall.audit.project import Project
-from unstall.audit.source import Parsed, data_of, find, parse_file
+from unstall.audit.source import Parsed, data_of, find, parse_data
 from unstall.audit.starters import SERVED, Started, own_loops, set_aside, started
 from unstall.audit.types import Types
 from unstall.audit.values import EXTERNAL, INSTANCE, Values
@@ -96,26 +97,32 @@ def read(
     root: Path, files: Sequence[str] | None = None, *, whole: bool = False
 ) -> tuple[list[Parsed], list[Unread]]:
     """The files of a project, or `files`; of the `whole` also tests that nobody imports."""
-    parsed: list[Parsed] = []
-    unread: list[Unread] = []
+    missed: list[Unread] = []
+    found: dict[str, Parsed | Unread] = {}
+
+    def words_of(file: str) -> set[str]:
+        """Each file is opened once: for its tree, and for the names of what it imports."""
+        data = data_of(root / file)
+        found[file] = _parsed(file, data)
+        return words(data) if isinstance(data, bytes) else set()
+
     if files is None:
-        every = list(find(root, unread))
-        files = every if whole else needed(every, lambda file: _data(root / file))
+        every = list(find(root, missed))
+        files = every if whole else needed(every, words_of)
     for file in files:
-        try:
-            one = parse_file(root, file)
-        except Exception as error:
-            one = Unread(file, f"reading it failed ({type(error).__name__}); please report it")
-        if isinstance(one, Parsed):
-            parsed.append(one)
-        else:
-            unread.append(one)
-    return parsed, unread
+        if file not in found:
+            found[file] = _parsed(file, data_of(root / file))
+    ordered = [found[file] for file in files]
+    parsed = [each for each in ordered if isinstance(each, Parsed)]
+    return parsed, missed + [each for each in ordered if isinstance(each, Unread)]
 
 
-def _data(path: Path) -> bytes:
-    data = data_of(path)
-    return data if isinstance(data, bytes) else b""
+def _parsed(file: str, data: bytes | str) -> Parsed | Unread:
+    """A mistake of ours costs this file alone."""
+    try:
+        return parse_data(file, data)
+    except Exception as error:
+        return Unread(file, f"reading it failed ({type(error).__name__}); please report it")
 
 
 def work_out(

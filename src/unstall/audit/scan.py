@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from unstall.audit.fields import FIELDS
 from unstall.audit.leaving import passed
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.scopes_index import Index
@@ -30,6 +31,19 @@ _STARTERS = frozenset(
     "create_task ensure_future create_background_task start_soon run_coroutine_threadsafe".split()
 )
 """Of these, what nobody waits for where it is begun, unless the call itself is awaited."""
+
+
+class Under(NamedTuple):
+    """Conditions that something lies under; of each, whether under its `else`."""
+
+    tests: tuple[ast.expr, ...] = ()
+    negated: tuple[bool, ...] = ()
+
+    def also(self, *conditions: tuple[ast.expr, bool]) -> Under:
+        return Under(
+            (*self.tests, *(test for test, _ in conditions)),
+            (*self.negated, *(negated for _, negated in conditions)),
+        )
 
 
 class Event(NamedTuple):
@@ -57,7 +71,7 @@ class Scan:
         "_index",
         "_loop",
         "_scope",
-        "_tests",
+        "_under",
         "asks_kind",
         "awaits",
         "events",
@@ -77,7 +91,7 @@ class Scan:
         self._begun: set[int] = set()
         self._drained: set[int] = set()
         self._loop = 0
-        self._tests: tuple[tuple[ast.expr, bool], ...] = ()
+        self._under = Under()
         if scope.spans is None:
             scope.spans = []
         node = scope.node
@@ -90,18 +104,10 @@ class Scan:
             self._block(getattr(node, "body", ()))
 
     def _emit(self, kind: str, node: ast.expr, awaited: bool = False) -> None:
-        tests = self._tests
-        self.events.append(
-            Event(
-                kind,
-                node,
-                awaited or id(node) in self._awaited,
-                self._loop > 0,
-                tuple(test for test, _ in tests),
-                tuple(negated for _, negated in tests),
-                id(node) in self._begun,
-            )
-        )
+        known = id(node)
+        awaited = awaited or known in self._awaited
+        event = Event(kind, node, awaited, self._loop > 0, *self._under, known in self._begun)
+        self.events.append(event)
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:
@@ -115,21 +121,22 @@ class Scan:
         if handler is not None:
             handler(self, node)
             return
-        for field in node._fields:
+        for field in FIELDS[kind]:
             value = getattr(node, field, None)
-            if isinstance(value, list):
+            if value.__class__ is list:
                 self._block(value)
             elif isinstance(value, ast.AST):
                 self._visit(value)
 
     def _block(self, nodes: Iterable[object]) -> None:
         """Statements in order. After one that may leave, the others are under a condition."""
-        outside = self._tests
+        outside = self._under
         for node in nodes:
             if isinstance(node, ast.AST):
                 self._visit(node)
-                self._tests = (*self._tests, *passed(node))
-        self._tests = outside
+                if isinstance(node, ast.stmt) and (conditions := passed(node)):
+                    self._under = self._under.also(*conditions)
+        self._under = outside
 
     # Definitions: what runs now are decorators and defaults.
 
@@ -299,33 +306,33 @@ class Scan:
     def _while(self, node: ast.While) -> None:
         self._loop += 1
         self._visit(node.test)
-        self._under(node.test, False, node.body)
+        self._branch(node.test, False, node.body)
         self._loop -= 1
         self._block(node.orelse)
 
     def _if(self, node: ast.If) -> None:
-        outside = self._tests
+        outside = self._under
         while True:
             self._visit(node.test)
-            self._under(node.test, False, node.body)
-            self._tests = (*self._tests, (node.test, True))
+            self._branch(node.test, False, node.body)
+            self._under = self._under.also((node.test, True))
             if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
                 node = node.orelse[0]
                 continue
             self._block(node.orelse)
-            self._tests = outside
+            self._under = outside
             return
 
     def _choice(self, node: ast.IfExp) -> None:
         self._visit(node.test)
-        self._under(node.test, False, [node.body])
-        self._under(node.test, True, [node.orelse])
+        self._branch(node.test, False, [node.body])
+        self._branch(node.test, True, [node.orelse])
 
-    def _under(self, test: ast.expr, negated: bool, nodes: Iterable[ast.AST]) -> None:
-        outside = self._tests
-        self._tests = (*outside, (test, negated))
+    def _branch(self, test: ast.expr, negated: bool, nodes: Iterable[ast.AST]) -> None:
+        outside = self._under
+        self._under = outside.also((test, negated))
         self._block(nodes)
-        self._tests = outside
+        self._under = outside
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         is_async = isinstance(node, ast.AsyncWith)

@@ -104,13 +104,34 @@ def imported(binding: Binding) -> tuple[ast.Import | ast.ImportFrom, ast.alias]:
     return binding.node.statement, binding.node.alias
 
 
+_CLOSED = frozenset(
+    {
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.AugAssign,
+        ast.Expr,
+        ast.Return,
+        ast.Raise,
+        ast.Import,
+        ast.ImportFrom,
+        ast.Pass,
+        ast.Assert,
+        ast.Delete,
+    }
+)
+"""Statements without a block, or with one of their own."""
+
+
 def statements_of(node: ast.AST) -> Iterator[ast.stmt]:
     """The statements of a function, without those of functions and classes in it."""
     waiting: list[ast.stmt] = list(getattr(node, "body", ()))
     while waiting:
         statement = waiting.pop()
         yield statement
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if type(statement) in _CLOSED:
             continue
         for field in ("body", "orelse", "finalbody"):
             waiting += getattr(statement, field, ())

@@ -247,9 +247,10 @@ class Index:
 
     def _if(self, node: ast.If, scope: Scope, path: tuple[int, ...]) -> None:
         while True:  # a long elif chain is a loop, not a depth
-            before = {name: len(known) for name, known in scope.bindings.items()}
+            never = bool(node.orelse) and always(node.test) is False
+            before = {n: len(known) for n, known in scope.bindings.items()} if never else {}
             self._branch(node.body, scope, path, tests=node.test)
-            if node.orelse and always(node.test) is False:
+            if never:
                 _keep(scope, before, _bound_in(node.orelse))
             if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
                 node = node.orelse[0]

@@ -6,17 +6,16 @@ import os
 import re
 import shutil
 import signal
-import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from types import FrameType
 
+from unstall.leftovers import remove_leftovers
+
 _NAME = re.compile(r"unstall_audit_(\d+)_\w+")
-_MOST_ENTRIES = 10_000
 _OLD_S = 120.0
 """No import lasts so long. In a container that shares the folder, the same number is another process."""
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -57,26 +56,4 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def sweep(folder: str, now: Callable[[], float] = time.time) -> None:
     """Removes what audits that were killed have left: ours, of dead processes."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, _MOST_ENTRIES):
-                named = _NAME.fullmatch(entry.name)
-                if named and _is_stale(entry, int(named[1]), now()):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-    except OSError:
-        return
-
-
-def _is_stale(entry: os.DirEntry[str], pid: int, now_s: float) -> bool:
-    try:
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            return False
-        if now_s - status.st_mtime < _OLD_S:
-            return False
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):  # somebody else's, or removed in the meantime
-        return False
-    return False
+    remove_leftovers(folder, _NAME, lambda path, age_s: age_s >= _OLD_S, now)

@@ -95,7 +95,11 @@ def _enters(folder: Path, name: str) -> bool:
 
 def parse_file(root: Path, file: str) -> Parsed | Unread:
     """The syntax tree of one file, or why there is none."""
-    data = data_of(root / file)
+    return parse_data(file, data_of(root / file))
+
+
+def parse_data(file: str, data: bytes | str) -> Parsed | Unread:
+    """The same of what `data_of` said of the file."""
     if isinstance(data, str):
         return Unread(file, data)
     tree = parse(data)

@@ -17,6 +17,7 @@ from unstall.audit.ir import Place, Via
 from unstall.audit.judge import Rows, hit_of
 from unstall.audit.packages import Packages, sources
 from unstall.audit.project import Project
+from unstall.audit.room import swept
 from unstall.audit.slips import Slips
 from unstall.audit.sure import surely
 from unstall.audit.types import Types
@@ -63,13 +64,14 @@ def summaries(
         asked[folder, name.partition(".")[0]][name] = (file, left)
     for (folder, top), each in list(asked.items())[:_MOST_PACKAGES]:
         packages.used.update(folder / file for file, _ in each.values())
-        with slips.kept("", f"the package {top}"):
+        with swept(), slips.kept("", f"the package {top}"):
             package = _Package(folder, [file for file, _ in each.values()], table)
             packages.used.update(folder / file for file in package.files)
             for name, (file, left) in each.items():
                 summary = package.summary(name, file, left)
                 if summary is not None:
                     found[name] = summary
+            del package  # its trees refer to each other
     return found, tuple(sorted(unread))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from unstall.audit import (
     types_annotations,
     types_calls,
+    types_containers,
     types_elements,
     types_forms,
     types_members,
@@ -20,6 +21,7 @@ from unstall.audit.project import Project
 from unstall.audit.scopes import Scope
 from unstall.audit.types_callers import Callers
 from unstall.audit.types_classes import Classes
+from unstall.audit.types_generics import Generics
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -54,7 +56,12 @@ class Types:
         self.table = project.table
         self.classes = Classes(self)
         self.callers = Callers(self)
-        self._answers: dict[object, tuple[object, Values]] = {}
+        self.generics = Generics(self)
+        self._answers: dict[object, Values] = {}
+        self._held: list[object] = []
+        """What keys of answers are the identity of: it must not go before them."""
+        self._same: dict[Values, Values] = {}
+        """A project has few distinct answers, each many times: they are kept once."""
         self._open: dict[object, int] = {}
         self._deepest = min(_DEEPEST, sys.getrecursionlimit() // _FRAMES - 8)
         self._cut = _DEEPEST
@@ -72,7 +79,7 @@ class Types:
         """
         known = self._answers.get(key)
         if known is not None:
-            return known[1]
+            return known
         level = self._open.get(key)
         if level is not None:
             self._cut = min(self._cut, level)
@@ -89,7 +96,10 @@ class Types:
             del self._open[key]
             cut, self._cut = self._cut, min(outside, self._cut if self._cut < depth else _DEEPEST)
         if cut >= depth or self._tries.get(key, 0) >= _PATIENCE:
-            self._answers[key] = (keep, values)
+            values = self._same.setdefault(values, values)
+            self._answers[key] = values
+            if keep is not None:
+                self._held.append(keep)
         else:
             self._tries[key] = self._tries.get(key, 0) + 1
         return values
@@ -110,22 +120,29 @@ class Types:
 
     def values(self, scope: Scope, node: ast.expr) -> Values:
         """All that the expression can be; what callers pass stays a parameter."""
-        if self.settled and id(node) in self.settled:
-            return self.settled[id(node)]
+        key = id(node)
+        if key in self.settled:
+            return self.settled[key]
+        known = self._answers.get(key)
+        if known is not None:
+            return known
         kind = type(node)
         if kind is ast.Constant:
             return _constant(node)  # type: ignore[arg-type]
         handler = _HANDLERS.get(kind)
         if handler is None:
             return NOTHING
-        return self.once(id(node), node, lambda: handler(self, scope, node))
+        return self.once(key, node, lambda: handler(self, scope, node))
 
     def known(self, scope: Scope, node: ast.expr) -> Values:
         """The same, with parameters replaced by what is passed for them anywhere."""
         return self.expanded(self.values(scope, node))
 
     def expanded(self, values: Values) -> Values:
-        if not any(value.kind == PARAMETER for value in values):
+        for value in values:
+            if value.kind == PARAMETER:
+                break
+        else:
             return values
         return union(
             self.callers.passed(value.name) if value.kind == PARAMETER else frozenset((value,))
@@ -314,6 +331,9 @@ def _dict_comprehension(types: Types, scope: Scope, node: ast.DictComp) -> Value
 
 
 def _subscript(types: Types, scope: Scope, node: ast.Subscript) -> Values:
+    injected = types_containers.injected(types, scope, node)
+    if injected is not None:
+        return injected
     base = types.known(scope, node.value)
     as_type = types_annotations.subscripted(types, scope, node, base)
     if as_type is not None:

@@ -26,7 +26,7 @@ _TYPE = "type"
 """A type made of types, as a value: `items[0]` are its instances."""
 _NEXT = frozenset(
     "Optional ClassVar Final Required NotRequired ReadOnly Mapped DynamicMapped WriteOnlyMapped "
-    "SkipValidation InitVar Annotated".split()
+    "SkipValidation InitVar Annotated FromDishka Injected".split()
 )
 _LISTS = frozenset(
     "List list Sequence MutableSequence Iterable Iterator Collection Set set FrozenSet frozenset Deque deque "

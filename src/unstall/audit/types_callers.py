@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from unstall.audit import types_names
 from unstall.audit.functions import argument_for
 from unstall.audit.scopes import Scope
+from unstall.audit.types_containers import provided
+from unstall.audit.types_generics import is_variable
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -50,6 +52,8 @@ class Callers:
         return self._types.once(("passed", key), None, lambda: guessed(self._passed(key), 1))
 
     def _passed(self, key: str) -> Values:
+        if is_variable(key):
+            return self._types.generics.anywhere(key)
         scope_id, _, parameter = key.rpartition(" ")
         scope = self._types.project.scope(scope_id)
         if scope is None or not isinstance(scope.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -58,10 +62,11 @@ class Callers:
         name = scope.node.name
         if scope.outer is not None and _is_setter(scope.node):
             found.append(types_names.put_from_outside(self._types, scope.outer.id, name))
-        for mention in self._all().get(_called_by(scope, name), ())[:_MOST]:
+        for mention in (*self.mentions(scope)[:_MOST], *self._from_below(scope)):
             node = self._argument(mention, scope, parameter)
             if node is not None:
-                found.append(self._types.known(mention.scope, node))
+                values = self._types.known(mention.scope, node)
+                found.append(provided(values) if mention.argument >= 0 else values)
         values = union(found)
         return frozenset(v for v in values if v.kind not in (CONSTANT, PARAMETER))
 
@@ -103,6 +108,16 @@ class Callers:
         """Calls that may be calls of this function, by its name."""
         name = getattr(scope.node, "name", "")
         return self._all().get(_called_by(scope, name), [])
+
+    def _from_below(self, scope: Scope) -> list[Mention]:
+        """`super().__init__(…)` in classes that inherit this constructor."""
+        owner = scope.outer
+        if owner is None or getattr(scope.node, "name", "") != "__init__":
+            return []
+        below = frozenset(self._types.classes.subclasses(owner.id))
+        found = self._all().get("__init__", ()) if below else ()
+        around = [(mention, mention.scope.class_of_method()) for mention in found]
+        return [m for m, class_ in around if class_ is not None and class_.id in below][:_MOST]
 
     def argument(self, mention: Mention, scope: Scope, parameter: str) -> ast.expr | None:
         return self._argument(mention, scope, parameter)
@@ -215,10 +230,10 @@ class Callers:
         return self._mentions
 
     def _scopes(self) -> list[Scope]:
-        """All that has calls: functions, modules, and the lambdas that are found when these are scanned."""
+        """All that has calls: modules, classes, functions, and the lambdas that these turn out to have."""
         project = self._types.project
         scopes = [root for name, root in project.roots.items() if not project.modules[name].is_test]
-        scopes += [scope for scope in project.own_scopes() if scope.kind != "class"]
+        scopes += project.own_scopes()
         done = 0
         while done < len(scopes):
             scope = scopes[done]

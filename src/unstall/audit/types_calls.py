@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from unstall.audit import types_builtins
+from unstall.audit import types_builtins, types_containers, types_standard
 from unstall.audit.functions import argument_for
 from unstall.audit.scopes import Scope
+from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -40,6 +41,7 @@ _MANAGERS = frozenset(
     "contextlib.nullcontext".split()
 )
 _CALLABLE = (FUNCTION, EXTERNAL, CLASS, PARAMETER)
+_CONTAINERS = frozenset("builtins.dict builtins.list builtins.set collections.deque".split())
 _PASSES = frozenset(
     "asyncio.wait_for asyncio.shield asyncio.create_task asyncio.ensure_future asyncio.run "
     "asyncio.TaskGroup.create_task copy.copy copy.deepcopy typing.cast "
@@ -68,6 +70,9 @@ def _called(types: Types, value: Value, scope: Scope | None, call: ast.Call | No
     if value.kind == INSTANCE:
         if ":" in value.name:
             return called(types, types.member(frozenset((value,)), "__call__"), scope, call)
+        made = types_containers.provided(frozenset((value,)))
+        if value not in made:
+            return made
         for each in types.project.external_mro(value.name):
             given = types.table.returns(f"{each}.__call__")
             if given:
@@ -115,6 +120,8 @@ def _of_function(types: Types, value: Value, scope: Scope | None, call: ast.Call
     if target is None or target.kind == "class":
         return NOTHING
     result = returns(types, target) or _wrapped(types, value)
+    if ":" in value.owner:
+        result = substituted(result, types.generics.of_class(value.owner))
     given = _given(types, value, target, scope, call)
     result = substituted(result, given)
     receiver = value.owner if value.owner != "self" else ""
@@ -185,22 +192,27 @@ def _returns(types: Types, target: Scope) -> Values:
     shape = types.shape(target)
     stated = getattr(node, "returns", None)
     lazy = shape.is_generator
+    variables = NOTHING
     if stated is not None:
         values = types.annotation(target.outer or target, stated)
         if lazy or shape.is_context:
             inner = union(v.items[0] if v.items else NOTHING for v in values)
-            if inner:
+            if says(inner):
                 return inner
-        elif values:
+            variables = inner
+        elif says(values):
             return _exact(types, target, values)
+        else:
+            variables = values
     if lazy:
         events = types.project.scan(target).events
         yields = [
             e.node.value for e in events if e.kind == "yield" and isinstance(e.node, ast.Yield)
         ]
-        return union(types.values(target, each) for each in yields[:16] if each is not None)
+        given = (types.values(target, each) for each in yields[:16] if each is not None)
+        return union(given) or variables
     found = [types.values(target, r.value) for r in target.returns[:24] if r.value is not None]
-    return where(union(found), lambda value: value.kind != CONSTANT)
+    return where(union(found), lambda value: value.kind != CONSTANT) or variables
 
 
 def _exact(types: Types, target: Scope, stated: Values) -> Values:
@@ -223,8 +235,13 @@ def _of_external(types: Types, value: Value, scope: Scope | None, call: ast.Call
     module, _, name = value.name.rpartition(".")
     if module == "builtins":
         return types_builtins.of_builtin(types, name, scope, call)
-    if module in ("builtins.dict", "builtins.list", "builtins.set") and value.items:
+    if module in _CONTAINERS and value.items:
         return types_builtins.of_container(module, name, value.items)
+    if call is not None and scope is not None:
+        found = types_standard.of_standard(types, value.name, scope, call)
+        found = found or types_containers.made(types, value, scope, call)
+        if found:
+            return found
     if value.name in _PASSES and call is not None and scope is not None and call.args:
         return types.values(scope, call.args[-1 if value.name == "typing.cast" else 0])
     if value.name in _MANAGERS and call is not None and scope is not None and call.args:

@@ -84,7 +84,7 @@ def _looked_up(types: Types, value: Value) -> Values:
     if value.kind != INSTANCE:
         return NOTHING
     if value.name == "builtins.dict" and len(value.items) > 1:
-        return _one_of(value.items[1])
+        return one_of(value.items[1])
     if value.name == "builtins.tuple":
         return union(value.items)
     if ":" in value.name:
@@ -96,7 +96,7 @@ def _looked_up(types: Types, value: Value) -> Values:
     return _element(types, value, False)
 
 
-def _one_of(values: Values) -> Values:
+def one_of(values: Values) -> Values:
     """One of several: a guess. Of a table of functions each is there to be called."""
     if {value.kind for value in values} <= {FUNCTION, PARAMETER, CONSTANT}:
         return guessed(values, 1 if len(values) > 1 else 0)

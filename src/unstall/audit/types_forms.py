@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from unstall.audit import types_generics
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
     NOTHING,
@@ -43,7 +44,7 @@ def special(types: Types, scope: Scope, node: ast.Call) -> Values | None:
     ):
         if name == "NewType" and len(node.args) == 2:
             return one("type", "", types.annotation(scope, node.args[1]))
-        return _bound(types, scope, node)
+        return _bound(types, scope, node) if name == "TypeVar" else NOTHING
     return None
 
 
@@ -51,4 +52,4 @@ def _bound(types: Types, scope: Scope, node: ast.Call) -> Values:
     for keyword in node.keywords:
         if keyword.arg == "bound":
             return one("type", "", types.annotation(scope, keyword.value))
-    return NOTHING
+    return one("type", "", types_generics.variable(scope, node))

@@ -25,6 +25,7 @@ from unstall.audit.values import (
     guessed,
     instance,
     one,
+    substituted,
     union,
 )
 
@@ -182,10 +183,11 @@ def _of_member(types: Types, value: Value, found: Member, name: str) -> Values:
     if not any(each.kind not in (CONSTANT, PARAMETER) for values in results for each in values):
         results.append(types_names.put_from_outside(types, found.owner.id, name))
     # An attribute is what is assigned to it rather than the None it begins with.
-    return union(
+    own = union(
         frozenset(each for each in values if each.kind != CONSTANT or len(results) == 1)
         for values in results
     )
+    return substituted(own, types.generics.given(value))
 
 
 def _last(found: Member) -> tuple[Binding, ...]:

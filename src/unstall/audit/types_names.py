@@ -10,6 +10,7 @@ from unstall.audit import types_parameters
 from unstall.audit.constants import last_of
 from unstall.audit.project import BUILTINS
 from unstall.audit.scopes import Binding, Position, Scope, imported
+from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -106,6 +107,8 @@ def _holding(
     scope: Scope, bindings: Sequence[Binding], at: Position, ordered: bool
 ) -> Sequence[Binding]:
     """From the last one back to the one that surely ran before."""
+    if len(bindings) == 1 and bindings[0].kind != "narrow":
+        return (bindings[0],)
     path = scope.path_at(at[0]) if ordered else ()
     chosen: list[Binding] = []
     for binding in sorted(bindings, key=lambda b: b.at, reverse=True):
@@ -182,7 +185,7 @@ def assigned(types: Types, scope: Scope, binding: Binding) -> Values:
     if scope.kind == "class" and binding.annotation is not None:
         # Of a field the annotation says what it holds; the value only describes it.
         stated = types.annotation(scope, binding.annotation)
-        if stated:
+        if says(stated) or value is None:
             return stated
     if value is not None:
         values = types.values(scope, value)
@@ -195,7 +198,7 @@ def assigned(types: Types, scope: Scope, binding: Binding) -> Values:
     if binding.annotation is not None and not where(values, _says_something):
         stated = types.annotation(scope, binding.annotation)
         if stated:
-            return stated
+            return values | stated if value is not None and not says(stated) else stated
         if value is not None and types_parameters.depends(types, scope, value):
             return types_parameters.dependency(types, scope, value)
     return values

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from unstall.audit import types_containers
 from unstall.audit.scopes import Binding, Scope
+from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -41,15 +43,16 @@ def parameter(types: Types, scope: Scope, name: str, binding: Binding) -> Values
         kind = CLASS if shape.is_class else INSTANCE
         return frozenset((Value(kind, outer.id, owner="self"),))
     default = default_of(scope, name)
+    stated = NOTHING
     if binding.annotation is not None:
         stated = types.annotation(scope.outer or scope, binding.annotation)
-        if stated:
+        if says(stated):
             return stated
     if default is not None and depends(types, scope, default):
         found = dependency(types, scope, default)
         if found:
             return found
-    passed = one(PARAMETER, key_of(scope.id, name))
+    passed = stated | one(PARAMETER, key_of(scope.id, name))
     if default is not None and scope.outer is not None:
         return passed | where(
             types.values(scope.outer, default), lambda value: value.kind != CONSTANT
@@ -95,7 +98,9 @@ def dependency(types: Types, scope: Scope, node: ast.expr) -> Values:
     around = (
         scope.outer if scope.kind in ("function", "lambda") and scope.outer is not None else scope
     )
-    given = types.called(types.known(around, asked), None, None)
+    given = types_containers.injected(types, around, asked)
+    if given is None:
+        given = types.called(types.known(around, asked), None, None)
     return union(
         (value.items[0] if value.items else NOTHING)
         if value.kind in ("coroutine", "generator", "context")

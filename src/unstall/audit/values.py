@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 INSTANCE: Final = "instance"
@@ -59,10 +59,23 @@ def instance(name: str, *items: Values, guess: int = 0, exact: bool = False) -> 
 
 
 def union(many: Iterable[Values]) -> Values:
-    found: set[Value] = set()
+    """All of them; the same object where one holds the others."""
+    found = NOTHING
     for values in many:
-        found |= values
-    return frozenset(found)
+        if not values <= found:
+            found = found | values if found else values
+    return found
+
+
+def ordered(values: Values) -> Sequence[Value]:
+    """In an order that is the same in each run."""
+    return sorted(values, key=_order) if len(values) > 1 else tuple(values)
+
+
+def _order(value: Value) -> tuple[object, ...]:
+    inside = [sorted(map(_order, each)) for each in value.items]
+    closure = [(key, sorted(map(_order, each))) for key, each in value.closure]
+    return (*value._replace(items=(), closure=()), inside, closure)
 
 
 def guessed(values: Values, least: int) -> Values:
@@ -76,7 +89,7 @@ def key_of(scope_id: str, parameter: str) -> str:
     return f"{scope_id} {parameter}"
 
 
-def substituted(values: Values, given: dict[str, Values]) -> Values:
+def substituted(values: Values, given: Mapping[str, Values]) -> Values:
     """Parameters replaced by what was passed for them; those not passed stay."""
     if not given or not any(_mentions(value) for value in values):
         return values
@@ -91,7 +104,7 @@ def _mentions(value: Value) -> bool:
     )
 
 
-def _replace(value: Value, given: dict[str, Values]) -> Values:
+def _replace(value: Value, given: Mapping[str, Values]) -> Values:
     if value.kind == PARAMETER:
         return given.get(value.name, frozenset((value,)))
     if value.items or value.closure:
@@ -110,9 +123,10 @@ def depth(value: Value) -> int:
 
 def flat(values: Values, deepest: int = 4) -> Values:
     """Values that lie too deep are left out: recursive code would nest them without end."""
-    if not any(value.items or value.closure for value in values):
-        return values
-    return frozenset(_flat(value, deepest) for value in values)
+    for value in values:
+        if value.items or value.closure:
+            return frozenset(_flat(each, deepest) for each in values)
+    return values
 
 
 def _flat(value: Value, deepest: int) -> Value:

@@ -26,6 +26,7 @@ from unstall.audit.values import (
     Value,
     Values,
     key_of,
+    ordered,
     union,
     where,
 )
@@ -138,11 +139,11 @@ class Walk:
         # Of several functions it is one: which one, the code does not say.
         several = sum(value.kind in (FUNCTION, GENERATOR) for value in values) > 1
         extra = max(extra, int(several))
-        for value in values:
+        for value in ordered(values):
             self._target(node, scope, seen, value, max(value.guess, extra), reached)
         for functions, place in seen.moved:
             where_ = Place(place)
-            for value in self._resolved(node, scope, functions, seen):
+            for value in ordered(self._resolved(node, scope, functions, seen)):
                 self._moved(node, scope, seen, value, where_, max(value.guess, extra), reached)
 
     def _is_ruled_out(self, node: Node, scope: Scope, seen: Seen) -> bool | None:
@@ -350,7 +351,7 @@ class Walk:
         ours = False
         if ":" in value.name:
             for name in names:
-                for method in self.types.member(frozenset((value,)), name):
+                for method in ordered(self.types.member(frozenset((value,)), name)):
                     if method.kind == FUNCTION:
                         ours = True
                         self._function(
@@ -395,7 +396,7 @@ class Walk:
         elif value.kind == EXTERNAL:
             reached.outside.append(Outside(node, place, seen, value, guess))
         elif value.kind == INSTANCE and ":" in value.name:
-            for method in self.types.member(frozenset((value,)), "__call__"):
+            for method in ordered(self.types.member(frozenset((value,)), "__call__")):
                 if method.kind == FUNCTION:
                     reached.edges.append(
                         Edge(Node(method.name, place), seen, max(guess, method.guess))

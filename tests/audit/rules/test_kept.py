@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unstall.audit.entrances_index import index
+from unstall.audit.entrances_read import index
 from unstall.audit.program import read, work_out
 from unstall.audit.rules.kept import Fate, fate
 from unstall.audit.rules.subject import Subject

@@ -75,8 +75,8 @@ def check_handlers(subject: Subject) -> Iterator[Finding]:
         True
         for _ in subject.calls(("logging.handlers.QueueListener", "logging.handlers.QueueHandler"))
     )
-    for use, name in subject.calls(REMOTE | FILES):
-        if queued or use.in_main:
+    for use, name in subject.calls(REMOTE | FILES, everywhere=True):
+        if queued or use.in_main or not subject.is_run(use.where):
             continue
         spot = subject.spot(use.where, use.call, name)
         yield from _told(spot, name)

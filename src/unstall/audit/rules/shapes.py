@@ -1,13 +1,12 @@
-"""One walk over all trees for what several rules ask: where calls stand, and what else calls them."""
+"""What several rules ask of the nodes that the index has kept: where calls stand, and what is beside them."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from unstall.audit.entrances_index import LEAVES
+from unstall.audit.entrances_index import Index
 from unstall.audit.ir import Module
 
 
@@ -35,28 +34,14 @@ class Shapes:
     """Something sets `max_body_size`, or reads Content-Length."""
 
 
-def shapes(modules: Iterable[Module]) -> Shapes:
+def shapes(index: Index) -> Shapes:
     """Of all modules that are no tests."""
     found = Shapes()
-    for module in modules:
-        if not module.is_test:
-            _read(found, module)
+    for name, nodes in index.kept.items():
+        module = index.modules[name]
+        for node in () if module.is_test else nodes:
+            _TAKERS[type(node)](found, module, node)
     return found
-
-
-def _read(found: Shapes, module: Module) -> None:
-    stack: list[ast.AST] = [module.tree]
-    while stack:
-        node = stack.pop()
-        take = _TAKERS.get(type(node))
-        if take is not None:
-            take(found, module, node)
-        for name in node._fields:
-            value: Any = getattr(node, name, None)
-            if value.__class__ is list:
-                stack += [each for each in value if each.__class__ not in LEAVES]
-            elif value.__class__ not in LEAVES:
-                stack.append(value)
 
 
 def _import(found: Shapes, module: Module, node: ast.Import | ast.ImportFrom) -> None:

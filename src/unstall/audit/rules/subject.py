@@ -60,6 +60,10 @@ PER_REQUEST = frozenset(
 """Kinds of entrances that requests come in by."""
 
 
+_DEEPEST = 4
+"""Calls between a module's body and what it runs while it is imported."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
     """A line of the project."""
@@ -143,6 +147,31 @@ class Subject:
         """Some request, task or start-up comes there; not only the command line."""
         return any(node.place is not Place.OFFLINE for node in self.nodes.get(function, ()))
 
+    def is_run(self, where: Where) -> bool:
+        """At import, or by something that enters; not only by the command line."""
+        return self.is_entered(where.scope) or self._is_run_at_import(where, 0)
+
+    def _is_run_at_import(self, where: Where, depth: int) -> bool:
+        """The body of a module or class, and functions that these surely call."""
+        walk, outer = self.worked.walk, where
+        while outer.scope in self.index.classes:
+            outer = self.index.outer(outer)
+        scope = walk.types.project.scope(outer.scope)
+        if not outer.scope or scope is None or depth > _DEEPEST:
+            return not outer.scope
+        callers = walk.types.callers
+        return any(
+            mention.argument < 0
+            and id(mention.call) not in self._only_as_script
+            and callers.is_call_of(mention, scope) is not None
+            and self._is_run_at_import(Where(mention.scope.module, mention.scope.id), depth + 1)
+            for mention in callers.mentions(scope)
+        )
+
+    @cached_property
+    def _only_as_script(self) -> frozenset[int]:
+        return frozenset(id(use.call) for use in self.index.in_main)
+
     def called(self, function: str) -> Iterator[str]:
         """What a function calls itself, by name; `?` for what is not known."""
         for node in self.nodes.get(function, ()):
@@ -201,7 +230,7 @@ class Subject:
 
     @cached_property
     def shapes(self) -> Shapes:
-        return shapes(self.program.modules.values())
+        return shapes(self.index)
 
     def calls(self, names: Iterable[str], everywhere: bool = False) -> Iterator[tuple[Use, str]]:
         """Calls by public names, where something enters and at module level: functions, classes, methods."""
