@@ -20,12 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script
 
 from benchmarks.support.bars import Bar, table
 from benchmarks.support.harness import Harness, parser
-from unstall.model.finding import Finding
+from unstall.model.finding import Finding, is_proved
 from unstall.model.plan import Plan, Stage
 from unstall.model.proof import WITNESS, Run
 from unstall.model.report import WitnessVerdict
 from unstall.plans import read_plan
-from unstall.prove.evidence import is_proved
 from unstall.prove.run import Audience, Wishes, prove
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"

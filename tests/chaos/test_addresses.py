@@ -45,6 +45,7 @@ def test_an_upstream_needs_a_port() -> None:
         ("6000", Address("127.0.0.1", 6000)),
         (":6000", Address("127.0.0.1", 6000)),
         ("localhost:0", Address("localhost", 0)),
+        ("127.1:0", Address("127.1", 0)),
         ("[::1]:0", Address("::1", 0)),
         ("127.8.8.8:1", Address("127.8.8.8", 1)),
     ],

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -290,3 +291,27 @@ def test_off_loopback_it_is_served_only_when_asked(chaos: Chaos) -> None:
         UsageError, match=r"^control is 0\.0\.0\.0:0, which other machines can reach"
     ):
         chaos.serve("0.0.0.0:0")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a?b", "..", "a%2Fb", "a\nb", 5, {"a": 1}])
+def test_a_name_that_no_path_can_hold_is_refused_for_proxies_and_toxics(
+    client: Client, redis: tuple[str, int], name: object
+) -> None:
+    given = {"name": name, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}
+    toxic = {"name": name, "type": "latency", "attributes": {"latency": 1}}
+    for path, body in (
+        ("/proxies", given),
+        ("/populate", [given]),
+        ("/proxies/redis/toxics", toxic),
+    ):
+        status, told = client.ask("POST", path, body)
+        assert status == 400
+        assert "give a text that a path can hold" in told["error"]
+    assert set(client.ask("GET", "/proxies")[1]) == {"redis"}
+
+
+@pytest.mark.parametrize("name", ["Größe", "a b", "a.b", "...", "a:b"])
+def test_a_name_that_a_path_can_hold_is_found_again(client: Client, name: str) -> None:
+    given = {"name": name, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}
+    assert client.ask("POST", "/proxies", given)[0] == 201
+    assert client.ask("GET", f"/proxies/{quote(name)}")[1]["name"] == name

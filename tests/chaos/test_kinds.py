@@ -87,6 +87,7 @@ def test_a_direction_may_be_asked_for() -> None:
         ({"kind": "hang"}, "'hang' needs seconds, in s: give it"),
         ({"kind": "hang", "seconds": -1}, "seconds is -1 of 'hang': give 0 or more"),
         ({"kind": "hang", "seconds": math.nan}, "seconds is nan of 'hang': give 0 or more"),
+        ({"kind": "hang", "seconds": 1e308}, "seconds is 1e+308 of 'hang': give 1e+15 or less"),
         (
             {"kind": "refuse", "probability": 5},
             "probability is 5 of 'refuse': give one from 0 to 1, for example 0.05",

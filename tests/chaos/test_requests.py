@@ -110,3 +110,22 @@ def test_what_is_no_http_is_met_by_exchange_and_said_once(chaos: Chaos) -> None:
         assert toxic.hits == 10
         (note,) = chaos.notes
         assert "is no HTTP/1.1 that can be read" in note
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000])
+def test_an_answer_that_is_no_http_belongs_to_the_request_that_was_thrown_for(
+    chaos: Chaos, answer: bytes
+) -> None:
+    def odd(connection: socket.socket, upstream: Upstream) -> None:
+        while data := connection.recv(65_536):
+            upstream.seen += data
+            connection.sendall(answer)
+
+    with serving(odd) as upstream:
+        proxy = chaos.proxy("API", upstream.address)
+        toxic = proxy.add("jitter", jitter=0, per="request")
+        with connected(proxy.addresses[0]) as client:
+            for number in (1, 2):
+                client.sendall(get("/"))
+                assert received(client, len(answer)) == answer
+                assert (toxic.thrown, toxic.hits) == (number, number)

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.load.tiny_server import Seen, always, serving
+from tests.support.runs import calm
 from unstall.cli import load, main
 from unstall.cli.load_order import order_of, start_of
 from unstall.errors import UsageError
@@ -28,6 +29,7 @@ from unstall.load import Client, Share
 from unstall.model.outcome import LATENESS_BOUND_NS
 from unstall.model.plan import Stage
 from unstall.model.proof import Run
+from unstall.report import run_json
 
 of_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -178,7 +180,7 @@ def test_a_baseline_of_the_same_service_is_no_regression(
 def test_shards_are_merged_into_the_whole(
     server: Seen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    start = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()  # both have begun by then
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     whole = tmp_path / "whole.json"
 
@@ -203,6 +205,11 @@ def test_shards_are_merged_into_the_whole(
     assert numbers == list(range(1, len(numbers) + 1))
     assert main(["load", "merge", str(files[0])]) == 2
     assert "shard 2/2 is missing" in capsys.readouterr().err
+    assert main(["load", file, "--url", server.url, "--baseline", str(files[0])]) == 2
+    assert "one.json is shard 1/2 of a load" in capsys.readouterr().err
+    merging = ["load", "merge", *map(str, files), "--baseline", str(whole)]
+    assert main(merging) in (0, 3)
+    assert "no regression" in capsys.readouterr().out
 
 
 @pytest.mark.live
@@ -219,6 +226,21 @@ def test_the_app_of_a_plan_is_started_and_watched(
     assert "held          loop.lag_p50_ms < 10000" in capsys.readouterr().out
     (phase,) = run_in(file).phases
     assert 0 < phase.lag_under_load.count < phase.report.lag.count
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_an_app_that_ends_under_load_is_told_and_nobody_was_frozen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = "import os, threading; threading.Timer(1.0, os._exit, [7]).start()\n"
+    (tmp_path / "ending.py").write_text(ending + APP)
+    uvicorn = f"{sys.executable} -m uvicorn ending:app --port {{port}} --log-level error"
+    text = f'[app]\ncommand = "{uvicorn}"\n{PLAN.replace("seconds = 0.3", "seconds = 4")}'
+    assert main(["load", plan(tmp_path, text=text)]) == 3
+    said = capsys.readouterr()
+    assert "not-enough-data: the app ended while it was asked (it ended with code 7)" in said.out
+    assert "the app ended while it was asked" in said.err
 
 
 @of_linux
@@ -297,6 +319,9 @@ def children_of(pid: int) -> list[int]:
         (["http://127.0.0.1/", "--client", "curl"], "give unstall, httpx2, httpx"),
         (["http://127.0.0.1/", "http://127.0.0.1/"], "is one too many"),
         (["http://127.0.0.1/", "--shard", "1/2"], "--shard needs --start"),
+        (["http://127.0.0.1/", "--shard", "1/2", "--start", "2999-01-01T00:00:00Z", "--json", "x",
+          "--baseline", "before.json"], "--baseline is for the whole: give it to unstall load merge"),
+        (["http://127.0.0.1/", "--baseline", "before.json"], "the plan is not that of the baseline"),
         (["http://127.0.0.1/", "--body", "${sec}"], "did you mean ${seq}?"),
         (["http://nosuchhost.invalid/", "--allow-remote", "nosuchhost.invalid"], "address is not known"),
         (["none.toml"], "none.toml cannot be read"),
@@ -314,6 +339,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / ".git").mkdir()
+    (tmp_path / "before.json").write_text(run_json.render(calm()))
     monkeypatch.chdir(tmp_path)
     assert main(["load", *argv]) == 2
     said = capsys.readouterr().err

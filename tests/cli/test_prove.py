@@ -123,7 +123,13 @@ def test_a_plan_file_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFix
         (("--upstream", "A"), "A is not set"),
         (("--probability", "5"), "--probability is 5, outside 0 to 1"),
         (("--seconds", "nan"), "--seconds is nan"),
+        (("--witness", "/a b"), "a space is %20"),
+        (("--upstream", ""), "--upstream is empty"),
         (("--header", "x"), "--header has no colon"),
+        (("--header", "X y: 1"), "--header has 'X y', which with its value is no header"),
+        (("--header", "X: 1\nY: 2"), "take line breaks out"),
+        (("--value", "item_id"), "--value is 'item_id', without a name and ="),
+        (("--value", "=3"), "write it as in --value item_id=3"),
         (("--openapi", "none.json"), "--openapi none.json cannot be read"),
     ],
 )
@@ -135,7 +141,9 @@ def test_flags_of_a_run_without_a_plan_are_checked(
     assert said in told
 
 
-@pytest.mark.parametrize("flag", ["--rate=0", "--probability=0", "--read-only", "--witness=/up"])
+@pytest.mark.parametrize(
+    "flag", ["--rate=0", "--probability=0", "--read-only", "--witness=/up", "--value=a=1"]
+)
 def test_a_flag_beside_a_plan_that_says_it_is_refused(
     here: Path, flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.runs import PLAN, Service, calm, frozen, run
 from unstall.cli import main
 from unstall.model.observation import Losses, Process
-from unstall.model.proof import Run
+from unstall.model.proof import SHARD, Run
 from unstall.model.recording import Recording
 from unstall.report import run_json
 
@@ -204,6 +204,15 @@ def test_before_is_for_runs(
     assert "is a recording" in complaint(["--before", run_file, recording], capsys)
     missing = str(Path(run_file).with_name("none.json"))
     assert "none.json cannot be read" in complaint(["--before", missing, run_file], capsys)
+
+
+def test_a_part_of_a_load_is_compared_with_nothing(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = write("whole.json", calm())
+    part = write("part.json", replace(calm(), machine={SHARD: "1/2"}))
+    assert "part.json is shard 1/2 of a load" in complaint(["--before", part, whole], capsys)
+    assert "part.json is shard 1/2 of a load" in complaint(["--before", whole, part], capsys)
 
 
 def test_a_run_that_was_cut_off_says_so(write: Write, capsys: pytest.CaptureFixture[str]) -> None:

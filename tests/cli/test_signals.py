@@ -37,6 +37,27 @@ def test_what_was_raised_is_raised_and_nothing_is_heard_any_more() -> None:
         with heard(lambda _: None, signal.SIGTERM):
             raise KeyError
 
+    usual = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyError):
         uvloop.run(main())
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is usual
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_handler_of_somebody_else_is_back_afterwards(run: Runner) -> None:
+    theirs: list[int] = []
+
+    async def main() -> None:
+        with heard(lambda _: None, signal.SIGTERM):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not theirs:
+            await asyncio.sleep(0.01)
+
+    usual = signal.signal(signal.SIGTERM, lambda number, _: theirs.append(number))
+    try:
+        run(main())
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert theirs == [signal.SIGTERM] * 2

@@ -9,7 +9,7 @@ import pytest
 from unstall.explain.latent import is_quiet, latent_findings
 from unstall.explain.report import report_of
 from unstall.model.finding import Finding, Severity
-from unstall.model.latent import LatentCall, merged_latent
+from unstall.model.latent import SEVERAL, LatentCall, merged_latent
 from unstall.model.observation import Process
 from unstall.model.place import Frame, Stack
 from unstall.model.recording import Recording
@@ -84,6 +84,25 @@ def test_connecting_sending_and_reading_for_one_line_is_one_finding() -> None:
     assert finding.evidence[0].count == 7
     assert finding.evidence[0].max_ms == 5.0
     assert finding.evidence[0].peer == "10.0.0.5:80"
+
+
+def test_two_like_calls_on_two_lines_are_two_findings_each_with_its_count_and_peer() -> None:
+    def at(line: int, times: int, peer: str) -> LatentCall:
+        made = call(*QUERY, times=times)
+        frames = (LOOP, ROUTE, frame("shop.orders:create", line), *QUERY)
+        return replace(made, stack=Stack(frames), peer=peer)
+
+    findings = latent_findings([at(12, 3, "db:1"), at(14, 5, "cache:2")])
+    told = {f.site.line: (f.evidence[0].count, f.evidence[0].peer) for f in findings if f.site}
+    assert told == {12: (3, "db:1"), 14: (5, "cache:2")}
+    assert len({finding.fingerprint for finding in findings}) == 1
+
+
+def test_a_place_that_asks_now_this_one_and_now_that_one_asks_several() -> None:
+    one, other = (replace(call(*QUERY), peer=peer) for peer in ("db:1", "db:2"))
+    assert only(one, other).evidence[0].peer == SEVERAL
+    assert only(one, replace(other, process="2-abc")).evidence[0].peer == SEVERAL
+    assert only(one, replace(other, peer=None)).evidence[0].peer == "db:1"
 
 
 def test_a_file_that_was_opened_once_filled_a_cache() -> None:

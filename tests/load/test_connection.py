@@ -82,6 +82,18 @@ def test_a_reset_is_told_from_a_close() -> None:
     assert played(reset).errors == {"reset": 1}
 
 
+def test_an_answer_without_a_length_is_not_ended_by_a_reset() -> None:
+    async def reset(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked(reader)
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nhel")
+        await asyncio.sleep(0.1)  # a reset overtakes what was not read
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    seen = played(reset)
+    assert (seen.errors, seen.statuses) == ({"reset": 1}, {})
+
+
 def test_an_answer_to_head_is_over_with_its_head() -> None:
     async def headed(_: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(2):

@@ -14,10 +14,13 @@ from unstall.model.report import WitnessVerdict
 MS = 1_000_000
 
 
-def outcome(due: int = 50, answered: int = 50, ms: int = 2, late_ns: int = 1) -> Outcome:
+def outcome(
+    due: int = 50, answered: int = 50, ms: int = 2, late_ns: int = 1, failed: int = 0
+) -> Outcome:
+    statuses = {"200": answered - failed} | ({"503": failed} if failed else {})
     latency = Histogram.of([ms * MS] * due)
     witness = StreamOutcome(
-        "witness", due, due, statuses={"200": answered}, latency=latency,
+        "witness", due, due, statuses=statuses, latency=latency,
         lateness=Histogram.of([late_ns] * due),
     )  # fmt: skip
     load = StreamOutcome("buy", 1, 1, statuses={"200": 1}, lateness=Histogram.of([late_ns]))
@@ -31,7 +34,10 @@ def outcome(due: int = 50, answered: int = 50, ms: int = 2, late_ns: int = 1) ->
          "the witness waited 2.0 ms at p99, and 0 of 50 of its requests got no answer"),
         (outcome(ms=80), WitnessVerdict.DEGRADED, "80.0 ms at p99"),
         (outcome(ms=1_500), WitnessVerdict.FROZEN, "1500.0 ms at p99"),
-        (outcome(answered=40), WitnessVerdict.FROZEN, "10 of 50 of its requests"),
+        (outcome(answered=40), WitnessVerdict.FROZEN, "10 of 50 of its requests got no answer"),
+        (outcome(failed=1), WitnessVerdict.DEGRADED, "0 of 50 of its requests got no answer, 1 one of 500"),
+        (outcome(failed=49), WitnessVerdict.FROZEN, "49 one of 500 or more"),
+        (outcome(failed=50), WitnessVerdict.NOT_ENOUGH_DATA, "give it a path that is served"),
         (outcome(due=9, answered=9), WitnessVerdict.NOT_ENOUGH_DATA,
          "9 requests of the witness say too little: 10 are needed"),
         (outcome(late_ns=2 * LATENESS_BOUND_NS), WitnessVerdict.NOT_ENOUGH_DATA,
@@ -46,6 +52,16 @@ def test_what_bystanders_felt_has_its_numbers(
     found, why = felt(given)
     assert found is verdict
     assert because in why
+
+
+def test_where_more_than_one_in_a_hundred_got_no_answer_no_wait_is_told() -> None:
+    assert felt(outcome(answered=40))[1] == "10 of 50 of its requests got no answer"
+
+
+def test_an_app_that_ended_under_load_was_not_frozen_by_it() -> None:
+    ended = "the app ended while it was asked"
+    phase = phase_of(Loaded(outcome(answered=0), 17, 4.0), unwatched("x"), ended=ended)
+    assert (phase.verdict, phase.because) == (WitnessVerdict.NOT_ENOUGH_DATA, ended)
 
 
 def test_a_load_is_a_phase_without_a_fault_that_nobody_watched() -> None:

@@ -121,6 +121,8 @@ def test_what_makes_no_request_is_refused(given: dict[str, Any], message: str) -
         ("http://127.0.0.9:80/x/", "127.0.0.9", True),
         ("http://[::1]:8000", "[::1]:8000", True),
         ("https://shop.example:443", "shop.example", False),
+        ("http://127.1:8000", "127.1:8000", True),
+        ("http://localhost.:8000", "localhost.:8000", True),
         ("http://10.0.0.1:8000", "10.0.0.1:8000", False),
         ("http://localhost.example", "localhost.example", False),
     ],

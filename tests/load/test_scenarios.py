@@ -13,8 +13,9 @@ from unstall.clock import NS_PER_S, SystemClock
 from unstall.errors import TargetError, UsageError
 from unstall.load import Loaded, Share, run_scenarios
 from unstall.load import workers as workers_module
+from unstall.load.scenarios import check
 from unstall.model.outcome import Progress
-from unstall.model.plan import Arrivals, Scenario, Stage, WitnessPlan
+from unstall.model.plan import Arrivals, Example, Scenario, Stage, WitnessPlan
 
 BUY = Scenario("buy", "PUT", "/buy/${seq}/${uuid}", stages=(Stage(100, 0.3), Stage(200, 0.2)))
 LOOK = Scenario("look", path="/look", stages=(Stage(50, 0.4),), arrivals=Arrivals.CONSTANT)
@@ -163,3 +164,26 @@ def test_what_cannot_be_sent_is_refused(
     with pytest.raises(UsageError) as refused:
         asyncio.run(loaded(Seen("http://127.0.0.1:9"), scenarios, **given))
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "message"),
+    [
+        (replace(LOOK, path="/a b"), "the path of scenario 'look' is '/a b'"),
+        (replace(LOOK, body="${int"), "the body of scenario 'look' holds '${int'"),
+        (replace(LOOK, headers={"X y": "1"}), "has a header 'X y'"),
+        (replace(LOOK, examples=(Example("/x", {"X": "1\n2"}),)), "has a line break in it"),
+    ],
+)
+def test_what_makes_no_request_is_told_before_anything_is_started(
+    scenario: Scenario, message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        check([scenario], WITNESS)
+    assert message in str(refused.value)
+
+
+def test_the_path_of_the_witness_is_checked_with_the_others() -> None:
+    with pytest.raises(UsageError, match="the path of scenario 'witness' is '/a b'"):
+        check([LOOK], WitnessPlan("/a b"))
+    assert check([LOOK, BUY], WITNESS) == 0.5

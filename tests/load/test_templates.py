@@ -19,8 +19,19 @@ def fill(text: str, number: int = 0, scope: Scope = SCOPE) -> str:
 
 
 def test_a_text_without_placeholders_is_itself() -> None:
-    parts = compiled("größe {} $ ${", SCOPE, "the body")
-    assert parts == ("größe {} $ ${".encode(),)
+    parts = compiled("größe {} $ $ {", SCOPE, "the body")
+    assert parts == ("größe {} $ $ {".encode(),)
+
+
+@pytest.mark.parametrize("text", ["a ${int", "${int:1:{5}", "${\nseq", "${"])
+def test_a_placeholder_that_is_not_closed_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"the body holds '\$\{.*nothing closes its \$\{"):
+        compiled(text, SCOPE, "the body")
+
+
+@pytest.mark.parametrize("text", ["${", "$${", "a ${int", "${seq} $${x} ${", "$$${"])
+def test_what_is_escaped_is_itself_closed_or_not(text: str) -> None:
+    assert fill(escaped(text)) == text
 
 
 def test_each_kind_gives_what_it_says() -> None:

@@ -16,7 +16,7 @@ from tests.prove.playing import listening
 from unstall.errors import TargetError, UsageError
 from unstall.model.plan import AppPlan
 from unstall.model.recording import read
-from unstall.prove.app import command, started, with_our_path
+from unstall.prove.app import command, started, until_ready, with_our_path
 from unstall.prove.processes import child
 
 SERVER = """
@@ -114,6 +114,23 @@ def test_the_command_runs_under_the_monitor_with_its_port() -> None:
     words = command("uvicorn 'a b:app' --port {port}", 8123, Path("r.jsonl"))
     assert words[words.index("--") + 1 :] == ("uvicorn", "a b:app", "--port", "8123")
     assert words[:4] == (sys.executable, "-m", "unstall", "run")
+
+
+@pytest.mark.parametrize("what", ["until_ready", "first_line"])
+def test_of_one_that_has_ended_the_last_words_are_waited_for(what: str) -> None:
+    """They may come after the word of its end, here from a child of its own."""
+    late = ("sh", "-c", "(exec >&-; sleep 0.3; echo its reason >&2) & exit 3")
+
+    async def ask() -> None:
+        async with child("the app", late, os.environ, first_line=what == "first_line") as process:
+            while process.running:
+                await asyncio.sleep(0.01)
+            if what == "first_line":
+                await process.first_line(5)
+            await until_ready(process, "http://127.0.0.1:1", "/", 5)
+
+    with pytest.raises(TargetError, match=r"\(it ended with code 3\): its reason"):
+        asyncio.run(ask())
 
 
 def test_programs_beside_this_interpreter_are_found_last() -> None:

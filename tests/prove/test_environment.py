@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unstall.errors import UsageError
-from unstall.prove.environment import Address, addresses, is_loopback, rewritten, shown, tls_gap
+from unstall.prove.environment import Address, addresses, rewritten, shown, tls_gap
 
 MOVED = [Address("127.0.0.1", 40_001 + n) for n in range(9)]
 
@@ -180,13 +180,6 @@ def test_tls_to_a_name_that_is_checked_is_a_gap(value: str, host: str) -> None:
 )
 def test_no_gap_where_nobody_checks_a_name(value: str) -> None:
     assert tls_gap("A", {"A": value}) is None
-
-
-def test_loopback_is_told_from_the_rest() -> None:
-    assert all(
-        map(is_loopback, ("localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "a.localhost"))
-    )
-    assert not any(map(is_loopback, ("10.0.0.1", "localhost.example.com", "0.0.0.0", "db", "")))
 
 
 # --- whatever stands in it

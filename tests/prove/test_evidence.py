@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tests.prove.phases import CALM, HANG, UPSTREAMS, healthy, held, ill, report, witness
-from unstall.model.finding import Cause, Confidence, Entry, Evidence, Finding, Hop, Remedy, Severity
+from unstall.model.finding import (
+    Cause,
+    Confidence,
+    Entry,
+    Evidence,
+    Finding,
+    Hop,
+    Remedy,
+    Severity,
+    is_proved,
+)
+from unstall.model.latent import SEVERAL
 from unstall.model.plan import Fault
 from unstall.model.proof import Phase
-from unstall.prove.evidence import is_proved, merged, same_place
+from unstall.prove.evidence import merged, same_place
 from unstall.testing import entry, site
 
 FROZEN = witness(*[2.0] * 10, *[900.0] * 10, *[1_900.0] * 20, *[2.0] * 10)
@@ -50,19 +62,38 @@ def frozen(**changes: object) -> list[Phase]:
 # --- proved
 
 
-def test_a_proof_names_its_own_line_where_the_finding_names_another() -> None:
+def test_two_like_calls_in_one_function_are_two_findings_each_with_its_own_proof() -> None:
     before = healthy()
     first = ill(FROZEN, report([held(1_050, 2_000, at=site(line=8))]), before=before)
     other = replace(HANG, upstream="OTHER_URL")
     longer = held(1_050, 2_050, at=site(line=9), peer="10.0.0.8:80", number=1)
     second = ill(FROZEN, report([longer]), before=before)
     second = replace(second, name=other.title, fault=other)
-    (finding,) = merged([before, first, second], (), {**UPSTREAMS, "OTHER_URL": ["10.0.0.8:80"]})
-    said = {each.fault: str(each.because) for each in finding.evidence if each.kind == "proved"}
-    assert finding.site is not None
-    assert finding.site.line == 9
-    assert "at shop/billing.py:8;" in said[HANG.title]
-    assert "billing.py" not in said[other.title]
+    findings = merged([before, first, second], (), {**UPSTREAMS, "OTHER_URL": ["10.0.0.8:80"]})
+    proofs = {f.site.line: [e.fault for e in f.evidence if e.fault] for f in findings if f.site}
+    assert proofs == {8: [HANG.title], 9: [other.title]}
+
+
+def test_two_like_calls_that_stall_in_one_phase_are_priced_apart() -> None:
+    before = healthy()
+    stalls = [held(1_050, 2_000, at=site(line=8)), held(3_100, 800, at=site(line=9), number=1)]
+    findings = merged([before, ill(FROZEN, report(stalls), before=before)], (), UPSTREAMS)
+    told = {
+        f.site.line: [(e.kind, e.count, e.max_ms) for e in f.evidence] for f in findings if f.site
+    }
+    assert told == {
+        8: [("proved", 1, 2_000.0), ("measured", 1, 2_000.0)],
+        9: [("proved", 1, 800.0), ("measured", 1, 800.0)],
+    }
+
+
+def test_what_computes_goes_over_many_lines_and_is_one_finding() -> None:
+    stalls = [
+        replace(held(1_050, 900, at=site("f", line=8)), cause=Cause.CPU),
+        replace(held(3_100, 800, at=site("f", line=9), number=1), cause=Cause.CPU),
+    ]
+    (finding,) = merged([healthy(FROZEN, report(stalls))], (), UPSTREAMS)
+    assert finding.evidence[0].count == 2
 
 
 def test_a_stall_that_a_witness_waited_through_is_proved_with_fault_victims_time_and_peer() -> None:
@@ -187,6 +218,37 @@ def test_the_same_line_matches_whatever_the_call_is_named_and_the_same_call_what
     assert not same_place(source(), source(site=None))
 
 
+def test_two_like_calls_that_were_read_are_each_joined_with_what_was_seen_on_their_line() -> None:
+    before = healthy()
+    stalls = [held(1_050, 2_000, at=site(line=8)), held(3_100, 800, at=site(line=9), number=1)]
+    phase = ill(FROZEN, report(stalls), before=before)
+    read = [source(site=site("requests.api.get", line=line)) for line in (9, 8, 7)]
+    findings = merged([before, phase], read, UPSTREAMS)
+    assert {f.site.line: kinds(f) for f in findings if f.site} == {
+        8: ["proved", "measured", "reached"],
+        9: ["proved", "measured", "reached"],
+        7: ["reached"],
+    }
+
+
+def test_one_call_that_was_read_on_another_line_is_not_two_that_were_seen() -> None:
+    before = healthy()
+    get = partial(site, "requests.get")
+    stalls = [held(1_050, 2_000, at=get(line=8)), held(3_100, 800, at=get(line=9), number=1)]
+    phase = ill(FROZEN, report(stalls), before=before)
+    findings = merged([before, phase], [source(site=get(line=99))], UPSTREAMS)
+    assert [(f.site.line, "reached" in kinds(f)) for f in findings if f.site] == [
+        (8, True), (9, False),
+    ]  # fmt: skip
+
+
+def test_a_call_seen_fast_stays_beside_a_like_one_that_stalled_on_another_line() -> None:
+    seen = source(latent=True, entries=(), evidence=(Evidence("seen", count=3),), site=site(line=8))
+    before = healthy(CALM, report(more=[seen]))
+    findings = merged([before, ill(FROZEN, report(STALLS), before=before)], (), UPSTREAMS)
+    assert [kinds(each) for each in findings] == [["proved", "measured"], ["seen"]]
+
+
 def test_other_calls_of_the_source_stay_as_they_are() -> None:
     elsewhere = source(site=site("requests.api.get", file="b.py"))
     proved, left = merged(frozen(), [elsewhere], UPSTREAMS)
@@ -213,6 +275,7 @@ FOR_BILLING = (Evidence("seen", count=3, peer="10.0.0.9:443"),)
         pytest.param(Evidence("seen", count=3), id="seen without a peer"),
         pytest.param(Evidence("seen", count=3, peer="10.0.0.5:5432"), id="another upstream"),
         pytest.param(Evidence("seen", count=3, peer="10.9.9.9:1"), id="somebody else"),
+        pytest.param(Evidence("seen", count=3, peer=SEVERAL), id="now this one, now that one"),
     ],
 )
 def test_a_call_that_is_not_known_to_ask_the_ill_upstream_was_not_exercised(

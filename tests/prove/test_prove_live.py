@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.prove.test_demo import started_by
+from unstall.model.finding import is_proved
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
-from unstall.prove.evidence import is_proved
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.prove.phases import witness
+from tests.prove.phases import CALM, witness
 from tests.prove.playing import PAID, PLAN, Notes, World, listening
 from unstall.errors import TargetError, UsageError
-from unstall.model.observation import Stretch, Wait
+from unstall.model.finding import is_proved
+from unstall.model.observation import Process, Stretch, Wait
 from unstall.model.outcome import Outcome
 from unstall.model.plan import Fault, Plan, Threshold
 from unstall.model.proof import Run
+from unstall.model.recording import Recording
 from unstall.model.report import WitnessVerdict
-from unstall.prove.evidence import is_proved
+from unstall.prove.app import App
 from unstall.prove.run import Wishes, prove
 from unstall.report.run_figures import culprits, headline
 from unstall.testing import look, ns_of, stretch
@@ -218,12 +222,31 @@ def test_a_scenario_that_was_never_answered_well_was_not_exercised(billing: str)
     assert told.why == "no request was answered well, even healthy: 250 times 422"
 
 
-def test_an_app_that_dies_under_load_is_told(billing: str) -> None:
+@pytest.mark.parametrize(
+    ("felt", "verdict"),
+    [(CALM, WitnessVerdict.NOT_ENOUGH_DATA), (witness(*[2.0] * 20, unanswered=30), WitnessVerdict.FROZEN)],
+)  # fmt: skip
+def test_an_app_that_dies_under_a_fault_is_told_and_never_isolated(
+    billing: str, felt: Outcome, verdict: WitnessVerdict
+) -> None:
     def die(world: World, title: str) -> None:
         world.child.running = title == "healthy"
 
-    run = played(World(during=die), billing)
-    assert run.gaps == (f"{HANG}: the app ended while it was asked: bye",)
+    run = played(World(felt={HANG: felt}, during=die), billing)
+    assert run.gaps[0] == f"{HANG}: the app ended while it was asked: bye"
+    assert run.phases[1].verdict is run.verdict is verdict
+    assert run.phases[1].because.endswith("; the app ended while it was asked: bye")
+
+
+def test_an_app_that_dies_without_a_fault_has_frozen_nobody(billing: str) -> None:
+    def die(world: World, title: str) -> None:
+        world.child.running = False
+
+    lost = witness(*[2.0] * 20, unanswered=30)
+    run = played(World(felt={"healthy": lost, HANG: lost}, during=die), billing)
+    assert {phase.verdict for phase in run.phases} == {WitnessVerdict.NOT_ENOUGH_DATA}
+    assert run.verdict is WitnessVerdict.NOT_ENOUGH_DATA
+    assert run.phases[0].because == "the app ended while it was asked: bye"
 
 
 def test_what_is_not_this_machine_or_checks_a_name_is_a_gap(billing: str) -> None:
@@ -353,3 +376,19 @@ def test_a_calm_phase_whose_requests_may_have_missed_the_fault_says_so(billing: 
     assert gap.startswith(
         f"{HANG}: 1 of 1 scenario may never have met the fault (pay: a chance of 37%)"
     )
+
+
+def test_an_app_without_an_event_loop_is_told(billing: str) -> None:
+    world = World()
+    kept = Recording(processes=(Process("1-abc", 1, 0.0, 0, ("serve",), "3.13", ns_of(100)),))
+    start = world.start
+
+    @asynccontextmanager
+    async def blind(*args: Any, **named: Any) -> AsyncIterator[App]:
+        async with start(*args, **named) as app:
+            yield app
+        kept.save(named["record"])
+
+    world.start = blind  # type: ignore[method-assign]
+    assert "no event loop was watched in the app" in "; ".join(played(world, billing).gaps)
+    assert not any("no event loop" in gap for gap in played(World(), billing).gaps)

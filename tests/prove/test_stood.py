@@ -15,6 +15,7 @@ from unstall.model.report import WitnessVerdict
 from unstall.prove.stood import Watched, stood
 from unstall.prove.verdicts import judge, worst
 from unstall.testing import ns_of, site
+from unstall.triage.verdict import frozen_alone
 
 ISOLATED, DEGRADED = WitnessVerdict.ISOLATED, WitnessVerdict.DEGRADED
 FROZEN, UNSURE = WitnessVerdict.FROZEN, WitnessVerdict.NOT_ENOUGH_DATA
@@ -57,7 +58,7 @@ def test_a_host_that_paused_is_no_freeze_without_a_fault_either() -> None:
     found, because = verdict(LATE, pause(1_050, 1_900), fault=None)
     assert found is UNSURE
     assert "and no call explains that" in because
-    assert not replace(healthy(LATE), verdict=found).frozen_alone
+    assert not frozen_alone(replace(healthy(LATE), verdict=found))
 
 
 def test_collecting_garbage_is_the_app_s_own_where_there_is_no_fault() -> None:

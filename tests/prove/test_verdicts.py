@@ -11,7 +11,7 @@ from unstall.model.outcome import Outcome
 from unstall.model.plan import Per
 from unstall.model.proof import Exchanges
 from unstall.model.report import WitnessVerdict
-from unstall.prove.verdicts import judge, worst
+from unstall.prove.verdicts import chance_to_miss, judge, worst
 
 ISOLATED, DEGRADED = WitnessVerdict.ISOLATED, WitnessVerdict.DEGRADED
 FROZEN, UNSURE = WitnessVerdict.FROZEN, WitnessVerdict.NOT_ENOUGH_DATA
@@ -56,7 +56,7 @@ def test_a_healthy_phase_is_judged_alone() -> None:
 def test_too_few_witnesses_are_no_verdict() -> None:
     verdict, because = judge(witness(*[5_000.0] * 9), HANG, healthy(), (HIT,))
     assert verdict is UNSURE
-    assert because.startswith("9 witnesses were due, and 10 are needed")
+    assert because.startswith("9 witnesses came due, and 10 are needed")
     assert judge(Outcome(), None, None)[0] is UNSURE
 
 
@@ -170,3 +170,21 @@ def test_who_freezes_without_a_fault_is_frozen_whatever_the_faults_came_to() -> 
 def test_one_witness_that_a_busy_machine_held_up_is_no_freeze_without_a_fault() -> None:
     hiccup = healthy(witness(*[2.0] * 49, 1_200.0))
     assert worst([hiccup, ill(CALM)]) is ISOLATED
+
+
+def test_more_calls_than_the_upstream_saw_did_not_all_ask_it() -> None:
+    seen = replace(HIT, exchanges=2, thrown=2, hit=1)
+    assert chance_to_miss(60, HANG, (seen,)) == 0.25
+    assert chance_to_miss(1, HANG, (seen,)) == 0.5
+    assert chance_to_miss(60, HANG, (HIT,)) == pytest.approx((1 - 24 / 500) ** 60)
+    assert chance_to_miss(60, HANG, (MISSED,)) == 1.0
+
+
+def test_a_witness_that_is_never_served_when_healthy_was_not_frozen() -> None:
+    broken = witness(*[2.0] * 50, status=500)
+    verdict, because = judge(broken, None, None)
+    assert verdict is UNSURE
+    assert because.endswith("give it a path that is served")
+    assert judge(broken, HANG, healthy(broken), (HIT,))[0] is UNSURE
+    assert judge(broken, HANG, healthy(), (HIT,))[0] is FROZEN
+    assert judge(witness(*[2.0] * 40, unanswered=10), None, None)[0] is FROZEN

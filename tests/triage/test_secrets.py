@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode, b64encode
 from dataclasses import replace
 
 import pytest
 
-from tests.support.runs import PLAN
-from unstall.model.plan import AppPlan, Example, Scenario
+from tests.support.runs import PLAN, calm
+from unstall.model.plan import AppPlan, Example, Plan, Scenario
+from unstall.model.proof import Run, Unexercised
+from unstall.report import run_json
+from unstall.triage.regression import compare
 from unstall.triage.same_plan import differences
-from unstall.triage.secrets import HIDDEN, in_text, without_secrets
+from unstall.triage.secrets import HIDDEN, in_text, masked, without_secrets
 
 
 def test_values_of_the_environment_are_hidden_and_names_are_not() -> None:
@@ -64,3 +69,122 @@ def test_a_new_token_makes_no_other_plan() -> None:
         for token in ("Bearer 1", "Bearer 2")
     )
     assert differences(one, other) == ()
+
+
+# --- bodies, queries and commands -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"user": "ann", "password": "hunter2"}', f'{{"user": "ann", "password": "{HIDDEN}"}}'),
+        ('{"client_secret":"a\\"b","n":${int:1:5}}', f'{{"client_secret":"{HIDDEN}","n":${{int:1:5}}}}'),
+        ('{"token": 123456, "n": 1}', f'{{"token": {HIDDEN}, "n": 1}}'),
+        ('{"credentials": {"u": "a", "w": ["}", 1]}, "n": 1}', f'{{"credentials": "{HIDDEN}", "n": 1}}'),
+        ('{"tokens": ["a", "b"', f'{{"tokens": "{HIDDEN}"'),
+        (r'{"inner": "{\"password\": \"hunter2\"}"}', rf'{{"inner": "{{\"password\": \"{HIDDEN}\"}}"}}'),
+        ("user=ann&password=hunter2&n=1", f"user=ann&password={HIDDEN}&n=1"),
+        ("user%5Bpassword%5D=hunter2&n=1", f"user%5Bpassword%5D={HIDDEN}&n=1"),
+        ("/items?api_key=hunter2&page=2", f"/items?api_key={HIDDEN}&page=2"),
+        ("<p><Password a='1'>hunter2</Password></p>", f"<p><Password a='1'>{HIDDEN}</Password></p>"),
+        (
+            '--x\r\nContent-Disposition: form-data; name="password"\r\n\r\nhunter2\r\n--x--',
+            f'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\n{HIDDEN}\r\n--x--',
+        ),
+        ("API_TOKEN=hunter2 uvicorn a:b", f"API_TOKEN={HIDDEN} uvicorn a:b"),
+        ("serve --db-password hunter2 --port 1", f"serve --db-password {HIDDEN} --port 1"),
+        ("Authorization: Bearer hunter2hunter2", f"Authorization: {HIDDEN}"),
+        ("as Bearer hunter2hunter2 said", f"as Bearer {HIDDEN} said"),
+        ('{"a": "eyJhbGciOi.eyJzdWIiOj.c2ln"}', f'{{"a": "{HIDDEN}"}}'),
+        ('{"a": "ghp_abcdefghij0123456789"}', f'{{"a": "{HIDDEN}"}}'),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n", f"{HIDDEN}\n"),
+    ],
+)  # fmt: skip
+def test_what_a_telling_name_holds_is_hidden_and_the_name_is_not(text: str, kept: str) -> None:
+    assert in_text(text) == kept
+    assert in_text(kept) == kept, "masked twice is masked once"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "uvicorn app.auth:app --port {port}",
+        "app/session.py:31 in load",
+        '{"author": "Ann", "page": 2}',
+        '{"password": "${text:12}", "n": 1}',
+        "Bearer ${env:TOKEN}",
+        "/items/${int:1:100}?page=2",
+        '{"authors": ["a"]}',
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert in_text(text) == text
+
+
+def test_a_header_that_is_made_of_placeholders_stays_and_one_that_chooses_does_not() -> None:
+    headers = {"Authorization": "Bearer ${env:TOKEN}", "X-Token": "${choice:hunter2,hunter3}"}
+    (kept,) = without_secrets(replace(PLAN, scenarios=(Scenario("a", headers=headers),))).scenarios
+    assert kept.headers == {"Authorization": "Bearer ${env:TOKEN}", "X-Token": HIDDEN}
+
+
+def test_a_body_that_is_no_text_loses_the_secret_in_its_form() -> None:
+    body = b'--x\r\nname="token"\r\n\r\nhunter2\r\n--x\r\nname="f"\r\n\r\n\xff\x00\r\n--x--'
+    example = Example("/x", body=b64encode(body).decode(), base64=True)
+    once = without_secrets(replace(PLAN, scenarios=(Scenario("a", examples=(example,)),)))
+    kept = b64decode(once.scenarios[0].examples[0].body)
+    assert kept == body.replace(b"hunter2", HIDDEN.encode())
+    assert without_secrets(once) == once
+    other = Example("/x", body=b64encode(b"\xff\x00").decode(), base64=True)
+    plan = replace(PLAN, scenarios=(Scenario("a", examples=(other,)),))
+    assert without_secrets(plan) == plan
+
+
+# --- a file of a run ------------------------------------------------------------------------
+
+
+def secret(word: str) -> Plan:
+    scenarios = tuple(
+        replace(
+            each,
+            path=f"{each.path}?api_key={word}",
+            headers={"X-Api-Key": word},
+            body=f'{{"password": "{word}"}}',
+        )
+        for each in PLAN.scenarios
+    )
+    app = replace(PLAN.app, url=f"http://u:{word}@localhost", env={"DB": f"redis://:{word}@h"})
+    return replace(PLAN, app=app, scenarios=scenarios)
+
+
+def test_a_file_of_a_run_holds_no_secret_says_what_was_masked_and_is_a_baseline_all_the_same() -> (
+    None
+):
+    route = Unexercised("GET /x?api_key=hunter2", "it was refused")
+    done = replace(calm(), plan=secret("hunter2"), unexercised=(route,))
+    text = run_json.render(done)
+    assert "hunter2" not in text
+    data = json.loads(text)
+    assert data["masked"] == [
+        "env DB of [app]",
+        "url of [app]",
+        *(
+            f"{part} of scenario {name!r}"
+            for name in ("checkout", "browse")
+            for part in ("path", "header X-Api-Key", "body")
+        ),
+    ]
+    before = Run.from_json(data)
+    assert json.loads(run_json.render(before))["masked"] == data["masked"]
+    assert compare(before, replace(calm(), plan=secret("hunter3")))
+
+
+def test_a_body_that_differs_beside_its_secret_is_another_plan() -> None:
+    one, other = (
+        replace(PLAN, scenarios=(Scenario("a", body=f'{{"n": {n}, "password": "x{n}"}}'),))
+        for n in (1, 2)
+    )
+    assert len(differences(without_secrets(one), other)) == 1
+
+
+def test_of_a_plan_without_secrets_nothing_was_masked() -> None:
+    assert masked(without_secrets(PLAN)) == ()

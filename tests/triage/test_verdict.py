@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.prove.phases import healthy, held, report, witness
 from unstall.model.histogram import Histogram
 from unstall.model.report import WitnessVerdict
 from unstall.testing import ns_of
-from unstall.triage.verdict import witness_verdict
+from unstall.triage.verdict import frozen_alone, witness_verdict, worst_of
 
 ISOLATED, DEGRADED = WitnessVerdict.ISOLATED, WitnessVerdict.DEGRADED
 FROZEN, UNSURE = WitnessVerdict.FROZEN, WitnessVerdict.NOT_ENOUGH_DATA
@@ -53,3 +54,39 @@ def test_nobody_answering_is_frozen() -> None:
 
 def test_answers_that_are_still_due_are_no_verdict() -> None:
     assert witness_verdict(Histogram(), 20, 0) is UNSURE
+
+
+def test_the_worst_of_several_counts_and_of_none_not_enough_is_known() -> None:
+    assert worst_of([ISOLATED, FROZEN, DEGRADED]) is FROZEN
+    assert worst_of([ISOLATED, UNSURE]) is UNSURE
+    assert worst_of([UNSURE, DEGRADED]) is DEGRADED
+    assert worst_of([]) is UNSURE
+
+
+# --- frozen without a fault
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "alone"),
+    [
+        pytest.param(2, False, id="two of thirty got no answer: each counts once"),
+        pytest.param(3, True, id="three did not"),
+    ],
+)
+def test_a_witness_without_an_answer_is_hurt_once_though_it_also_waited_long(
+    unanswered: int, alone: bool
+) -> None:
+    phase = healthy(witness(*[2.0] * (30 - unanswered), unanswered=unanswered))
+    assert phase.verdict is FROZEN
+    assert frozen_alone(phase) is alone
+
+
+def test_three_slow_witnesses_froze_without_a_fault_and_two_may_be_a_hiccup() -> None:
+    assert frozen_alone(healthy(witness(*[2.0] * 27, *[1_000.0] * 3)))
+    assert not frozen_alone(healthy(witness(*[2.0] * 28, *[1_000.0] * 2)))
+
+
+def test_one_slow_witness_is_enough_where_a_loop_stood_still() -> None:
+    slow = witness(*[2.0] * 29, 1_000.0)
+    assert frozen_alone(healthy(slow, report([held(1_000, 500)])))
+    assert not frozen_alone(healthy(slow, report([held(1_000, 499)])))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.support.postgres import Postgres
 from unstall.explain.report import report_of
 from unstall.model.finding import Finding
+from unstall.model.latent import SEVERAL
 from unstall.settings import Settings
 from unstall.watch.audit import AUDIT, EVENTS
 from unstall.watch.intent import MOST_CALLS, MOST_LOOKS, Intent
@@ -91,7 +93,29 @@ def test_requests_on_the_loop_is_found_with_its_line_and_duration(url: str) -> N
     assert finding.site.call == "requests.get"
     (evidence,) = finding.evidence
     assert evidence.max_ms
-    assert "makes a synchronous HTTP call" in str(evidence.because)
+    assert evidence.peer == urlsplit(url).netloc
+    assert f"makes a synchronous HTTP call ({evidence.peer})" in str(evidence.because)
+
+
+def test_a_place_that_asks_now_this_one_and_now_that_one_asks_several(url: str) -> None:
+    async def fetch() -> None:
+        for host in ("127.0.0.1", "localhost", "127.0.0.1"):
+            requests.get(url.replace("127.0.0.1", host), timeout=5)
+
+    (finding,) = latent_in(fetch)
+    assert finding.evidence[0].peer == SEVERAL
+
+
+def test_an_error_of_the_driver_passes_through_and_the_call_is_found_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    async def fetch() -> None:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{port}/", timeout=5)
+
+    (finding,) = latent_in(fetch)
+    assert finding.evidence[0].peer == f"127.0.0.1:{port}"
 
 
 def test_httpx_and_urllib_are_found(url: str) -> None:
@@ -158,6 +182,8 @@ def test_every_synchronous_postgresql_driver_is_found(driver: str, postgres: Pos
     asks = {"psycopg2": psycopg2_asks, "psycopg": psycopg_asks, "sqlalchemy": sqlalchemy_asks}
     findings = latent_in(asks[driver])
     assert {"US103"} == set(codes(findings))
+    peers = {each.site.call: each.evidence[0].peer for each in findings if each.site}
+    assert set(peers.values()) == {urlsplit(postgres.dsn).netloc.rpartition("@")[2]}
     (query,) = [f for f in findings if f.site and f.site.line == _line(f"# ASKS {driver}")]
     assert "synchronous PostgreSQL call" in str(query.evidence[0].because)
 

@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 
 from unstall.errors import UsageError
+from unstall.hosts import is_loopback
 
 LOCAL = "127.0.0.1"
 _LAST_PORT = 65_535
@@ -34,12 +35,7 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.path or self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return False
+        return bool(self.path) or is_loopback(self.host)
 
 
 def upstream_of(given: str | tuple[str, int], name: str = "upstream") -> Address:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SPOKEN = "2.12.0"
 """The toxiproxy whose interface this is."""
+_IN_PATH = re.compile(r"(?!\.\.?$)[^/?#%]+")
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -106,12 +107,13 @@ class Control:
         for field in ("name", "upstream"):
             if not given.get(field):
                 raise Refused(400, f"missing required field: {field}{where}")
-        if given["name"] in self._board.relays:
+        name = _name(given["name"])
+        if name in self._board.relays:
             raise Refused(409, "proxy already exists")
         upstreams = str(given["upstream"]).split(",")
         try:
             await self._board.open(
-                str(given["name"]),
+                name,
                 upstreams,
                 _listens(given),
                 shared=len(upstreams) > 1 and len(_listens(given)) == 1,
@@ -120,7 +122,7 @@ class Control:
             )
         except UsageError as error:
             raise Refused(400, str(error)) from None
-        return self._board.relays[str(given["name"])]
+        return self._board.relays[name]
 
     async def _populate(self, body: bytes) -> Told:
         given = _json(body)
@@ -132,8 +134,8 @@ class Control:
                     raise Refused(400, f"missing required field: {field} at proxy {at}")
         made: list[dict[str, Any]] = []
         for each in given:
-            known = self._board.relays.get(each["name"])
             try:
+                known = self._board.relays.get(_name(each["name"]))
                 if known is not None and _differs(known, each):
                     await self._board.discard(known.name)
                     known = None
@@ -181,7 +183,7 @@ class Control:
         stream = given.get("stream") or KINDS[kind].stream
         if stream not in ("upstream", "downstream"):
             raise Refused(400, "stream was invalid, can be either upstream or downstream")
-        name = str(given.get("name") or f"{kind}_{stream}")
+        name = _name(given.get("name") or f"{kind}_{stream}")
         if name in relay.applied:
             raise Refused(409, "toxic already exists")
         fault = _fault(relay.name, {**given, "type": kind, "stream": str(stream)})
@@ -232,6 +234,15 @@ def toxic_shown(applied: Applied) -> dict[str, Any]:
         "thrown": applied.thrown,
         "hit": applied.hit,
     }
+
+
+def _name(given: object) -> str:
+    """Of what stands in a path afterwards. Raises Refused."""
+    if isinstance(given, str) and _IN_PATH.fullmatch(given) and given.isprintable():
+        return given
+    raise Refused(
+        400, f"name is {given!r:.60}: give a text that a path can hold, without / ? # and %"
+    )
 
 
 def _toxic(relay: Relay, name: str) -> Applied:

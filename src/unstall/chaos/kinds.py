@@ -11,6 +11,9 @@ from unstall.chaos.pieces import Act, Stream
 from unstall.errors import UsageError
 from unstall.model.plan import Fault, Per
 
+MOST = 1e15
+"""Of any attribute: beyond, sums of it are no numbers any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -188,8 +191,9 @@ def _attributes(fault: Fault, kind: Kind) -> dict[str, float]:
     for name, value in given.items():
         if name not in known:
             raise UsageError(f"{kind.name!r} has no {name!r}; {_near(name, known)}")
-        if not 0 <= value < math.inf:
-            raise UsageError(f"{name} is {value:g} of {kind.name!r}: give 0 or more")
+        if not 0 <= value <= MOST:
+            what = f"{MOST:g} or less" if value > MOST else "0 or more"
+            raise UsageError(f"{name} is {value:g} of {kind.name!r}: give {what}")
     for each in kind.attributes:
         if each.default is None and each.name not in given:
             raise UsageError(f"{kind.name!r} needs {each.name}, in {each.unit}: give it")

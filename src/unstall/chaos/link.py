@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections import deque
-from collections.abc import Iterator
 from typing import Protocol
 
 from unstall.chaos.addresses import Address
-from unstall.chaos.framing import Answers, Messages, NotHttp, Requests
+from unstall.chaos.framing import NotHttp
+from unstall.chaos.http import Http, Met
 from unstall.chaos.pieces import Hit, Mark, Stream
 from unstall.chaos.pipe import Pipe
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 """Linger for no time: closing is a reset."""
 _VIEW = 262_144
-
-Met = tuple[Hit, ...]
 
 
 class Relay(Protocol):
@@ -75,7 +72,7 @@ class Link:
         self._fresh = False
         self._met: Met = ()
         """`always`, and those that hit this exchange."""
-        self._http: _Http | None = None
+        self._http: Http | None = None
         self._frame_next = False
         self._over = False
         self._lost = 0
@@ -169,7 +166,7 @@ class Link:
             self._begin()
             if self._frame_next:
                 self._frame_next = False
-                self._http = _Http()
+                self._http = Http()
         if self._http is None:
             self.up.take(data, self._met, self.exchange, first=first)
         else:
@@ -216,21 +213,22 @@ class Link:
     def _begin(self) -> None:
         met = self._relay.exchange(self)
         self._met = (*self.always, *met) if met else self.always
+        if self._http is not None:
+            self._http.begin()
 
-    def _ask_framed(self, http: _Http, data: bytes) -> None:
+    def _ask_framed(self, http: Http, data: bytes) -> None:
         read = 0
         try:
             for begins, part in http.requests.feed(data):
                 if begins:
-                    http.asking = self._relay.request(self)
-                    http.waiting.append(http.asking)
+                    http.asked(self._relay.request(self))
                 read += len(part)
                 self.up.take(part, (*self._met, *http.asking), self.exchange, first=begins)
         except NotHttp:
-            self._no_http()
+            self._no_http(http)
             self.up.take(data[read:], self._met, self.exchange, first=not read)
 
-    def _answer_framed(self, http: _Http, data: bytes) -> None:
+    def _answer_framed(self, http: Http, data: bytes) -> None:
         read = 0
         try:
             for begins, part in http.answers.feed(data):
@@ -239,33 +237,15 @@ class Link:
                 read += len(part)
                 self.down.take(part, (*self._met, *http.answering), self.exchange, first=begins)
         except NotHttp:
-            self._no_http()
+            self._no_http(http)
             self.down.take(data[read:], self._met, self.exchange, first=not read)
 
-    def _no_http(self) -> None:
-        """From here on it is thrown for exchanges; for the one going on, too."""
+    def _no_http(self, http: Http) -> None:
+        """From here on it is thrown for exchanges; the one going on keeps what its request has met."""
         self._http = None
         self.by_exchange = True
         self._relay.no_http(self)
-        self._met = (*self._met, *self._relay.request(self))
-
-
-class _Http:
-    """What is known of the requests on a connection."""
-
-    def __init__(self) -> None:
-        self.requests = Requests()
-        self.answers: Messages = Answers(self.requests)
-        self.waiting: deque[Met] = deque()
-        """What met the requests whose answers have not begun."""
-        self.asking: Met = ()
-        self.answering: Met = ()
-
-    def hits(self) -> Iterator[Hit]:
-        yield from self.asking
-        yield from self.answering
-        for met in self.waiting:
-            yield from met
+        self._met = (*self._met, *(http.met() if http.thrown else self._relay.request(self)))
 
 
 class _Side(asyncio.BufferedProtocol):

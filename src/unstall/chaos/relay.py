@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from unstall.chaos.addresses import Address, address_of, bound
 from unstall.chaos.applied import Applied, Counts
 from unstall.chaos.dice import Dice
+from unstall.chaos.http import Met
 from unstall.chaos.kinds import Spec
-from unstall.chaos.link import Buffer, Link, Met
+from unstall.chaos.link import Buffer, Link
 from unstall.chaos.pieces import Effect, Hit
 from unstall.errors import UsageError
 from unstall.model.plan import Per

@@ -20,6 +20,7 @@ from unstall.model.histogram import Histogram
 from unstall.prove.demo import DemoPlan, VariantResult, demonstrate
 from unstall.report.terminal import write
 from unstall.report.text import culprit
+from unstall.report.units import columns
 
 NAME = "demo"
 HELP = "freeze a small service with one blocking call, and see it named, cured and compared"
@@ -114,15 +115,8 @@ _COLUMNS = ("variant", "due", "answered", "503", "p50", "p95", "p99", "witness p
 
 
 def _table(results: tuple[VariantResult, ...]) -> str:
-    rows = [_COLUMNS, *(_row(result) for result in results)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if at in (0, len(row) - 1) else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    rows = [_COLUMNS, *map(_row, results)]
+    lines = columns(rows, left=(0, len(_COLUMNS) - 1))
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 

@@ -10,17 +10,20 @@ from unstall.cli import INTERRUPTED, locusts
 from unstall.cli.files import check_output, write_output
 from unstall.cli.load_order import order_of
 from unstall.cli.load_run import Ending, carried_out
-from unstall.cli.outcome import read_run
+from unstall.cli.outcome import read_run, read_whole
 from unstall.errors import NotEnoughData
 from unstall.load import quiet_gc, run_on_best
 from unstall.load.files import raise_file_limit
 from unstall.load.phase import lateness_of
+from unstall.load.scenarios import check as check_sent
 from unstall.load.shards import merged
 from unstall.model.proof import HEALTHY, Phase, Run
+from unstall.prove.processes import ENDED
 from unstall.report import run_json
 from unstall.report.load_text import text
 from unstall.report.terminal import complain, write
 from unstall.settings import working_folder
+from unstall.triage.same_plan import check_same
 from unstall.triage.thresholds import check
 
 NAME = "load"
@@ -74,22 +77,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_output("--json", args.json)
+    before = read_whole(args.baseline, "--baseline") if args.baseline else None
     if args.target[:1] == ["merge"]:
-        return _concluded(merged([(name, read_run(Path(name))) for name in args.target[1:]]), args)
-    before = read_run(args.baseline, "--baseline") if args.baseline else None
+        whole = merged([(name, read_run(Path(name))) for name in args.target[1:]])
+        return _concluded(whole, args, before)
     ending = Ending()
     raise_file_limit()
     try:
-        done = locusts.carry_out(args, ending) if args.engine == "locust" else _sent(args, ending)
+        done = (
+            locusts.carry_out(args, ending)
+            if args.engine == "locust"
+            else _sent(args, ending, before)
+        )
     except asyncio.CancelledError:
         return ending.code or INTERRUPTED
     code = _concluded(done, args, before) if done is not None else 0
     return ending.code or code
 
 
-def _sent(args: argparse.Namespace, ending: Ending) -> Run:
+def _sent(args: argparse.Namespace, ending: Ending, before: Run | None) -> Run:
     locusts.refuse(args)
     order = order_of(args, working_folder())
+    if before is not None:
+        check_same(before.plan, order.plan)
+    check_sent(order.plan.scenarios, order.plan.witness)
     check(order.plan, (HEALTHY, *(fault.title for fault in order.plan.faults)))
     with quiet_gc():
         return run_on_best(carried_out(order, ending))
@@ -109,6 +120,8 @@ def _concluded(done: Run, args: argparse.Namespace, before: Run | None = None) -
 def _check_enough(phase: Phase, processes: int) -> None:
     """Raises NotEnoughData if figures would be the generator's, or nobody's."""
     outcome = phase.outcome
+    if ENDED in phase.because:
+        raise NotEnoughData(phase.because)
     if not any(stream.due for stream in outcome.streams):
         raise NotEnoughData("no request was due: give a rate above 0, and more seconds")
     if not outcome.trustworthy:

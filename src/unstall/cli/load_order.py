@@ -173,6 +173,10 @@ def _shard(
         raise UsageError(
             "--shard needs --start: the same moment for all machines, as in 2026-11-21T15:00:00Z"
         )
+    if args.baseline is not None:
+        raise UsageError(
+            "--shard sends a part, and --baseline is for the whole: give it to unstall load merge"
+        )
     if args.json is None:
         raise UsageError(
             "--shard needs --json FILE: unstall load merge makes the whole of the files"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -20,17 +19,19 @@ from unstall.cli.load_order import Order
 from unstall.cli.signals import heard
 from unstall.clock import NS_PER_S
 from unstall.load import run_scenarios
+from unstall.load.machine import machine
 from unstall.load.phase import phase_of, unwatched
-from unstall.load.shards import OF_THE_WHOLE, SHARD, START
+from unstall.load.shards import OF_THE_WHOLE, START
 from unstall.model.observation import Pulse
 from unstall.model.outcome import Progress
 from unstall.model.plan import Threshold
-from unstall.model.proof import Phase, Run
+from unstall.model.proof import SHARD, Phase, Run
 from unstall.model.report import Report
+from unstall.prove.processes import ENDED
 from unstall.prove.traffic import here_it_ends
-from unstall.report.run_figures import WORST_FIRST
 from unstall.report.terminal import complain
 from unstall.triage.thresholds import from_outside, judge
+from unstall.triage.verdict import worst_of
 from unstall.version import TOOL
 
 
@@ -80,10 +81,10 @@ async def _carried_out(order: Order, ending: Ending) -> Run:
         started=started,
         phases=tuple(phases),
         thresholds=judge(thresholds, phases),
-        verdict=min((each.verdict for each in phases), key=WORST_FIRST.index),
+        verdict=worst_of(each.verdict for each in phases),
         gaps=gaps,
         interrupted=ending.stop.is_set(),
-        machine=machine(order),
+        machine=machine_of(order),
     )
 
 
@@ -100,7 +101,7 @@ async def _play(order: Order, ending: Ending, repeat: int) -> Phase:
             )  # fmt: skip
         ending.loading = False
     seen = watched()
-    return phase_of(loaded, seen.report, repeat, seen.pulses)
+    return phase_of(loaded, seen.report, repeat, seen.pulses, seen.ended)
 
 
 class Watched(NamedTuple):
@@ -108,6 +109,8 @@ class Watched(NamedTuple):
 
     report: Report
     pulses: tuple[Pulse, ...] = ()
+    ended: str = ""
+    """That it ended while it was asked, as a sentence."""
 
 
 @asynccontextmanager
@@ -132,8 +135,9 @@ async def app(order: Order) -> AsyncIterator[tuple[str, Callable[[], Watched]]]:
         env.setdefault("UNSTALL_PULSE_S", "1")  # lag is told by the second
         async with started(plan, env, folder=place, record=record, hear=_pass_on) as running:
             yield running.url, seen.pop
+            ended = "" if running.process.running else str(running.process.failure(ENDED))
         recording = read(record)
-        seen.append(Watched(report_of(recording, order.target), recording.pulses))
+        seen.append(Watched(report_of(recording, order.target), recording.pulses, ended))
 
 
 def _pass_on(line: str) -> None:
@@ -177,12 +181,8 @@ def _start_ns(start: datetime | None) -> int | None:
     return time.monotonic_ns() + round((start.timestamp() - time.time()) * NS_PER_S)
 
 
-def machine(order: Order) -> dict[str, str]:
-    told = {
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "processors": str(os.cpu_count() or 0),
-    }
+def machine_of(order: Order) -> dict[str, str]:
+    told = machine()
     if order.share is not None:
         told[SHARD] = f"{order.share.which + 1}/{order.share.of}"
     if order.start is not None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from unstall.cli.load_order import Order, order_of
-from unstall.cli.load_run import Ending, app, machine, progress_line
+from unstall.cli.load_run import Ending, app, machine_of, progress_line
 from unstall.errors import UsageError
 from unstall.load.locusts import Crew, Locust, locustfile_of, run_locust, work
 from unstall.load.locusts.command import DEFAULT_PORT
@@ -173,7 +173,7 @@ async def _carried_out(order: Order, wanted: Wanted, seconds: float | None, endi
                 done = await run_locust(url, locust, plan.witness, progress=told, stop=ending.stop)
             ending.loading = False
         seen = watched()
-        phase = phase_of(done.loaded, seen.report, 0, seen.pulses)
+        phase = phase_of(done.loaded, seen.report, 0, seen.pulses, seen.ended)
     measured, unseen = from_outside(plan.thresholds) if order.url else (plan.thresholds, ())
     return Run(
         tool=TOOL,
@@ -185,7 +185,7 @@ async def _carried_out(order: Order, wanted: Wanted, seconds: float | None, endi
         verdict=phase.verdict,
         gaps=(*done.gaps, *unseen),
         interrupted=ending.stop.is_set(),
-        machine=machine(order),
+        machine=machine_of(order),
     )
 
 

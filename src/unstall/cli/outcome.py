@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unstall.errors import RecordingError
+from unstall.errors import RecordingError, UsageError
 from unstall.model.proof import Run
 
 _OURS = frozenset({"plan", "target", "tool"})
@@ -29,6 +29,17 @@ def read_run(file: Path, option: str = "") -> Run:
             f"{named} cannot be read ({error.strerror}): name what --json wrote"
         ) from None
     raise RecordingError(f"{named} is no outcome of a run: name what --json wrote")
+
+
+def read_whole(file: Path, option: str) -> Run:
+    """What there is to compare with. Raises as `read_run` does, and UsageError for a part of a load."""
+    run = read_run(file, option)
+    if run.shard:
+        raise UsageError(
+            f"{option} {file} is shard {run.shard} of a load, and holds a part of its requests: "
+            "name what unstall load merge made of all shards"
+        )
+    return run
 
 
 def run_in(file: Path) -> Run | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstall.cli import INTERRUPTED, TERMINATED
-from unstall.cli.files import check_output, write_output
+from unstall.cli.files import check_outputs, write_output
 from unstall.cli.signals import heard
 from unstall.errors import UsageError
 from unstall.model.proof import Run
@@ -71,6 +71,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     look.add_argument("--header", metavar="NAME:VALUE", action="append", help="of each request")
     look.add_argument(
+        "--value", metavar="NAME=TEXT", action="append",
+        help="for the path or query parameter of that name; repeatable, then sent in turn",
+    )  # fmt: skip
+    look.add_argument(
         "--openapi", type=Path, metavar="FILE", help="the document, if it serves none"
     )
     look.add_argument("--read-only", action="store_true", help="send nothing that may write")
@@ -93,17 +97,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    for option in _FORMS:
-        check_output(f"--{option}", getattr(args, option))
+    check_outputs({f"--{option}": getattr(args, option) for option in _FORMS})
     before = _read_baseline(args.baseline)
     from unstall.cli.prove_order import asked_of, wishes_of
     from unstall.cli.stage import stage
+    from unstall.triage.same_plan import check_same
 
     ending = _Ending()
     try:
         with stage() as told:
             asked = asked_of(args)
-            _check_same(before, asked)
+            if before is not None and asked.wanted is None:
+                check_same(before.plan, asked.plan)
             asked, wishes = wishes_of(asked, args, told.say)
             done = asyncio.run(_carried_out(asked, wishes, told, ending))
     except asyncio.CancelledError:
@@ -180,20 +185,8 @@ def _said(done: Run, args: argparse.Namespace, before: Run | None) -> int:
     return int(gate_of(done, changes))
 
 
-def _check_same(before: Run | None, asked: Asked) -> None:
-    """Raises UsageError for a baseline of another plan, as far as that is known before the run."""
-    from unstall.triage.same_plan import differences
-
-    if before is None or asked.wanted is not None:
-        return
-    if different := differences(before.plan, asked.plan):
-        raise UsageError(
-            f"the plan is not that of the baseline: {'; '.join(different)}; run this plan for a new one"
-        )
-
-
 def _read_baseline(file: Path | None) -> Run | None:
-    """Raises RecordingError for what is no run."""
-    from unstall.cli.outcome import read_run
+    """Raises RecordingError for what is no run, UsageError for a part of one."""
+    from unstall.cli.outcome import read_whole
 
-    return None if file is None else read_run(file, "--baseline")
+    return None if file is None else read_whole(file, "--baseline")

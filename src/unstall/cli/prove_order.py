@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from unstall.chaos.kinds import spec_of
 from unstall.cli.target import project_root
 from unstall.errors import UsageError
+from unstall.load.recipe import is_header, is_path
+from unstall.load.workers import MOST as MOST_PROCESSES
 from unstall.model.plan import Plan
 from unstall.prove.ground import check, folder_of, ground_of
 from unstall.settings import working_folder
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 _LOOK = {"upstream": "--upstream", "fault": "--fault", "probability": "--probability",
          "seconds": "--seconds", "rate": "--rate", "witness": "--witness", "skip": "--skip",
-         "header": "--header", "openapi": "--openapi", "read_only": "--read-only"}  # fmt: skip
+         "header": "--header", "value": "--value", "openapi": "--openapi",
+         "read_only": "--read-only"}  # fmt: skip
 """What a plan says, so that a flag beside it would contradict it."""
 
 
@@ -115,10 +118,12 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 
 def _with_flags(plan: Plan, args: argparse.Namespace) -> Plan:
-    for name, low in (("seed", 0), ("repeat", 1), ("processes", 1)):
+    for name, low in (("seed", 0), ("repeat", 1)):
         value = getattr(args, name)
         if value is not None and value < low:
             raise UsageError(f"--{name} is {value}: give {low} or more")
+    if not 1 <= args.processes <= MOST_PROCESSES:
+        raise UsageError(f"--processes is {args.processes}: give 1 to {MOST_PROCESSES}")
     given = {name: v for name in ("seed", "repeat") if (v := getattr(args, name)) is not None}
     return replace(plan, **given)
 
@@ -135,8 +140,12 @@ def _wanted(args: argparse.Namespace) -> Wanted:
         raise UsageError(
             "--fault is for an upstream: name the variable that names it with --upstream"
         )
-    if args.witness is not None and not args.witness.startswith("/"):
-        raise UsageError(f"--witness is {args.witness!r}: a path begins with a slash, as in /livez")
+    if args.witness is not None and not is_path(args.witness):
+        raise UsageError(
+            f"--witness is {args.witness!r}: a path begins with a slash, as in /livez, and a space is %20"
+        )
+    if not all(args.upstream or ()):
+        raise UsageError("--upstream is empty: name the variable that names one to the app")
     given: dict[str, Any] = {
         name: value
         for name in ("probability", "seconds", "rate", "seed", "witness")
@@ -156,10 +165,31 @@ def _terms(args: argparse.Namespace) -> Terms:
         name, colon, value = text.partition(":")
         if not (name.strip() and colon):
             raise UsageError("--header has no colon between name and value: write it as NAME:VALUE")
+        if not is_header(name.strip(), value.strip()):
+            raise UsageError(
+                f"--header has {name.strip()!r:.60}, which with its value is no header: take line breaks out "
+                "of it, and what is no letter out of the name"
+            )
         headers[name.strip()] = value.strip()
     return Terms(
-        seed=args.seed or 0, headers=headers, writes=not args.read_only, skip=tuple(args.skip or ())
+        seed=args.seed or 0,
+        headers=headers,
+        values=_values(args.value or ()),
+        writes=not args.read_only,
+        skip=tuple(args.skip or ()),
     )
+
+
+def _values(given: Iterable[str]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise UsageError(
+                f"--value is {text!r:.60}, without a name and =: write it as in --value item_id=3"
+            )
+        values.setdefault(name.strip(), []).append(value)
+    return values
 
 
 def _environ(args: argparse.Namespace) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstall.cli.files import check_folder, write_output
-from unstall.cli.outcome import read_run, run_in
+from unstall.cli.outcome import read_whole, run_in
 from unstall.errors import NotEnoughData, UsageError
 from unstall.explain.report import report_of
 from unstall.model.proof import Run
@@ -83,7 +83,12 @@ def _of_run(outcome: Run, file: Path, args: argparse.Namespace) -> int:
     before = None
     changes: Sequence[Change] = ()
     if args.before is not None:
-        before = read_run(args.before, "--before")
+        before = read_whole(args.before, "--before")
+        if outcome.shard:
+            raise UsageError(
+                f"{file} is shard {outcome.shard} of a load, and --before compares wholes: name what "
+                "unstall load merge made of all shards"
+            )
         changes = compare(before, outcome, outcome.plan.seed)
         for caution in cautions(before, outcome):
             complain(f"unstall: {caution}")
@@ -98,7 +103,9 @@ def rendered(
 ) -> str:
     """`form` is one of `OF_RUNS`."""
     from unstall.report import junit, run_github, run_html, run_json, run_markdown, run_text
+    from unstall.triage.secrets import without_secrets_of
 
+    outcome = without_secrets_of(outcome)
     if form == "text":
         return run_text.text(outcome, changes, colour=colour)
     if form == "html":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 
 
@@ -11,9 +12,10 @@ from collections.abc import Callable, Iterator
 def heard(told: Callable[[int], object], *numbers: int) -> Iterator[None]:
     """The running loop calls `told` with each of these signals; then they do as they did.
 
-    A loop of uvloop that is closed would swallow them for good.
+    A loop of uvloop that is closed would swallow them for good; asyncio would give them their defaults.
     """
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in numbers:
             with contextlib.suppress(NotImplementedError):  # Windows
@@ -23,3 +25,4 @@ def heard(told: Callable[[int], object], *numbers: int) -> Iterator[None]:
         for number in numbers:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+                signal.signal(number, before[number])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from unstall.catalog.lookup import rule_for
 from unstall.explain.blame import entry_of, reach_of, site_of, step_of
 from unstall.model.finding import Cause, Confidence, Evidence, Finding, Remedy, Severity
-from unstall.model.latent import LatentCall, merged_latent
+from unstall.model.latent import LatentCall, merged_latent, one_peer
 from unstall.model.observation import Request
 from unstall.model.place import Owner, Stack
 from unstall.rules import BY_CODE
@@ -75,11 +76,12 @@ def latent_findings(
 ) -> tuple[Finding, ...]:
     """One for each place, the longest first; none where a stall of the same rule was measured."""
     known = {_where(finding) for finding in measured}
-    groups: dict[str, list[tuple[Finding, LatentCall]]] = {}
+    groups: dict[tuple[str, int], list[tuple[Finding, LatentCall]]] = {}
     for call in merged_latent(calls):
         finding = _finding(call)
         if finding is not None and _where(finding) not in known:
-            groups.setdefault(finding.fingerprint, []).append((finding, call))
+            line = finding.site.line if finding.site else 0
+            groups.setdefault((finding.fingerprint, line), []).append((finding, call))
     findings = [_priced(members) for members in groups.values()]
     kept = [each for each in findings if each is not None]
     return tuple(sorted(kept, key=lambda f: f.evidence[0].max_ms or 0.0, reverse=True))
@@ -126,7 +128,7 @@ def _priced(members: Sequence[tuple[Finding, LatentCall]]) -> Finding | None:
     took = [call.took_max_ns for _, call in members if call.took_max_ns is not None]
     longest = max(took, default=None)
     shown = often if longest is None else next(c for _, c in members if c.took_max_ns == longest)
-    peer = next((call.peer for _, call in members if call.peer), None)
+    peer = _peer(call for _, call in members)
     request = often.request
     evidence = Evidence(
         kind="seen",
@@ -140,6 +142,13 @@ def _priced(members: Sequence[tuple[Finding, LatentCall]]) -> Finding | None:
         finding.code, finding.title, finding.severity, finding.confidence, finding.entry, finding.site,
         finding.cause, finding.remedy, finding.reach, latent=True, evidence=(evidence,),
     )  # fmt: skip
+
+
+def _peer(calls: Iterable[LatentCall]) -> str | None:
+    """Drivers tell it of each call, and events of the interpreter of the first."""
+    calls = tuple(calls)
+    drivers = [call.peer for call in calls if call.took_max_ns is not None]
+    return reduce(one_peer, drivers, None) or next((call.peer for call in calls if call.peer), None)
 
 
 def sentence_of(finding: Finding, call: str, peer: str | None, longest: int | None) -> str:

@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             return
-        if self._reader.end():
+        if error is None and self._reader.end():  # a reset may take bytes along
             self._end()
         elif self._used and exchange.repeatable and not self._reader.begun:
             # It was closed while our request was on its way; browsers send it again, and so do we.

@@ -148,7 +148,7 @@ class Generator:
         self._clock = clock or SystemClock()
         self._flows = {each.name: flow_named(each.call, folder) for each in streams if each.call}
         self._requests = {
-            each.name: _requests(each, self._place) for each in streams if not each.call
+            each.name: requests_of(each, self._place) for each in streams if not each.call
         }
         self._senders: list[Sender] = []
         self._stack = AsyncExitStack()
@@ -253,7 +253,8 @@ def _check_names(streams: Sequence[Stream]) -> None:
         raise UsageError(f"two streams have the name {twice[0]!r}; give each its own")
 
 
-def _requests(stream: Stream, place: Place) -> Requests:
+def requests_of(stream: Stream, place: Place) -> Requests:
+    """Of a stream without a flow. Raises UsageError for what makes no request."""
     if not stream.examples:
         return Recipe.of(
             place, name=stream.name, method=stream.method, path=stream.path,

@@ -18,6 +18,7 @@ from unstall.load.connection import Connections
 from unstall.load.flows import Client, Flow, FlowError
 from unstall.load.outcome import SecondBuilder, StreamBuilder
 from unstall.load.place import Place
+from unstall.load.task_sender import TaskSender
 from unstall.load.templates import Part, Scope, compiled, places, rendered
 
 DONE = 0
@@ -26,7 +27,7 @@ _MOST_STEPS = 100
 _LOG = logging.getLogger("unstall.load")
 
 
-class FlowSender:
+class FlowSender(TaskSender):
     def __init__(
         self,
         tally: StreamBuilder,
@@ -40,57 +41,20 @@ class FlowSender:
         in_flight: int,
         clock: Clock,
     ) -> None:
-        self.tally = tally
+        super().__init__(tally, timeout_s=timeout_s, in_flight=in_flight, clock=clock)
         self._flow = flow
         self._place = place
         self._connections = connections
         self._headers = _compiled(headers, tally.name, seed)
         self._told: set[str] = set()
         self._seed = seed
-        self._timeout_s = timeout_s
-        self._most = in_flight
-        self._clock = clock
         self._steps: dict[str, StreamBuilder] = {}
-        self._open: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._open)
 
     @property
     def steps(self) -> list[StreamBuilder]:
         return list(self._steps.values())
 
-    def leave(self, intended_ns: int, number: int) -> None:
-        second = self.tally.expect(intended_ns)
-        if len(self._open) >= self._most:
-            self.tally.drop()
-            return
-        sent_ns = self._clock.monotonic_ns()
-        self.tally.leave(sent_ns - intended_ns)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._open.discard(task)
-            if task.cancelled():  # perhaps before it began
-                self.tally.abandon(second, self._clock.monotonic_ns() - intended_ns)
-
-        task = asyncio.get_running_loop().create_task(
-            self._play(intended_ns, sent_ns, number, second)
-        )
-        self._open.add(task)
-        task.add_done_callback(ended)
-
-    def abandon(self) -> None:
-        for task in self._open:
-            task.cancel()
-
-    async def close(self) -> None:
-        self.abandon()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await asyncio.sleep(0)  # for what the tasks call when they are done
-        await self._connections.close()
-
-    async def _play(
+    async def _send(
         self, intended_ns: int, sent_ns: int, number: int, second: SecondBuilder
     ) -> None:
         tally, clock = self.tally, self._clock
@@ -115,6 +79,9 @@ class FlowSender:
         tally.answer(
             second, DONE if status is None else status, done_ns - intended_ns, done_ns - sent_ns
         )
+
+    async def _disconnect(self) -> None:
+        await self._connections.close()
 
     def _kind(self, error: Exception) -> str:
         """Its name; the first of each is logged with its lines, for the flow's author."""

@@ -6,7 +6,6 @@ A request has a transport to itself: an idle one of its stream, or else a new on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +14,7 @@ from unstall.errors import MissingExtra, UsageError
 from unstall.load.connection import IDLE_S
 from unstall.load.outcome import SecondBuilder, StreamBuilder
 from unstall.load.recipe import Requests
+from unstall.load.task_sender import TaskSender
 
 
 def client_library(name: str) -> Any:
@@ -30,8 +30,8 @@ def client_library(name: str) -> Any:
     return httpx2
 
 
-class HttpxSender:
-    """One task and one transport for each request under way."""
+class HttpxSender(TaskSender):
+    """One transport for each request under way."""
 
     def __init__(
         self,
@@ -46,56 +46,17 @@ class HttpxSender:
         clock: Clock,
     ) -> None:
         """`url` is what all paths are appended to. Raises MissingExtra without the library."""
-        self.tally = tally
+        super().__init__(tally, timeout_s=timeout_s, in_flight=in_flight, clock=clock)
         self._requests = requests
         self._httpx = httpx = client_library(library)
         try:
             self._url = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(f"no request can be sent to {url!r}: {error}") from None
-        self._timeout_s = timeout_s
-        self._most = in_flight
         self._fresh = fresh
-        self._clock = clock
         self._limits = httpx.Limits(keepalive_expiry=IDLE_S)
         self._tls = httpx.create_ssl_context() if self._url.scheme == "https" else False
         self._idle: list[Any] = []
-        self._open: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._open)
-
-    def leave(self, intended_ns: int, number: int, over: Callable[[], None] | None = None) -> None:
-        second = self.tally.expect(intended_ns)
-        if len(self._open) >= self._most:
-            self.tally.drop()
-            return
-        sent_ns = self._clock.monotonic_ns()
-        self.tally.leave(sent_ns - intended_ns)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._open.discard(task)
-            if task.cancelled():  # perhaps before it began
-                self.tally.abandon(second, self._clock.monotonic_ns() - intended_ns)
-            if over is not None:
-                over()
-
-        task = asyncio.create_task(self._send(intended_ns, sent_ns, number, second))
-        self._open.add(task)
-        task.add_done_callback(ended)
-
-    def abandon(self) -> None:
-        for task in self._open:
-            task.cancel()
-
-    async def close(self) -> None:
-        self.abandon()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await asyncio.sleep(0)  # for what the tasks call when they are done
-        for transport in self._idle:
-            await transport.aclose()
-        self._idle.clear()
 
     async def _send(
         self, intended_ns: int, sent_ns: int, number: int, second: SecondBuilder
@@ -122,6 +83,11 @@ class HttpxSender:
             elif connection is not None:
                 with suppress(Exception):  # it is counted already, however it closes
                     await connection.aclose()
+
+    async def _disconnect(self) -> None:
+        for transport in self._idle:
+            await transport.aclose()
+        self._idle.clear()
 
     def _request(self, number: int) -> Any:
         """From our own bytes, so that both clients send the same."""

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 
 from unstall.clock import NS_PER_S
 from unstall.model.histogram import Histogram, HistogramBuilder
-from unstall.model.outcome import Second, StreamOutcome
-
-_FIRST_BAD = 500
+from unstall.model.outcome import FIRST_BAD, Second, StreamOutcome
 
 
 class SecondBuilder:
@@ -79,7 +77,7 @@ class StreamBuilder:
     def answer(self, second: SecondBuilder, status: int, latency_ns: int, service_ns: int) -> None:
         self.answered += 1
         self._statuses[status] += 1
-        if status < _FIRST_BAD:
+        if status < FIRST_BAD:
             second.good += 1
         second.latency.add(latency_ns)
         self._service.add(service_ns)

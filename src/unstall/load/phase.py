@@ -14,11 +14,19 @@ from unstall.model.report import Report, Verdict, WitnessVerdict
 from unstall.triage.verdict import MIN_WITNESSES, witness_verdict
 from unstall.version import TOOL
 
+NEVER_SERVED = (
+    "each answer to the witness was one of 500 or more, so it can tell of nobody: "
+    "give it a path that is served"
+)
+
 
 def phase_of(
-    loaded: Loaded, report: Report, repeat: int = 0, pulses: Iterable[Pulse] = ()
+    loaded: Loaded, report: Report, repeat: int = 0, pulses: Iterable[Pulse] = (), ended: str = ""
 ) -> Phase:
+    """`ended`: that the app did so while it was asked, as a sentence; then nobody was frozen by a load."""
     verdict, because = felt(loaded.outcome)
+    if ended:
+        verdict, because = WitnessVerdict.NOT_ENOUGH_DATA, ended
     return Phase(
         name=HEALTHY,
         fault=None,
@@ -52,14 +60,16 @@ def felt(outcome: Outcome) -> tuple[WitnessVerdict, str]:
     """What bystanders felt, and the numbers behind it."""
     if not outcome.trustworthy:
         return WitnessVerdict.NOT_ENOUGH_DATA, lateness_of(outcome)
-    witness = next((each for each in outcome.streams if each.name == WITNESS), None)
+    witness = outcome.get(WITNESS)
     if witness is None or not witness.due:
         return WitnessVerdict.NOT_ENOUGH_DATA, "there was no witness"
     if witness.due < MIN_WITNESSES:
         few = f"{witness.due} requests of the witness say too little: {MIN_WITNESSES} are needed"
         return WitnessVerdict.NOT_ENOUGH_DATA, few
-    verdict = witness_verdict(witness.latency, witness.due, witness.due - witness.answered)
-    return verdict, _witnessed(witness)
+    unserved = witness.due - witness.answered_below(500)
+    if unserved == witness.answered == witness.due:
+        return WitnessVerdict.NOT_ENOUGH_DATA, NEVER_SERVED
+    return witness_verdict(witness.latency, witness.due, unserved), _witnessed(witness)
 
 
 def lateness_of(outcome: Outcome) -> str:
@@ -74,9 +84,11 @@ def lateness_of(outcome: Outcome) -> str:
 
 
 def _witnessed(witness: StreamOutcome) -> str:
+    """A time-out is no time that anybody measured; an answer of 500 and more serves nobody."""
     p99 = witness.latency.quantile_ns(0.99) or 0
     lost = witness.due - witness.answered
-    return (
-        f"the witness waited {p99 / NS_PER_MS:.1f} ms at p99, "
-        f"and {lost} of {witness.due} of its requests got no answer"
-    )
+    waited = f"the witness waited {p99 / NS_PER_MS:.1f} ms at p99, and "
+    said = f"{lost} of {witness.due} of its requests got no answer"
+    refused = witness.answered - witness.answered_below(500)
+    more = f", {refused} one of 500 or more" if refused else ""
+    return ("" if lost * 100 > witness.due else waited) + said + more

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from unstall.errors import UsageError
+from unstall.hosts import is_loopback
 
 _USER = re.compile(r"//[^/]*@")
 PORTS = {"http": 80, "https": 443}
@@ -34,12 +34,7 @@ class Place:
     @property
     def loopback(self) -> bool:
         """Whether this is certainly the machine we run on."""
-        if self.host == "localhost" or self.host.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     async def addresses(self) -> tuple[str, ...]:
         """The host's numeric addresses, asked once for a whole run. Raises UsageError."""

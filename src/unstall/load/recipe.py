@@ -25,6 +25,16 @@ _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 _TRACE, _SPAN = 1 << 40, 1 << 41
 
 
+def is_header(name: str, value: str) -> bool:
+    """Whether it can be sent as it is."""
+    return bool(_TOKEN.fullmatch(name) and _IN_FIELD.fullmatch(value)) and name.lower() not in _OURS
+
+
+def is_path(text: str) -> bool:
+    """With its query, encoded."""
+    return text.startswith("/") and bool(_IN_PATH.fullmatch(text))
+
+
 class Requests(Protocol):
     """Makes the requests of a stream."""
 

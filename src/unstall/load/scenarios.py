@@ -10,12 +10,15 @@ from pathlib import Path
 from unstall.clock import NS_PER_S, Clock, SystemClock
 from unstall.errors import UsageError
 from unstall.load.arrivals import stepped
-from unstall.load.engine import LEAD_NS, Generator, Limits, Share, Stream, check_client
+from unstall.load.engine import LEAD_NS, Generator, Limits, Share, Stream, check_client, requests_of
+from unstall.load.place import Place
 from unstall.load.workers import Job, worked
 from unstall.model.outcome import Outcome, Progress
 from unstall.model.plan import Arrivals, Scenario, Stage, WitnessPlan
 from unstall.model.proof import WITNESS
 from unstall.triage.thresholds import LOOP
+
+_ANYWHERE = Place("http", "localhost", 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ async def run_scenarios(
 
 
 def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
-    """The seconds that the longest scenario takes. Raises UsageError."""
+    """The seconds that the longest scenario takes. Raises UsageError, also for what makes no request."""
     for scenario in scenarios:
         if scenario.name in (WITNESS, LOOP):  # thresholds mean something else by them
             raise UsageError(
@@ -100,7 +103,11 @@ def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
         raise UsageError("there is no scenario to send: give one, with a request and stages")
     if not 0 <= witness.rate <= 1_000:
         raise UsageError(f"the rate of the witness is {witness.rate:g}: give 0 to 1000 a second")
-    return max(stepped(scenario.stages).seconds for scenario in scenarios)
+    seconds = max(stepped(scenario.stages).seconds for scenario in scenarios)
+    for stream in (*streams_of(scenarios, 0), witness_stream(witness, seconds, 0)):
+        if not stream.call:
+            requests_of(stream, _ANYWHERE)
+    return seconds
 
 
 def streams_of(scenarios: Sequence[Scenario], seed: int) -> list[Stream]:

@@ -14,11 +14,11 @@ from unstall.load.phase import felt
 from unstall.model.codec import dump
 from unstall.model.outcome import Outcome
 from unstall.model.plan import Plan
-from unstall.model.proof import Phase, Run
+from unstall.model.proof import SHARD, Phase, Run
 from unstall.triage.thresholds import from_outside, judge
 
-SHARD, START = "shard", "start"
-"""Where the machine of a run says which part it is, and when all began."""
+START = "start"
+"""Where the machine of a part says when all began."""
 OF_THE_WHOLE = "thresholds are for the whole: unstall load merge holds it to them"
 MOST = 1_000
 

@@ -21,10 +21,12 @@ from unstall.load.chance import draw
 Maker = Callable[[int], bytes]
 """From the number of a request, from 0 on."""
 
-_PLACEHOLDER = re.compile(r"\$(\$?)\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?:([^{}]*)\})?")
 _AT_ONCE = 8
 """Digits of one draw of 64 bits: few enough for their chances to be even."""
 _LONGEST_TEXT = 1_000_000
+_SHOWN = 20
+"""Letters of what is not understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,15 @@ def compiled(text: str, scope: Scope, where: str) -> tuple[Part, ...]:
     for number, match in enumerate(_PLACEHOLDER.finditer(text)):
         parts.append(text[at : match.start()].encode())
         at = match.end()
-        if match[1]:
-            parts.append(match[0][1:].encode())
+        if match[0] == "$${":
+            parts.append(b"${")
+        elif match[1] is None:
+            rest = text[match.start() : match.start() + _SHOWN].splitlines()[0]
+            raise UsageError(
+                f"{where} holds {rest!r}, and nothing closes its ${{: write the }}, or $${{ for ${{ itself"
+            )
         else:
-            parts.append(_made(match[2], scope, scope.place + number, where))
+            parts.append(_made(match[1], scope, scope.place + number, where))
     parts.append(text[at:].encode())
     return joined(parts)
 

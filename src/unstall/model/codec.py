@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from unstall.errors import NewerRecording, RecordingError
+
 T = TypeVar("T")
 
 _TOO_LARGE = 1 << 63
@@ -43,6 +45,25 @@ def load(cls: type[T], data: Any) -> T:
     hint: Any = cls  # the cache asks for a Hashable, which `type[T]` does not promise to be
     value: T = _reader(hint)(data)
     return value
+
+
+def load_document(
+    cls: type[T], data: Mapping[str, Any], *, newest: int, name: str, whole: str
+) -> T:
+    """As `load`, of what is kept in a file with the `version` of its format.
+
+    `name` and `whole` say in messages what it is, in a word and in full. Raises RecordingError when `data`
+    is none, NewerRecording for a format after `newest`.
+    """
+    version = data.get("version")
+    if isinstance(version, int) and version > newest:
+        raise NewerRecording(
+            f"this {name} has format {version} and this unstall reads {newest}: upgrade it"
+        )
+    try:
+        return load(cls, data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordingError(f"this is not {whole}: {error}") from None
 
 
 def _default(field: Field[Any]) -> Any:

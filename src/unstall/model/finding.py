@@ -216,6 +216,11 @@ class Finding:
         return f"rules/{self.code}"
 
 
+def is_proved(finding: Finding) -> bool:
+    """Seen to freeze or slow bystanders under a fault."""
+    return any(each.kind == "proved" for each in finding.evidence)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A finding that a process made itself while it happened, as it stands in a recording."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from unstall.model.observation import Request
 from unstall.model.place import Stack
 
+SEVERAL = "several peers"
+"""Of a place that asks now this one, now that one."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatentCall:
@@ -23,11 +26,16 @@ class LatentCall:
     times: int
     """At least: past a bound on looks a second they are not counted."""
     peer: str | None = None
-    """`10.0.0.5:5432`, a file's path, a program; None if unknown."""
+    """`10.0.0.5:5432`, a file's path, a program, or `SEVERAL`; None if unknown."""
     took_max_ns: int | None = None
     """None where only its beginning was seen."""
     task: str | None = None
     request: Request | None = None
+
+
+def one_peer(one: str | None, other: str | None) -> str | None:
+    """Whom both ask, as far as it is known."""
+    return (one or other) if one is None or other is None or one == other else SEVERAL
 
 
 def merged_latent(calls: Iterable[LatentCall]) -> list[LatentCall]:
@@ -47,5 +55,6 @@ def _sum(one: LatentCall, other: LatentCall) -> LatentCall:
         from_ns=min(one.from_ns, other.from_ns),
         until_ns=max(one.until_ns, other.until_ns),
         times=one.times + other.times,
+        peer=one_peer(one.peer, other.peer),
         took_max_ns=max(known, default=None),
     )

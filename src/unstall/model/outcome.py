@@ -25,13 +25,15 @@ from functools import reduce
 from typing import Any
 
 from unstall.clock import NS_PER_MS
-from unstall.errors import NewerRecording, RecordingError
-from unstall.model.codec import dump, load
+from unstall.model.codec import dump, load_document
 from unstall.model.histogram import Histogram
 
 # Latency is right however late a request left, but it then contains the generator's own delay. Half
 # of the 50 ms a witness is usually allowed: beyond it the generator alone could turn a verdict.
 LATENESS_BOUND_NS = 25 * NS_PER_MS
+
+FIRST_BAD = 500
+"""Whoever gets this status, or a higher one, is not served."""
 
 VERSION = 1
 EMPTY = Histogram()
@@ -93,6 +95,16 @@ class StreamOutcome:
         )
 
     @property
+    def served(self) -> int:
+        """Answered with a status below 500, or by a flow that got to its end."""
+        return self.answered_below(FIRST_BAD)
+
+    @property
+    def unserved(self) -> int:
+        """Due, and not served: those that were dropped, too."""
+        return self.due - self.served
+
+    @property
     def failed(self) -> int:
         """Requests that broke without an answer."""
         return sum(self.errors.values())
@@ -129,10 +141,14 @@ class Outcome:
 
     def __getitem__(self, name: str) -> StreamOutcome:
         """The stream of that name. Raises `KeyError`."""
-        for stream in self.streams:
-            if stream.name == name:
-                return stream
-        raise KeyError(name)
+        stream = self.get(name)
+        if stream is None:
+            raise KeyError(name)
+        return stream
+
+    def get(self, name: str) -> StreamOutcome | None:
+        """The stream of that name."""
+        return next((stream for stream in self.streams if stream.name == name), None)
 
     @property
     def lateness(self) -> Histogram:
@@ -154,15 +170,9 @@ class Outcome:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
         """Raises `RecordingError` when `data` is no outcome, `NewerRecording` for a later format."""
-        version = data.get("version")
-        if isinstance(version, int) and version > VERSION:
-            raise NewerRecording(
-                f"this outcome has format {version} and this unstall reads {VERSION}: upgrade it"
-            )
-        try:
-            return load(cls, data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordingError(f"this is not the outcome of a load: {error}") from None
+        return load_document(
+            cls, data, newest=VERSION, name="outcome", whole="the outcome of a load"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unstall.errors import NewerRecording, RecordingError
-from unstall.model.codec import dump, load
+from unstall.model.codec import dump, load_document
 from unstall.model.finding import Finding
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome
@@ -15,11 +14,12 @@ from unstall.model.plan import Fault, Plan
 from unstall.model.report import Report, WitnessVerdict
 
 VERSION = 1
-_STOOD_NS, _FELT_NS, _HURT = 500_000_000, 1_000_000_000, 3
 HEALTHY = "healthy"
 """The name of the phase without a fault."""
 WITNESS = "witness"
 """The stream of that name is the bystander."""
+SHARD = "shard"
+"""Where the machine of a run says which part of a load it sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,6 @@ class Phase:
     """Loop lag by second, where the recording holds it."""
     exchanges: tuple[Exchanges, ...] = ()
     repeat: int = 0
-
-    @property
-    def frozen_alone(self) -> bool:
-        """Bystanders were frozen, and nothing was ill: a loop stood still, or it was more than a hiccup."""
-        if self.fault is not None or self.verdict is not WitnessVerdict.FROZEN:
-            return False
-        stood = any(stall.held_ns >= _STOOD_NS for stall in self.report.stalls)
-        return stood or any(
-            stream.due - stream.answered_below(500) + stream.latency.at_least(_FELT_NS) >= _HURT
-            for stream in self.outcome.streams
-            if stream.name == WITNESS
-        )
 
     @property
     def lag_under_load(self) -> Histogram:
@@ -119,18 +107,15 @@ class Run:
     interrupted: bool = False
     machine: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def shard(self) -> str:
+        """`1/4`, of a part of a load; empty of a whole."""
+        return self.machine.get(SHARD, "")
+
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **dump(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Run:
         """Raises `RecordingError` when `data` is no run, `NewerRecording` for a later format."""
-        version = data.get("version")
-        if isinstance(version, int) and version > VERSION:
-            raise NewerRecording(
-                f"this run has format {version} and this unstall reads {VERSION}: upgrade it"
-            )
-        try:
-            return load(cls, data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordingError(f"this is not the outcome of a run: {error}") from None
+        return load_document(cls, data, newest=VERSION, name="run", whole="the outcome of a run")

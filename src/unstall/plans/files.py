@@ -42,7 +42,7 @@ def find_plan(folder: Path) -> Plan | None:
 def _tables(file: Path, below_tool: bool) -> Mapping[str, Any] | None:
     """None if all of it is somebody else's."""
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(
             f"the plan {file} cannot be read ({error.strerror}): name a file that is there"

@@ -88,11 +88,15 @@ async def until_ready(process: Child, url: str, path: str, patience_s: float) ->
     last = "nobody listened there"
     while loop.time() < deadline:
         if not process.running:
+            await process.heard_out()
             raise process.failure("ended before it was ready")
         answer = await status_of(url, path)
         if isinstance(answer, int) and answer < _BEFORE_READY_BELOW:
             return
-        last = f"the last answer was {answer}" if isinstance(answer, int) else answer or last
+        if isinstance(answer, int):
+            last = f"the last answer was {answer} (ready of [app] names the path, without a plan --witness)"
+        else:
+            last = answer or last
         await asyncio.sleep(_PAUSE_S)
     raise process.failure(f"was not ready within {patience_s:g} s: GET {path}, and {last}")
 

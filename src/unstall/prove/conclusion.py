@@ -20,6 +20,7 @@ def concluded(run: Run, source: Iterable[Finding], upstreams: Upstreams) -> Run:
         *run.gaps,
         *(f"{phase.name}: {gap}" for phase in run.phases for gap in phase.report.gaps),
         *hardly_tried(run),
+        *unwatched(run),
     )
     return replace(
         run,
@@ -31,13 +32,21 @@ def concluded(run: Run, source: Iterable[Finding], upstreams: Upstreams) -> Run:
     )
 
 
+def unwatched(run: Run) -> Iterator[str]:
+    """Phases in which no stall could have been seen."""
+    blind = [phase.name for phase in run.phases if not phase.report.lag.count]
+    if blind:
+        where = ", ".join(dict.fromkeys(blind)) if len(blind) < len(run.phases) else "the app"
+        yield f"no event loop was watched in {where}: what stood still there was not seen"
+
+
 def never_well(run: Run) -> Iterator[Unexercised]:
     """Scenarios that were refused even without a fault: whatever is behind them was not tried."""
     healthy = next((phase for phase in run.phases if phase.fault is None), None)
     if healthy is None:
         return
     for scenario in run.plan.scenarios:
-        stream = next((s for s in healthy.outcome.streams if s.name == scenario.name), None)
+        stream = healthy.outcome.get(scenario.name)
         if stream is None or not stream.due or stream.answered_below(400):
             continue
         seen = [f"{count} times {status}" for status, count in stream.statuses.items()]

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from unstall.errors import UsageError
 from unstall.prove.spots import Address, Found, Spot, in_dsn, in_pairs, in_urls, is_dsn
 
-__all__ = ["Address", "addresses", "is_loopback", "rewritten", "shown", "tls_gap"]
+__all__ = ["Address", "addresses", "rewritten", "shown", "tls_gap"]
 
 _CERTIFICATE = frozenset(
     "amqps bolt+s clickhouses ftps https imaps ldaps mqtts mysqls nats+tls neo4j+s rediss sasl_ssl smtps ssl "
@@ -21,7 +21,6 @@ _CERTIFICATE = frozenset(
 )
 """Schemes whose clients compare the name in the server's certificate with the one they were given."""
 _CHECKED = re.compile(r"\b(?:sslmode|ssl)=verify-full\b|\b(?:ssl|tls)=(?:true|1)\b", re.IGNORECASE)
-_LOOPBACK = re.compile(r"localhost|.+\.localhost|127(?:\.\d{1,3}){3}|::1", re.IGNORECASE)
 _USERINFO = re.compile(r"(://)[^/?#]*@|(://[^@/:]*:).*@", re.DOTALL)
 _SECRET = re.compile(
     r"((?:pass\w*|pwd|secret|token|\w*key)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)*)", re.IGNORECASE
@@ -63,10 +62,6 @@ def tls_gap(name: str, env: Mapping[str, str]) -> str | None:
         f"{name} is reached with TLS, now under the proxy's address and no longer as {hosts}: a client that "
         "checks the name in the certificate refuses it"
     )
-
-
-def is_loopback(host: str) -> bool:
-    return _LOOPBACK.fullmatch(host.strip("[]")) is not None
 
 
 def shown(name: str, value: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from unstall.explain.findings import findings_of
-from unstall.model.finding import Confidence, Evidence, Finding, Stall
+from unstall.model.finding import Cause, Confidence, Evidence, Finding, Site, Stall, is_proved
 from unstall.model.proof import Phase
 from unstall.model.report import WitnessVerdict
 from unstall.prove.felt import felt_stalls
@@ -36,24 +36,17 @@ def merged(
     upstreams, source = upstreams or {}, tuple(source)
     others = _others(phases)
     phases = _by_cause(phases, source)
-    stalled = findings_of(stall for phase in phases for stall in phase.report.stalls)
+    stalled = _by_line(stall for phase in phases for stall in phase.report.stalls)
     seen = [_with_proofs(each, phases, upstreams) for each in stalled]
-    seen += [e for e in others if not (e.latent and any(same_place(e, s) for s in stalled))]
-    left: list[Finding] = []
-    joined: list[Finding] = []
-    for finding in source:
-        partners = [each for each in seen if same_place(each, finding)]
-        if partners:
-            seen = [each for each in seen if each not in partners]
-            joined.append(_joined(finding, partners))
-        else:
-            left.append(finding)
-    found = [_exercised(each, phases, upstreams) for each in (*seen, *joined, *left)]
+    seen += [e for e in others if not (e.latent and any(_same_line(e, s) for s in stalled))]
+    partners = _partners(seen, source)
+    alone = [each for n, each in enumerate(seen) if n not in partners]
+    read: list[Finding] = []
+    for n, finding in enumerate(source):
+        ours = [seen[number] for number, at in partners.items() if at == n]
+        read.append(_joined(finding, ours) if ours else finding)
+    found = [_exercised(each, phases, upstreams) for each in (*alone, *read)]
     return tuple(sorted(found, key=_rank))
-
-
-def is_proved(finding: Finding) -> bool:
-    return any(each.kind == "proved" for each in finding.evidence)
 
 
 def same_place(one: Finding, other: Finding) -> bool:
@@ -66,17 +59,52 @@ def same_place(one: Finding, other: Finding) -> bool:
     return a.line == b.line or (a.function == b.function and a.call == b.call)
 
 
+def _same_line(one: Finding, other: Finding) -> bool:
+    a, b = one.site, other.site
+    return same_place(one, other) and a is not None and b is not None and a.line == b.line
+
+
+def _partners(seen: Sequence[Finding], source: Sequence[Finding]) -> dict[int, int]:
+    """Which of the source each one seen was, by their numbers.
+
+    It is the call on its line; without one, a like call of the function that was seen at no other line.
+    """
+    found: dict[int, int] = {}
+    lines: dict[int, int | None] = {}
+    for matches in (_same_line, same_place):
+        for number, each in enumerate(seen):
+            line = _line(each.cause, each.site)
+            ours = (n for n, read in enumerate(source) if matches(each, read))
+            at = next((n for n in ours if lines.get(n, line) == line), None)
+            if number not in found and at is not None:
+                found[number], lines[at] = at, line
+    return found
+
+
+def _by_line(stalls: Iterable[Stall]) -> tuple[Finding, ...]:
+    """Findings of stalls; two like calls in one function are two where stalls tell their lines."""
+    by_line: dict[int | None, list[Stall]] = {}
+    for stall in stalls:
+        by_line.setdefault(_line(stall.cause, stall.site), []).append(stall)
+    return tuple(finding for each in by_line.values() for finding in findings_of(each))
+
+
+def _line(cause: Cause, site: Site | None) -> int | None:
+    """Of a wait: what computes goes over many lines, and is one."""
+    return site.line if site is not None and cause in WAITS else None
+
+
 def _others(phases: Sequence[Phase]) -> list[Finding]:
-    """What the phases found beside stalls, each once."""
+    """What the phases found beside stalls, each once: calls that were fast by their lines as well."""
     stalled = {
         each.fingerprint
         for each in findings_of(stall for phase in phases for stall in phase.report.stalls)
     }
     found = {
-        each.fingerprint: each
+        (each.fingerprint, each.latent and _line(each.cause, each.site)): each
         for phase in reversed(phases)
         for each in phase.report.findings
-        if each.fingerprint not in stalled
+        if each.latent or each.fingerprint not in stalled
     }
     return list(found.values())
 
@@ -86,16 +114,15 @@ def _by_cause(phases: Sequence[Phase], source: Sequence[Finding]) -> list[Phase]
 
     The entry of the longest speaks for all of them.
     """
+    stalls = [stall for phase in phases for stall in phase.report.stalls]
     longest: dict[int, Stall] = {}
     of: dict[Stall, int] = {}
-    for stall in (stall for phase in phases for stall in phase.report.stalls):
-        (finding,) = findings_of((stall,))
-        at = next((n for n, each in enumerate(source) if same_place(finding, each)), None)
-        if at is not None:
-            of[stall] = at
-            known = longest.get(at)
-            if known is None or stall.held_ns > known.held_ns:
-                longest[at] = stall
+    for number, at in _partners([findings_of((each,))[0] for each in stalls], source).items():
+        stall = stalls[number]
+        of[stall] = at
+        known = longest.get(at)
+        if known is None or stall.held_ns > known.held_ns:
+            longest[at] = stall
     return [
         replace(
             phase,
@@ -159,8 +186,7 @@ def _proof(
         return None
     (priced,) = findings_of(stalls)
     because = (
-        f"{counted(len(stalls), 'stall')} up to {duration(_longest(stalls))}{_elsewhere(finding, stalls)}; "
-        f"{felt(phase.outcome)}"
+        f"{counted(len(stalls), 'stall')} up to {duration(_longest(stalls))}; {felt(phase.outcome)}"
     )
     if healthy:
         because += f", and {felt(healthy.outcome)} when healthy"
@@ -173,16 +199,10 @@ def _stalls_at(finding: Finding, phase: Phase) -> list[Stall]:
     return [
         stall
         for stall in phase.report.stalls
-        if stall.site is not None and findings_of((stall,))[0].fingerprint == finding.fingerprint
+        if stall.site is not None
+        and _line(stall.cause, stall.site) == _line(finding.cause, finding.site)
+        and findings_of((stall,))[0].fingerprint == finding.fingerprint
     ]
-
-
-def _elsewhere(finding: Finding, stalls: Iterable[Stall]) -> str:
-    """Calls alike in one function are one finding, which names one line: the others are told here."""
-    sites = {stall.site for stall in stalls if stall.site is not None}
-    if finding.site is None or {site.line for site in sites} == {finding.site.line}:
-        return ""
-    return f" at {', '.join(sorted(f'{site.file}:{site.line}' for site in sites))}"
 
 
 def _longest(stalls: Iterable[Stall]) -> int:

@@ -23,9 +23,20 @@ def felt_stalls(stalls: Iterable[Stall], phase: Phase) -> list[Stall]:
     return [stall for stall in stalls if _felt(stall, phase, slowest)]
 
 
+def left_ns(stall: Stall, at: int, from_ns: int, after_ns: int = 0) -> int:
+    """How long who was due in that second waits for it at most; the second 0 begins at `from_ns`.
+
+    0: nobody does. Who comes up to `after_ns` after it still does, for 1 ns.
+    """
+    begins = from_ns + at * NS_PER_S
+    if stall.from_ns >= begins + NS_PER_S or stall.until_ns + after_ns <= begins:
+        return 0
+    return max(1, stall.until_ns - max(begins, stall.from_ns))
+
+
 def _felt(stall: Stall, phase: Phase, slowest: dict[int, int]) -> bool:
     return any(
-        slowest.get(at, 0) >= max(ISOLATED_BELOW_NS, _left(stall, at, phase) // 2)
+        slowest.get(at, 0) >= max(ISOLATED_BELOW_NS, left_ns(stall, at, phase.from_ns) // 2)
         and _is_longest(stall, at, phase, phase.report.stalls)
         for at in _seconds(stall, phase)
     )
@@ -37,14 +48,8 @@ def _seconds(stall: Stall, phase: Phase) -> range:
     return range(first, (stall.until_ns - phase.from_ns) // NS_PER_S + 1)
 
 
-def _left(stall: Stall, at: int, phase: Phase) -> int:
-    """How long who was due in that second waits for it at most."""
-    begins = phase.from_ns + at * NS_PER_S
-    if stall.from_ns >= begins + NS_PER_S:
-        return 0
-    return max(0, stall.until_ns - max(begins, stall.from_ns))
-
-
 def _is_longest(stall: Stall, at: int, phase: Phase, others: Sequence[Stall]) -> bool:
-    ours = _left(stall, at, phase)
-    return all(_left(other, at, phase) <= ours for other in others if other.site != stall.site)
+    ours = left_ns(stall, at, phase.from_ns)
+    return all(
+        left_ns(other, at, phase.from_ns) <= ours for other in others if other.site != stall.site
+    )

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from unstall.chaos.kinds import spec_of
 from unstall.errors import TargetError, UsageError
+from unstall.hosts import is_loopback
 from unstall.load.scenarios import check as check_load
 from unstall.model.plan import Plan
-from unstall.prove.environment import Address, addresses, is_loopback, tls_gap
+from unstall.model.proof import HEALTHY
+from unstall.prove.environment import Address, addresses, tls_gap
 from unstall.triage.thresholds import check as check_thresholds
 
 _CONNECT_S = 3.0
@@ -55,7 +57,7 @@ def check(plan: Plan, allow_remote: Iterable[str] = ()) -> None:
     check_load(plan.scenarios, plan.witness)
     for fault in plan.faults:
         spec_of(fault)
-    check_thresholds(plan, ("healthy", *(fault.title for fault in plan.faults)))
+    check_thresholds(plan, (HEALTHY, *(fault.title for fault in plan.faults)))
 
 
 def check_local(url: str, allow_remote: Iterable[str] = ()) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from unstall.errors import TargetError
 from unstall.reaper import ended_with_us
 
+ENDED = "ended while it was asked"
 _TAIL_LINES = 12
 _LAST_WORDS_S = 2.0
 
@@ -27,6 +28,7 @@ class Child:
         self.name = name
         self._process = process
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._heard = asyncio.Event()
 
     @property
     def pid(self) -> int:
@@ -44,8 +46,15 @@ class Child:
         except TimeoutError:
             line = b""
         if not line:
+            if not self.running:
+                await self.heard_out()
             raise self.failure("did not say that it is ready")
         return line.decode()
+
+    async def heard_out(self) -> None:
+        """Of one that has ended: its last words are in `tail`. Somebody else may hold the pipes open."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), _LAST_WORDS_S)
 
     def failure(self, what: str) -> TargetError:
         said = f": {self.tail[-1]}" if self.tail else ""
@@ -75,6 +84,7 @@ class Child:
         """Until it ends: a pipe that nobody reads would stop who writes to it."""
         streams = [self._process.stderr, self._process.stdout if all_of_it else None]
         await asyncio.gather(*(self._follow(each, on_line) for each in streams if each is not None))
+        self._heard.set()
 
     async def _follow(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
         while True:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,26 +18,27 @@ from pathlib import Path
 
 from unstall.explain.report import report_of
 from unstall.load import Loaded, quiet_gc
+from unstall.load.machine import machine
 from unstall.load.phase import lag_by_second
 from unstall.load.scenarios import check as lasts
 from unstall.model.finding import Finding
 from unstall.model.outcome import Progress
 from unstall.model.plan import Fault, Plan, WitnessPlan
-from unstall.model.proof import Exchanges, Phase, Run, Unexercised
-from unstall.model.report import Report
+from unstall.model.proof import HEALTHY, Exchanges, Phase, Run, Unexercised
+from unstall.model.report import Report, WitnessVerdict
 from unstall.prove.app import App
 from unstall.prove.bystander import asked_by, no_bystander
 from unstall.prove.conclusion import concluded
 from unstall.prove.environment import rewritten
 from unstall.prove.ground import Ground, check, check_reachable, folder_of, ground_of
 from unstall.prove.peers import read_behind, renamed
+from unstall.prove.processes import ENDED
 from unstall.prove.stood import Watched
 from unstall.prove.tools import Proxy, Tools
-from unstall.prove.traffic import here_it_ends, until_stopped, warm_up
+from unstall.prove.traffic import entries_under_load, here_it_ends, until_stopped, warm_up
 from unstall.prove.verdicts import judge
 from unstall.version import TOOL
 
-HEALTHY = "healthy"
 _SLOW_MS = "60000"
 """Under a fault slow requests are what was asked for, and each would be a line."""
 _DRAIN_S = 3.0
@@ -124,7 +124,7 @@ async def prove(
         plan=plan,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         unexercised=wishes.unexercised,
-        machine=machine(),
+        machine=_machine(),
     )
     phases: list[Phase] = []
     interrupted = False
@@ -156,14 +156,9 @@ def title_of(fault: Fault | None) -> str:
     return fault.title if fault else HEALTHY
 
 
-def machine() -> dict[str, str]:
-    """What the figures were taken on."""
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "processors": str(os.cpu_count() or 0),
-        "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "",
-    }
+def _machine() -> dict[str, str]:
+    busy = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return {**machine(), "load": busy}
 
 
 def _phases(plan: Plan, *, healthy: bool) -> Iterator[tuple[int, Fault | None]]:
@@ -219,21 +214,25 @@ async def _play(
             stage.asked.extend(await asked_by(ask, ill))
             gaps += (no_bystander(stage.witness.path, each) for each in stage.asked)
         loaded, exchanges, cut_short = await _loaded(stage, app, fault, repeat)
-        if not app.process.running:
-            gaps.append(f"{name}: {app.process.failure('ended while it was asked')}")
+        ended = "" if app.process.running else str(app.process.failure(ENDED))
+    if ended:
+        gaps.append(f"{name}: {ended}")
     recording = read_behind(record, stage.names)
     healthy = next((p for p in before if p.fault is None and p.repeat == repeat), None)
-    report = report_of(recording, name)
+    entries = entries_under_load(recording, loaded.from_ns)
+    report = replace(report_of(recording, name), entries=entries)
     verdict, because = judge(
         loaded.outcome,
         fault,
         healthy,
         exchanges,
         _watched(stage, fault, report, loaded),
-        no_bystander(stage.witness.path, fault.upstream)
-        if fault and fault.upstream in stage.asked
-        else "",
+        _doubt(stage, fault, ended),
     )
+    if ended and fault is not None:
+        if verdict is WitnessVerdict.ISOLATED:
+            verdict = WitnessVerdict.NOT_ENOUGH_DATA
+        because += f"; {ended}"
     phase = Phase(
         name=name,
         fault=fault,
@@ -248,6 +247,14 @@ async def _play(
         repeat=repeat,
     )
     return phase, cut_short
+
+
+def _doubt(stage: _Stage, fault: Fault | None, ended: str) -> str:
+    """Why the witness can say nothing; an app that ends without a fault has frozen nobody."""
+    if fault is None:
+        return ended
+    asks = fault.upstream in stage.asked
+    return no_bystander(stage.witness.path, fault.upstream) if asks else ""
 
 
 def _watched(stage: _Stage, fault: Fault | None, report: Report, loaded: Loaded) -> Watched:

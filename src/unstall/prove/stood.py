@@ -17,6 +17,7 @@ from unstall.model.finding import Cause, Stall
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome, Second
 from unstall.model.proof import WITNESS
+from unstall.prove.felt import left_ns
 from unstall.report.units import counted, duration
 from unstall.triage.verdict import FROZEN_FROM_NS
 
@@ -75,7 +76,7 @@ def excused(
     """A hurt second is left out if the longest stall in it was of these causes, and the slowest waited no
     longer. A call of the app is never one of them.
     """
-    witness = next((each for each in outcome.streams if each.name == WITNESS), None)
+    witness = outcome.get(WITNESS)
     left: list[Second] = []
     pauses: set[Stall] = set()
     for second in witness.seconds if witness else ():
@@ -112,18 +113,13 @@ def _pauses(
     second: Second, slowest_ns: int, watched: Watched, causes: AbstractSet[Cause]
 ) -> list[Stall]:
     """The pauses that account for whoever waited in that second; none if anything else may."""
-    left = {stall: _left(stall, second.at, watched.from_ns) for stall in watched.under_load}
+    left = {
+        stall: left_ns(stall, second.at, watched.from_ns, _CATCHES_UP_NS)
+        for stall in watched.under_load
+    }
     pauses = [s for s, ns in left.items() if ns > 0 and s.cause in causes and s.site is None]
     others = [ns for stall, ns in left.items() if stall not in pauses]
     longest = max((left[stall] for stall in pauses), default=0)
     if longest <= max(others, default=0):
         return []
     return pauses if slowest_ns <= sum(left[each] for each in pauses) + _CATCHES_UP_NS else []
-
-
-def _left(stall: Stall, at: int, from_ns: int) -> int:
-    """How long who was due in that second waits for it at most, those included who come right after."""
-    begins = from_ns + at * NS_PER_S
-    if stall.from_ns >= begins + NS_PER_S or stall.until_ns + _CATCHES_UP_NS <= begins:
-        return 0
-    return max(1, stall.until_ns - max(begins, stall.from_ns))

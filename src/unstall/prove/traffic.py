@@ -7,8 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from unstall.explain.costs import entry_costs
 from unstall.load import Loaded
+from unstall.model.cost import EntryCost
 from unstall.model.plan import Scenario, Stage
+from unstall.model.recording import Recording
 
 _WARM_RATE, _WARM_S = 5.0, 1.0
 
@@ -18,6 +21,14 @@ def warm_up(scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
     return tuple(
         replace(each, stages=(Stage(min(_WARM_RATE, each.stages[0].rate), _WARM_S),))
         for each in scenarios
+    )
+
+
+def entries_under_load(recording: Recording, from_ns: int) -> tuple[EntryCost, ...]:
+    """What entries cost since then: warm-up and trial were asked before any fault."""
+    return entry_costs(
+        [each for each in recording.held if each.from_ns >= from_ns],
+        [each for each in recording.pulses if each.from_ns >= from_ns],
     )
 
 

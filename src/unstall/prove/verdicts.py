@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import comb
 
 from unstall.chaos.kinds import spec_of
+from unstall.load.phase import NEVER_SERVED
 from unstall.model.finding import Stall
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome, StreamOutcome
@@ -19,14 +20,17 @@ from unstall.model.proof import WITNESS, Exchanges, Phase
 from unstall.model.report import WitnessVerdict
 from unstall.prove.stood import NOBODYS, NOT_RUN, Watched, excused, stood, stood_text
 from unstall.report.units import counted, duration
-from unstall.triage.verdict import FROZEN_FROM_NS, ISOLATED_BELOW_NS, MIN_WITNESSES, verdict_at
-
-_RANK = (
-    WitnessVerdict.ISOLATED,
-    WitnessVerdict.NOT_ENOUGH_DATA,
-    WitnessVerdict.DEGRADED,
-    WitnessVerdict.FROZEN,
+from unstall.triage.verdict import (
+    FROZEN_FROM_NS,
+    ISOLATED_BELOW_NS,
+    MIN_WITNESSES,
+    frozen_alone,
+    hurt,
+    is_worse,
+    verdict_at,
+    worst_of,
 )
+
 UNWATCHED = Watched()
 _TOLD_APART = 2
 """A 99th percentile that did not double is no difference to speak of."""
@@ -53,7 +57,7 @@ class Felt:
 
     def hurt(self, bound_ns: int) -> int:
         """Witnesses that waited at least so long, or were not served."""
-        return min(self.due, max(self.latency.at_least(bound_ns), self.unserved))
+        return hurt(self.latency, self.due, self.unserved, bound_ns)
 
     @property
     def verdict(self) -> WitnessVerdict:
@@ -72,11 +76,11 @@ class Felt:
 
 
 def felt(outcome: Outcome) -> Felt:
-    witness = next((s for s in outcome.streams if s.name == WITNESS), StreamOutcome(WITNESS))
+    witness = outcome.get(WITNESS) or StreamOutcome(WITNESS)
     late_ns = 0 if outcome.trustworthy else (outcome.lateness.quantile_ns(0.99) or 0)
     p99_ns = witness.latency.quantile_ns(0.99)
-    unserved, silent = witness.due - _served(witness), witness.due - witness.answered
-    return Felt(witness.due, unserved, p99_ns, silent, late_ns, witness.latency)
+    silent = witness.due - witness.answered
+    return Felt(witness.due, witness.unserved, p99_ns, silent, late_ns, witness.latency)
 
 
 def judge(
@@ -95,7 +99,7 @@ def judge(
     if (
         doubt := doubt
         or _doubt(now)
-        or (_not_met(fault, exchanges) if fault else "")
+        or (_not_met(fault, exchanges) if fault else _never_served(now))
         or _not_run(outcome, now, fault, watched)
     ):
         return WitnessVerdict.NOT_ENOUGH_DATA, doubt
@@ -122,12 +126,15 @@ def judge(
 
 
 def chance_to_miss(calls: int, fault: Fault, exchanges: Sequence[Exchanges]) -> float:
-    """That not one of so many calls met the fault, if each used the upstream once."""
+    """That not one of so many calls met the fault, if each used the upstream once.
+
+    What was seen there bounds it: sixty calls that left two exchanges did not all use it.
+    """
     seen = _at(fault, exchanges)
     if not seen.hit:
         return 1.0
-    share = min(1.0, seen.hit / max(seen.thrown, seen.hit))
-    return float((1.0 - share) ** calls)
+    thrown = max(seen.thrown, seen.hit)
+    return float((1.0 - seen.hit / thrown) ** min(calls, thrown))
 
 
 def worst(phases: Iterable[Phase]) -> WitnessVerdict:
@@ -136,20 +143,14 @@ def worst(phases: Iterable[Phase]) -> WitnessVerdict:
     Who freezes without a fault cannot be judged under one, and is frozen all the same.
     """
     phases = tuple(phases)
-    judged = [each for each in phases if each.fault or each.frozen_alone] or phases
-    return max(
-        (phase.verdict for phase in judged), key=_RANK.index, default=WitnessVerdict.NOT_ENOUGH_DATA
-    )
-
-
-def _served(stream: StreamOutcome) -> int:
-    return stream.answered_below(500)
+    judged = [each for each in phases if each.fault or frozen_alone(each)] or phases
+    return worst_of(phase.verdict for phase in judged)
 
 
 def _doubt(now: Felt) -> str:
     if now.due < MIN_WITNESSES:
         return (
-            f"{counted(now.due, 'witness')} were due, and {MIN_WITNESSES} are needed: "
+            f"{counted(now.due, 'witness')} came due, and {MIN_WITNESSES} are needed: "
             "let the phase last longer, or raise the witness's rate"
         )
     if now.late_ns and (now.surely is not now.verdict or now.verdict is WitnessVerdict.ISOLATED):
@@ -160,6 +161,10 @@ def _doubt(now: Felt) -> str:
     return ""
 
 
+def _never_served(now: Felt) -> str:
+    return NEVER_SERVED if now.unserved == now.due and not now.silent else ""
+
+
 def _not_run(outcome: Outcome, now: Felt, fault: Fault | None, watched: Watched) -> str:
     """Why the witness waited, if the process was not run and little is left without that."""
     if now.verdict not in (WitnessVerdict.DEGRADED, WitnessVerdict.FROZEN):
@@ -167,7 +172,7 @@ def _not_run(outcome: Outcome, now: Felt, fault: Fault | None, watched: Watched)
     rest = excused(outcome, watched, ISOLATED_BELOW_NS, NOBODYS if fault else NOT_RUN)
     p99_ns = rest.latency.quantile_ns(0.99)
     verdict = verdict_at(p99_ns, rest.due, rest.unserved)
-    if not rest.paused_ns or _RANK.index(verdict) >= _RANK.index(now.verdict):
+    if not rest.paused_ns or not is_worse(now.verdict, verdict):
         return ""
     left = f"{rest.due} of {now.due} witnesses were due in other seconds"
     if p99_ns is not None:
@@ -202,7 +207,7 @@ def _proves_nothing(now: Felt, before: Felt) -> bool:
     if not slower and now.unserved <= before.unserved:
         return True
     well = before.verdict is WitnessVerdict.ISOLATED
-    if not well and _RANK.index(now.verdict) <= _RANK.index(before.verdict):
+    if not well and not is_worse(now.verdict, before.verdict):
         return True
     bound_ns = _bound_ns(before)
     return _by_chance(now.hurt(bound_ns), now.due, before.hurt(bound_ns), before.due) > _BY_CHANCE

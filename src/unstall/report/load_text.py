@@ -8,7 +8,7 @@ from unstall.model.histogram import Histogram
 from unstall.model.outcome import StreamOutcome
 from unstall.model.proof import Judged, Phase, Run
 from unstall.report.units import clean, counted, duration, table
-from unstall.triage.thresholds import bad
+from unstall.triage.secrets import in_text
 
 _HEADS = (
     "scenario", "due", "answered", "errors", "dropped", "p50", "p95", "p99", "service p99",
@@ -27,7 +27,8 @@ def _phase(run: Run, phase: Phase) -> list[str]:
     rate = sum(stream.due for stream in phase.outcome.streams) / max(phase.seconds, 1e-9)
     often = f", repeat {phase.repeat + 1}" if run.plan.repeat > 1 else ""
     ended = ", interrupted" if run.interrupted else ""
-    head = f"{clean(run.target)}: {rate:,.1f} requests a second due, {phase.seconds:.0f} s{often}{ended}"
+    target = clean(in_text(run.target))
+    head = f"{target}: {rate:,.1f} requests a second due, {phase.seconds:.0f} s{often}{ended}"
     known = phase.outcome.trustworthy
     return [
         head,
@@ -43,7 +44,7 @@ def _row(stream: StreamOutcome, known: bool) -> tuple[str, ...]:
         stream.name,
         str(stream.due),
         str(stream.answered),
-        str(bad(stream)),
+        str(stream.unserved),
         str(stream.dropped),
         *(_time(stream.latency, q, known) for q in (0.5, 0.95, 0.99)),
         _time(stream.service, 0.99, known),

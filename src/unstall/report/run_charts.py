@@ -11,10 +11,10 @@ from html import escape
 
 from unstall.clock import NS_PER_MS
 from unstall.model.proof import Run
-from unstall.report.run_figures import WORST_FIRST
 from unstall.report.run_series import Line, Panel, Scale, Segment, groups_of, segments_of, title_of
 from unstall.report.units import counted, milliseconds
 from unstall.triage.secrets import in_text
+from unstall.triage.verdict import worst_of
 
 LEFT, RIGHT, TOP = 58, 10, 34
 WIDE, NARROW = 1000, 640
@@ -206,7 +206,7 @@ def _names(segments: Sequence[Segment]) -> Iterator[str]:
     """Of phases, above them; `data-` tells a script where they belong, and what there is no room for."""
     for name, x, width in groups_of(segments):
         repeats = [each.phase for each in segments if each.phase.name == name]
-        worst = min((phase.verdict for phase in repeats), key=WORST_FIRST.index)
+        worst = worst_of(phase.verdict for phase in repeats)
         title = f"{name} ×{len(repeats)}" if len(repeats) > 1 else name
         yield (
             f'<text class="over {worst}" x="{LEFT + x:.1f}" y="{TOP - 12}" data-x="{x:.1f}" '

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from unstall.explain.victims import distinct_victims
-from unstall.model.finding import Finding, Stall
+from unstall.model.finding import Finding, Stall, is_proved
 from unstall.model.histogram import Histogram
 from unstall.model.outcome import Outcome, StreamOutcome
 from unstall.model.plan import Fault
@@ -17,15 +17,7 @@ from unstall.report.units import counted, milliseconds
 from unstall.triage.gate import missed, unmeasured
 from unstall.triage.regression import Change, regressions
 from unstall.triage.secrets import in_text
-from unstall.triage.thresholds import bad
-from unstall.triage.verdict import verdict_at
-
-WORST_FIRST = (
-    WitnessVerdict.FROZEN,
-    WitnessVerdict.DEGRADED,
-    WitnessVerdict.NOT_ENOUGH_DATA,
-    WitnessVerdict.ISOLATED,
-)
+from unstall.triage.verdict import frozen_alone, verdict_at, worst_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,7 @@ def headline(run: Run) -> str:
     felt = [each for each in faults if each.verdict is run.verdict]
     if not faults:
         return f"{run.verdict}: {_WITHOUT_FAULT[run.verdict]} {of}"
-    if any(phase.frozen_alone for phase in run.phases):
+    if any(map(frozen_alone, run.phases)):
         return f"{run.verdict}: bystanders of {of} were frozen even without a fault"
     if run.verdict is WitnessVerdict.ISOLATED:
         subject = "the one fault was" if len(faults) == 1 else f"none of {len(faults)} faults was"
@@ -189,10 +181,6 @@ def change_value(change: Change, value: float | None) -> str:
     return f"{value * 100:.1f} %" if change.is_share else f"{value:.1f}"
 
 
-def is_proved(finding: Finding) -> bool:
-    return any(each.kind == "proved" for each in finding.evidence)
-
-
 def culprits(run: Run, most: int | None = None) -> tuple[Finding, ...]:
     """Proved ones, then what was measured; what was only read in source is the audit's to tell."""
     seen = [
@@ -205,7 +193,8 @@ def culprits(run: Run, most: int | None = None) -> tuple[Finding, ...]:
 
 def no_harm(run: Run) -> list[Finding]:
     """Calls that were seen on the loop, and stalled nobody yet."""
-    return [each for each in run.findings if each.latent and each not in culprits(run)]
+    seen = culprits(run)
+    return [each for each in run.findings if each.latent and each not in seen]
 
 
 def witness_text(phase: PhaseFigures) -> str:
@@ -240,7 +229,7 @@ def time_of(ms: float | None) -> str:
 
 def _figures(repeats: Sequence[Phase]) -> PhaseFigures:
     first = repeats[0]
-    worst = min((each.verdict for each in repeats), key=WORST_FIRST.index)
+    worst = worst_of(each.verdict for each in repeats)
     agreeing = [each for each in repeats if each.verdict is worst]
     outcome = reduce(Outcome.__add__, (each.outcome for each in repeats))
     streams = {each.name: _stream(each) for each in outcome.streams}
@@ -276,7 +265,7 @@ def _stream(stream: StreamOutcome) -> StreamFigures:
         name=stream.name,
         due=stream.due,
         answered=stream.answered,
-        errors=bad(stream),
+        errors=stream.unserved,
         dropped=stream.dropped,
         p50_ms=_ms(stream.latency, 0.5),
         p95_ms=_ms(stream.latency, 0.95),

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from unstall.model.finding import Severity
+from unstall.model.finding import Severity, is_proved
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
 from unstall.report import run_markdown
 from unstall.report.github import MOST_OF_A_KIND, annotation, data, plain
-from unstall.report.run_figures import (
-    culprits,
-    figures_of,
-    gate_line,
-    headline,
-    is_proved,
-    judged_line,
-)
+from unstall.report.run_figures import culprits, figures_of, gate_line, headline, judged_line
 from unstall.report.run_text import change_line
 from unstall.triage.gate import missed, unmeasured
 from unstall.triage.regression import Change, regressions

@@ -9,7 +9,7 @@ from html import escape
 
 from unstall.export.page import table_markup
 from unstall.export.tables import Cell, Table
-from unstall.model.finding import Finding
+from unstall.model.finding import Finding, is_proved
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
 from unstall.report import run_times
@@ -22,7 +22,6 @@ from unstall.report.run_figures import (
     figures_of,
     gate_line,
     headline,
-    is_proved,
     judged_word,
     stalls_of,
     stalls_text,
@@ -34,7 +33,7 @@ from unstall.report.run_style import SCRIPT, STYLE
 from unstall.report.text import block_of
 from unstall.report.units import counted, milliseconds
 from unstall.triage.regression import Change, Direction
-from unstall.triage.secrets import in_text, without_secrets
+from unstall.triage.secrets import masked, without_secrets_of
 
 _STYLES = {
     WitnessVerdict.FROZEN: "bad",
@@ -67,13 +66,15 @@ POLICY = (
 
 def page(run: Run, before: Run | None = None, changes: Sequence[Change] = ()) -> str:
     """The whole document; with `before`, both runs side by side and what changed."""
+    run = without_secrets_of(run)
+    before = None if before is None else without_secrets_of(before)
     body = "\n".join(part for part in _parts(run, before, changes) if part)
     whole = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(run.verdict)} · {escape(in_text(run.target))} · unstall</title>"
+        f"<title>{escape(run.verdict)} · {escape(run.target)} · unstall</title>"
         f"<style>{STYLE}</style></head><body{_two(before)}><main>{body}</main>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
@@ -321,7 +322,7 @@ def _unseen(run: Run) -> str:
 
 def _plan(run: Run) -> str:
     """What was asked, so that the page can be read without the plan's file."""
-    plan = without_secrets(run.plan)
+    plan = run.plan
     rows = tuple(
         (
             Cell(each.name),
@@ -337,4 +338,6 @@ def _plan(run: Run) -> str:
     heads = ("scenario", "request", "stages", "arrivals")
     started = plan.app.command or plan.app.url
     note = f"witness {plan.witness.path or plan.app.ready} at {plan.witness.rate:g}/s; started by: {started}"
+    if hidden := masked(plan):
+        note += f"; masked: {', '.join(hidden)}"
     return f"<details><summary>Plan</summary>{table_markup(Table('Plan', heads, rows, note))}</details>"

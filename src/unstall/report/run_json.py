@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from unstall.model.codec import dump
@@ -12,7 +11,7 @@ from unstall.model.proof import Run
 from unstall.report.run_figures import figures_of
 from unstall.triage.gate import gate_of
 from unstall.triage.regression import Change
-from unstall.triage.secrets import in_text, without_secrets
+from unstall.triage.secrets import masked, without_secrets_of
 
 
 def render(run: Run, changes: Sequence[Change] = ()) -> str:
@@ -21,9 +20,10 @@ def render(run: Run, changes: Sequence[Change] = ()) -> str:
 
 
 def document_of(run: Run, changes: Sequence[Change] = ()) -> dict[str, Any]:
-    """`figures` and `gate` are derived from the rest, for whoever adds up no histograms."""
-    kept = replace(run, target=in_text(run.target), plan=without_secrets(run.plan))
+    """`masked`, `figures` and `gate` are derived from the rest, for whoever adds up no histograms."""
+    kept = without_secrets_of(run)
     return kept.to_json() | {
+        "masked": masked(kept.plan),
         "findings": [dump(each) | {"fingerprint": each.fingerprint} for each in run.findings],
         "gate": gate_of(run, changes).name.lower().replace("_", "-"),
         "figures": [dump(each) for each in figures_of(run)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from unstall.model.finding import Finding
+from unstall.model.finding import Finding, is_proved
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
 from unstall.report.chain import chain_of, shown
@@ -18,7 +18,6 @@ from unstall.report.run_figures import (
     figures_of,
     gate_line,
     headline,
-    is_proved,
     judged_line,
     judged_word,
     stalls_text,

@@ -25,7 +25,7 @@ from unstall.report.run_figures import (
     witness_text,
 )
 from unstall.report.text import block_of
-from unstall.report.units import clean, counted
+from unstall.report.units import columns, counted
 from unstall.triage.regression import Change, Direction, regressions
 
 STYLES = {
@@ -108,19 +108,9 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     gap = 2 if sum(widths) + 2 * len(widths) <= WIDTH else 1
     room = WIDTH - 2 - sum(widths[1:]) - gap * (len(widths) - 1)
-    widths[0] = max(_NAME_AT_LEAST, min(widths[0], room))
-    return [
-        "  "
-        + (" " * gap)
-        .join(
-            _cut(clean(cell), width).ljust(width)
-            if place in (0, len(widths) - 1)
-            else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        .rstrip()
-        for row in rows
-    ]
+    width = max(_NAME_AT_LEAST, min(widths[0], room))
+    cut = [(_cut(name, width).ljust(width), *rest) for name, *rest in rows]
+    return [f"  {line}" for line in columns(cut, left=(0, len(widths) - 1), gap=gap)]
 
 
 def _cut(text: str, width: int) -> str:

@@ -35,12 +35,19 @@ def clean(text: str) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """The first column to the left, the others to the right, two spaces between."""
-    lines = [heads, *rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(heads))]
+    return [f"  {line}" for line in columns([heads, *rows])]
+
+
+def columns(
+    rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), gap: int = 2
+) -> list[str]:
+    """A line for each row; the columns with the numbers in `left` to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    between = " " * gap
     return [
-        "  " + clean("  ".join(
-            cell.ljust(width) if n == 0 else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        clean(between.join(
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )).rstrip()
-        for line in lines
+        for row in rows
     ]  # fmt: skip

@@ -7,21 +7,19 @@ import re
 import selectors
 import shutil
 import socket
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from unstall.errors import TargetError
+from unstall.leftovers import remove_leftovers
 
 _CHUNK = 1 << 16
 _LONGEST_LINE = 32 << 20
 _NAME = re.compile(r"unstall-(\d+)-\w+")
-_MOST_ENTRIES = 10_000  # of a crowded folder the rest is left for another time
 _PROBE_S = 0.1
 _NEW_S = 60.0
 _LONGEST_PATH = 100  # of the 107 bytes that a socket's address holds
@@ -155,38 +153,8 @@ def _private_folder() -> Path:
 
 
 def sweep(folder: Path, now: Callable[[], float] = time.time) -> None:
-    """Removes what runs that were killed have left in `folder`: ours, of dead processes, unheard.
-
-    A number is not enough: in a container that shares the folder the same number is another process.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, _MOST_ENTRIES):
-                named = _NAME.fullmatch(entry.name)
-                if named and _is_stale(entry, int(named[1]), now()):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-    except OSError:
-        return
-
-
-def _is_stale(entry: os.DirEntry[str], pid: int, now_s: float) -> bool:
-    try:
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            return False
-        return not _is_alive(pid) and not _is_heard(f"{entry.path}/socket", now_s - status.st_mtime)
-    except OSError:  # removed in the meantime
-        return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # somebody else's
-        return True
-    return True
+    """Removes what runs that were killed have left in `folder`: ours, of dead processes, unheard."""
+    remove_leftovers(folder, _NAME, lambda path, age_s: not _is_heard(f"{path}/socket", age_s), now)
 
 
 def _is_heard(path: str, age_s: float) -> bool:

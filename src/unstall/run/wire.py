@@ -43,7 +43,9 @@ class Wire:
             self._pid, self._basics, self._unsent, self._retry_at = os.getpid(), [], 0, 0.0
         if isinstance(entry, Losses) and self._unsent:
             entry = replace(entry, dropped=entry.dropped | {UNSENT: self._unsent})
-        if isinstance(entry, Process | Loop):
+        if isinstance(entry, Process):
+            self._basics[:1] = [entry]
+        elif isinstance(entry, Loop):
             self._basics.append(entry)
             del self._basics[1:-_KEEP_BASICS]  # the process, and its latest loops
         if not self._send(entry):

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
+from unstall.errors import UsageError
 from unstall.model.plan import Fault, Plan, Scenario
 from unstall.model.proof import Run
 from unstall.triage.secrets import without_secrets
 
 _MACHINE = ("processors", "python", "system")
 """What of a machine makes it another one; its load is never the same twice."""
+
+
+def check_same(before: Plan, plan: Plan) -> None:
+    """Raises UsageError for a baseline of another plan, so that no run is wasted on it."""
+    if different := differences(before, plan):
+        raise UsageError(
+            f"the plan is not that of the baseline: {'; '.join(different)}; run this plan for a new one"
+        )
 
 
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:

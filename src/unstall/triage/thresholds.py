@@ -19,7 +19,6 @@ from unstall.model.plan import Plan, Threshold
 from unstall.model.proof import WITNESS, Judged, Phase
 
 LOOP = "loop"
-_FIRST_BAD = 500
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -88,11 +87,8 @@ def value_of(metric: str, phase: Phase) -> float | None:
     subject, _, what = metric.rpartition(".")
     if subject == LOOP:
         return LOOPS[what](phase)
-    try:
-        stream = phase.outcome[subject]
-    except KeyError:
-        return None
-    return STREAMS[what](stream, phase.seconds)
+    stream = phase.outcome.get(subject)
+    return None if stream is None else STREAMS[what](stream, phase.seconds)
 
 
 def _near(word: str, known: Iterable[str]) -> str:
@@ -126,18 +122,8 @@ def _mean_ms(stream: StreamOutcome, seconds: float) -> float | None:
     return latency.sum_ns / latency.count / NS_PER_MS if latency.count else None
 
 
-def _good(stream: StreamOutcome) -> int:
-    """Answered with a status below 500, or by a flow that got to its end."""
-    return stream.answered_below(_FIRST_BAD)
-
-
-def bad(stream: StreamOutcome) -> int:
-    """Due, and not answered with a status below 500: those that were dropped, too."""
-    return stream.due - _good(stream)
-
-
-def _share(count: Callable[[StreamOutcome], int]) -> Stream:
-    return lambda stream, seconds: count(stream) / stream.due if stream.due else None
+def _share(which: str) -> Stream:
+    return lambda stream, seconds: getattr(stream, which) / stream.due if stream.due else None
 
 
 def _rate(stream: StreamOutcome, seconds: float) -> float | None:
@@ -162,9 +148,9 @@ STREAMS: Mapping[str, Stream] = {
     "failed": _count("failed"),
     "timed_out": _count("timed_out"),
     "unanswered": _count("unanswered"),
-    "errors": lambda stream, seconds: float(bad(stream)) if stream.due else None,
-    "error_rate": _share(bad),
-    "good_rate": _share(_good),
+    "errors": _count("unserved"),
+    "error_rate": _share("unserved"),
+    "good_rate": _share("served"),
     "answered_per_s": _rate,
 }
 """What can be asked of a scenario and of the witness. Latency counts from when a request was due."""

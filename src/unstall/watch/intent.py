@@ -18,9 +18,10 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from unstall.explain.latent import QUIET_BELOW, is_quiet
-from unstall.model.latent import LatentCall
+from unstall.model.latent import SEVERAL, LatentCall, one_peer
 from unstall.model.observation import Request
 from unstall.model.place import Stack
+from unstall.watch.asked import asked_by
 from unstall.watch.audit import AUDIT
 from unstall.watch.caller import caller_of, place_of
 from unstall.watch.cursors import Cursors
@@ -147,7 +148,15 @@ class Intent:
         if package not in QUIET_BELOW and get_ident() not in self._inside:
             self._note(call, peer, None, frame)
 
-    def _note(self, call: str, peer: str | None, took_ns: int | None, frame: FrameType) -> None:
+    def _note(
+        self,
+        call: str,
+        peer: str | None,
+        took_ns: int | None,
+        frame: FrameType,
+        asked: Callable[[], str | None] | None = None,
+    ) -> None:
+        """`asked` says whom, where that is not known beforehand."""
         now = self._clock()
         if now - self._second_ns >= _SECOND_NS:
             self._second_ns = now
@@ -166,6 +175,8 @@ class Intent:
             self._looks -= 1
             place = self._places[key] = _Place(call, peer, frame, now)
         place.times += 1
+        if asked is not None and place.peer != SEVERAL:
+            place.peer = one_peer(place.peer, asked())
         if took_ns is not None and took_ns > (place.took_max_ns or 0):
             place.took_max_ns = took_ns
 
@@ -181,14 +192,17 @@ class Intent:
             if ident in inside:  # below an entry point that is noted already
                 return original(*args, **named)
             inside.add(ident)
+            result = None
             began = time.perf_counter_ns()
             try:
-                return original(*args, **named)
+                result = original(*args, **named)
+                return result
             finally:
                 took = time.perf_counter_ns() - began
                 inside.discard(ident)
                 try:
-                    self._note(call, None, took, sys._getframe(1))
+                    asked = functools.partial(asked_by, call, args, named, result)
+                    self._note(call, None, took, sys._getframe(1), asked)
                 except Exception as error:  # the host has its answer, whatever we make of it
                     self._failed(error)
 

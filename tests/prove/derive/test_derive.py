@@ -250,6 +250,22 @@ def test_nothing_is_removed_that_others_ask_for() -> None:
     assert "asked for what does not exist and answered 404: no such user" in note
 
 
+def test_a_value_that_was_given_is_asked_for_and_never_removed() -> None:
+    app, seen = shop()
+    outcome = derived(app, values={"user_id": ["500"], "text": ["hello"]})
+    by_name = {scenario.name: scenario for scenario in outcome.scenarios}
+    assert [each.path for each in by_name["GET /users/{user_id}"].examples] == ["/users/500"]
+    notes = [each.path for each in by_name["POST /users/{user_id}/notes"].examples]
+    assert notes == ["/users/500/notes?text=hello"]
+    assert "removed" not in seen
+
+
+def test_a_value_that_nobody_takes_is_refused_with_the_near_name() -> None:
+    app, _ = shop()
+    with pytest.raises(UsageError, match=r"--value gives usr_id, .*: did you mean user_id\?"):
+        derived(app, values={"usr_id": ["1"]})
+
+
 def test_an_app_that_may_not_be_changed_is_only_read() -> None:
     app, seen = shop()
     outcome = derived(app, writes=False)

@@ -53,6 +53,42 @@ def test_the_authors_example_of_a_body_wins() -> None:
     assert json.loads(made.body) == {"sku": "A-1"}
 
 
+def test_what_the_user_gave_goes_before_examples_and_known_ids_in_turn_and_where_it_is_optional() -> (
+    None
+):
+    who = {"name": "who", "in": "path", "required": True, "schema": {"const": "x"}}
+    many = [{"name": name, "in": "query", "schema": {"type": "array"}} for name in ("q", "r")]
+    head = {"name": "h", "in": "header", "required": True, "schema": {"const": "own"}}
+    given = {"who": ["a b", "c/d"], "q": ["", "1"], "h": ["not a header"]}
+    asked = [
+        request(
+            {"parameters": [who, *many, head]},
+            "/of/{who}",
+            "get",
+            in_path={"who": 4},
+            given=given,
+            turn=turn,
+        )
+        for turn in range(3)
+    ]
+    assert [each.path for each in asked] == ["/of/a%20b?q=", "/of/c%2Fd?q=1", "/of/a%20b?q="]
+    assert asked[0].headers == {"h": "own"}
+
+
+def test_a_key_that_the_query_must_hold_can_be_given() -> None:
+    document = read_document(
+        {
+            "openapi": "3.1.0",
+            "paths": {"/x": {"get": {"security": [{"key": []}]}}},
+            "components": {
+                "securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "k"}}
+            },
+        }
+    )
+    values = Values(document, given={"k": ["s"]})
+    assert encoded(document.operations[0], values, {}, full=False).path == "/x?k=s"
+
+
 def test_values_in_the_path_are_escaped_and_known_ones_win() -> None:
     parameter = {"name": "who", "in": "path", "required": True, "schema": {"const": "a b/ü"}}
     described = {"parameters": [parameter]}

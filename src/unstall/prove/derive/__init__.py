@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain
 from time import monotonic
 from typing import Any
 
-from unstall.errors import TargetError
+from unstall.errors import TargetError, UsageError
 from unstall.model.plan import Example, Scenario, Stage
 from unstall.model.proof import Unexercised
 from unstall.prove.derive.asking import Answer, asking
-from unstall.prove.derive.document import Document, read_document
+from unstall.prove.derive.document import Credential, Document, Parameter, read_document
+from unstall.prove.derive.encoding import GIVEN
 from unstall.prove.derive.known import shape
 from unstall.prove.derive.mounted import placed
 from unstall.prove.derive.trial import Terms, tried
@@ -58,14 +61,15 @@ async def derive(
     openapi   the document; None: asked for at the usual places
     routes    all that are known of the app (`GET /users/{id}`), to tell which the document leaves out
 
-    Raises `UsageError` for a document that cannot be read, `TargetError` for an app without one or one
-    that goes away, `MissingExtra`.
+    Raises `UsageError` for a document that cannot be read and for values of nobody, `TargetError` for an
+    app without one or one that goes away, `MissingExtra`.
     """
     terms = terms or Terms()
     if openapi is None:
         openapi = await fetch_openapi(base_url, terms.headers)
     ask = asking(base_url, _PATIENCE_S)
     document = await placed(read_document(openapi), ask, terms)
+    check_values(document, terms)
     fates = await tried(document, ask, terms, monotonic)
     taken = {title: fate for title, fate in fates.items() if fate.examples}
     stage = Stage(rate / len(taken), seconds) if taken else None
@@ -90,6 +94,24 @@ async def derive(
         ),
         notes=tuple(f"{title}: {fate.note}" for title, fate in taken.items() if fate.note),
     )
+
+
+def check_values(document: Document, terms: Terms) -> None:
+    """Raises UsageError for a name that no parameter has."""
+    names = {
+        each.name
+        for operation in document.operations
+        for each in chain[Parameter | Credential](operation.parameters, operation.credentials)
+        if each.place in GIVEN
+    }
+    for name in terms.values:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            advice = f"did you mean {near[0]}?" if near else "correct the name, or leave it out"
+            raise UsageError(
+                f"--value gives {name}, and no operation has a parameter of its path or query that is "
+                f"called so: {advice}"
+            )
 
 
 def unlisted(document: Document, routes: Iterable[str]) -> tuple[Unexercised, ...]:

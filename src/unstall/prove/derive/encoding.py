@@ -22,6 +22,8 @@ from unstall.prove.derive.values import Values
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+GIVEN = ("path", "query")
+"""Places of parameters that users can give values for."""
 _IN_PATH = "/%:@!$&'()*+,;=~"
 _BOUNDARY = "unstall-part"
 
@@ -59,8 +61,8 @@ def _encoded(
 ) -> Example:
     path, headers, query, cookies = operation.path, dict[str, str](), [], []
     for parameter in operation.parameters:
+        known = _known(parameter, values, in_path)
         wanted = parameter.required or full or bool(parameter.examples)
-        known = in_path.get(parameter.name) if parameter.place == "path" else None
         if known is None and not wanted:
             continue
         try:
@@ -77,6 +79,9 @@ def _encoded(
             headers[parameter.name] = _simple(value)
         else:
             cookies += _pairs(parameter, value)
+    for credential in operation.credentials:
+        if credential.place == "query" and (text := values.given_for(credential.name)) is not None:
+            query.append((credential.name, text))
     if cookies:
         headers["Cookie"] = "; ".join(f"{name}={quote(text)}" for name, text in cookies)
     path = quote(path, safe=_IN_PATH)
@@ -89,6 +94,14 @@ def _encoded(
         return Example(path, headers, content.decode("utf-8"))
     except UnicodeDecodeError:
         return Example(path, headers, base64.b64encode(content).decode(), base64=True)
+
+
+def _known(parameter: Parameter, values: Values, in_path: Mapping[str, Any]) -> Any:
+    """What the user gave for it, or the app's own answers; None: nothing."""
+    given = values.given_for(parameter.name) if parameter.place in GIVEN else None
+    if given is not None:
+        return given
+    return in_path.get(parameter.name) if parameter.place == "path" else None
 
 
 def _value(parameter: Parameter, values: Values) -> Any:

@@ -42,6 +42,8 @@ class Terms:
     seed: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request."""
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Texts for parameters of paths and queries, by their names, sent in turn."""
     writes: bool = True
     """Whether requests that change something may be sent."""
     skip: tuple[str, ...] = ()
@@ -156,7 +158,7 @@ def _left_alone(operation: Operation, terms: Terms) -> str:
 def _example(
     document: Document, operation: Operation, known: Known, terms: Terms, turn: int, full: bool
 ) -> Example:
-    values = Values(document, terms.seed, turn, full, known.named)
+    values = Values(document, terms.seed, turn, full, known.named, terms.values)
     example = encoded(operation, values, known.in_path(operation, turn), full)
     return Example(example.path, {**example.headers, **terms.headers}, example.body, example.base64)
 
@@ -184,7 +186,10 @@ def _more(
 async def _removal(
     document: Document, operation: Operation, known: Known, ask: Ask, terms: Terms
 ) -> Tried:
-    """Asked for what does not exist, so that nothing is missing which others ask for."""
+    """Asked for what does not exist, so that nothing is missing which others ask for.
+
+    What a user gave a value for exists, so it is not taken here.
+    """
     if not names_in(operation.path):
         return Tried(why="it may remove what the other requests ask for: put it into a plan")
     try:
@@ -231,8 +236,8 @@ def _needed(operation: Operation, terms: Terms) -> str:
             return f"needs a header {credential.name}: give --header '{credential.name}: …'"
         if credential.place == "cookie" and "cookie" not in sent:
             return f"needs a cookie {credential.name}: give --header 'Cookie: {credential.name}=…'"
-        if credential.place == "query":
-            return f"needs {credential.name} in its query: put it into a plan"
+        if credential.place == "query" and credential.name not in terms.values:
+            return f"needs {credential.name} in its query: give --value '{credential.name}=…'"
     for parameter in operation.parameters:
         if parameter.place == "header" and parameter.name.lower() not in sent:
             return f"needs a header {parameter.name}: give --header '{parameter.name}: …'"

@@ -27,7 +27,8 @@ class Values:
     """Makes the values of one example.
 
     `full` fills in what is optional as well. `known` is asked for the value of a property whose name
-    says that it stands for something that exists already (`user_id`); None: not known.
+    says that it stands for something that exists already (`user_id`); None: not known. `given` are texts
+    for parameters of paths and queries, by their names, taken in turn.
     """
 
     document: Document
@@ -35,6 +36,11 @@ class Values:
     turn: int = 0
     full: bool = False
     known: Callable[[str], Any] = field(default=_nobody)
+    given: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def given_for(self, name: str) -> str | None:
+        texts = self.given.get(name)
+        return texts[self.turn % len(texts)] if texts else None
 
     def of(self, schema: Schema, name: str = "", above: tuple[str, ...] = ()) -> Any:
         """Raises `Impossible`, or `Unreadable` for what is no schema.
