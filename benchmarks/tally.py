@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import statistics
 import subprocess
@@ -52,6 +53,12 @@ BLOCKING_TIMES, OFFLOADED_TIMES = 30.0, 8.0
 RATE, RATE_P95_MS = 6_000.0, 150.0
 STEADY, BURST, STEADY_P95_MS, BURST_P95_MS = 2_500.0, 5_500.0, 50.0, 100.0
 BATCHED = 12_000.0
+STALL_MS = 10.0
+OWN = ("cpu", "waiting", "lock", "gc")
+"""Causes that are the service's; a machine that is shared makes it wait for a processor as well."""
+STALLED = re.compile(
+    r'^asyncio_eventloop_stall_seconds_count\{cause="(\w+)".*\} (\d+)', re.MULTILINE
+)
 OVERLOAD, KEPT, ACCEPTED_P95_MS, REFUSED_P99_MS = 2.4, 0.8, 100.0, 50.0
 QUERIES, MEANWHILE, QUERY_P95_MS = 2_000.0, 1_000.0, 25.0
 HANG, WITNESS, WITNESS_P99_MS = "billing:1:15", 50.0, 50.0
@@ -84,9 +91,7 @@ def started(
     stage: str, workers: int, given: Mapping[str, str], *more: str
 ) -> Iterator[tuple[int, int]]:
     """Process and port. What `given` names is not brought along."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     words = [
         "serve",
         "--demo",
@@ -176,7 +181,36 @@ def batches(harness: Harness, effort: Effort) -> Sequence[Bar]:
         f"{found['events']:.0f} events/s, p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
     )
     rate = found["events"]
-    return [Bar("batch", f"{rate:.0f}/s", f">={BATCHED:.0f}/s", rate >= BATCHED)]
+    harness.section(f"the same, watched for stalls of more than {STALL_MS:g} ms")
+    metrics = free_port()
+    watched = {"UNSTALL_METRICS_PORT": str(metrics), "UNSTALL_THRESHOLD_MS": f"{STALL_MS:g}"}
+    with contextmanager(started)("async", 1, watched) as (_, port):
+        closed(port, effort, BATCH, 8)
+        causes = stalled(metrics)
+    harness.raw["batch-stalls"] = causes
+    print(", ".join(f"{count} {cause}" for cause, count in sorted(causes.items())) or "none")
+    own = sum(causes.get(each, 0) for each in OWN)
+    return [
+        Bar("batch", f"{rate:.0f}/s", f">={BATCHED:.0f}/s", rate >= BATCHED),
+        Bar("batch-stalls", str(own), "0", own == 0),
+    ]
+
+
+def stalled(port: int) -> dict[str, int]:
+    """Stalls by cause, as the service's own metrics have them."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found: dict[str, int] = {}
+    for cause, count in STALLED.findall(text):
+        found[cause] = found.get(cause, 0) + int(count)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 # --- open model ------------------------------------------------------------------------------------

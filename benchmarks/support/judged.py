@@ -46,6 +46,10 @@ _ON_PURPOSE = "right: the test blocks the loop on purpose"
 _POOL = "right: the test waits on its loop for a thread of a pool"
 _TALK = "socket.socket.accept socket.socket.connect socket.socket.recv socket.socket.sendall"
 _JOINS = "threading.Thread.join"
+_EXECUTOR = (
+    "concurrent.futures.thread.ThreadPoolExecutor concurrent.futures._base.Executor.__exit__"
+)
+"""The end of its `with` block, as Python 3.13 and 3.11 show it."""
 
 VERDICTS: Mapping[str, Mapping[Key, str]] = {
     "starlette-1.10.0": {
@@ -85,7 +89,7 @@ VERDICTS: Mapping[str, Mapping[Key, str]] = {
             "test_ragged_eofs test_receive_send_after_eof test_send_eof_not_implemented", "TestTLSStream.",
         ),
         **_rows(
-            _POOL, "US109", _THREADS, "concurrent.futures.thread.ThreadPoolExecutor",
+            _POOL, "US109", _THREADS, _EXECUTOR,
             "TestRunAsyncFromThread.test_run_async_from_unclaimed_thread "
             "TestRunSyncFromThread.test_run_sync_from_unclaimed_thread",
         ),

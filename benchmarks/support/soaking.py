@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy
 
+from benchmarks.support.naps import fail, nap
 from unstall import Deadline, Guard, Lane
 from unstall.errors import LaneError, UsageError
 from unstall.guard.guard import Route
@@ -54,15 +55,6 @@ class Refused(Exception):
 
 
 # --- what is asked for ------------------------------------------------------------------------
-
-
-def nap(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
-
-
-def fail() -> None:
-    raise LookupError("as asked")
 
 
 def borrow(pool: sqlalchemy.Pool, seconds: float) -> None:

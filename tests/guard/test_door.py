@@ -8,7 +8,7 @@ import random
 import pytest
 
 from unstall.guard.door import Door, Lot
-from unstall.guard.policy import Priority
+from unstall.guard.policy import Priority, Room
 
 
 def test_who_matters_more_is_let_in_first_and_others_in_their_turn() -> None:
@@ -50,6 +50,29 @@ def test_a_full_route_does_not_keep_others_out() -> None:
         assert door.crowd(full, Priority.NORMAL).route.free() is False
         door.leave(full)
         assert await waiting
+
+    asyncio.run(main())
+
+
+def test_who_is_refused_does_not_pay_for_the_length_of_the_queue() -> None:
+    looked = 0
+
+    class Looked(Lot):
+        @property
+        def room(self) -> Room:
+            nonlocal looked
+            looked += 1
+            return super().room
+
+    async def main() -> None:
+        door, lot = Door(1, 100), Looked(None)
+        door.enter(lot)
+        waiting = [asyncio.create_task(door.wait(lot, Priority.NORMAL, None)) for _ in range(100)]
+        await asyncio.sleep(0)
+        assert door.crowd(Lot(None), Priority.NORMAL).waiting_ahead
+        assert looked == 1
+        for task in waiting:
+            task.cancel()
 
     asyncio.run(main())
 

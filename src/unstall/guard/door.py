@@ -80,12 +80,17 @@ class Door:
         return learned if self._limit is None else min(self._limit, learned)
 
     def crowd(self, lot: Lot, priority: Priority, stuck: tuple[str, ...] = ()) -> Crowd:
-        ahead = 0
+        room = Room(self.in_flight, self.limit)
+        ahead = self.queued > 0 and self._is_ahead(priority)
+        return Crowd(room, lot.room, self.queued, self.queue, ahead, stuck)
+
+    def _is_ahead(self, priority: Priority) -> bool:
+        """Stops at the first: who is refused in an overload must not pay for the length of the queue."""
         for each in _ORDER[: _ORDER.index(priority) + 1]:
             # Who waits for a slot of a full route stands in nobody's way.
-            ahead += sum(1 for waiter in self._waiting[each] if waiter.lot.room.free())
-        room = Room(self.in_flight, self.limit)
-        return Crowd(room, lot.room, self.queued, self.queue, ahead, stuck)
+            if any(waiter.lot.room.free() for waiter in self._waiting[each]):
+                return True
+        return False
 
     def hand_out(self, most: int) -> int:
         """Passes, as many as there are free slots and no more than so many."""

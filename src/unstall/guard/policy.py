@@ -86,8 +86,8 @@ class Crowd:
     queued: int = 0
     queue: int = 0
     """How many may wait."""
-    waiting_ahead: int = 0
-    """Those in the queue that matter as much or more."""
+    waiting_ahead: bool = False
+    """Whether somebody in the queue matters as much or more."""
     stuck: tuple[str, ...] = field(default=())
     """Lanes that the route needs and whose every slot is held by a call that outlived its caller."""
 

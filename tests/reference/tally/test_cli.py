@@ -53,12 +53,44 @@ def test_migrate_says_where_the_database_is(
     ]
 
 
+@pytest.mark.live
+def test_rollups_are_compared_and_made_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
+    today = dt.datetime.now(dt.UTC).date()
+    words = [f"{today}", f"{today + dt.timedelta(days=1)}"]
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute(
+            "INSERT INTO rollup_hour"
+            " VALUES (1, 'n', tally_today() AT TIME ZONE 'UTC', '{}', '{}', 1, 1, 1, 1)"
+        )
+    assert main(["rollups", *words]) == 4
+    told = capsys.readouterr()
+    assert told.out == f"{today}T00Z customer 1 'n': not what the events say\n"
+    assert told.err == f"tally: 1 differ: run `tally rollups --rebuild {' '.join(words)}`\n"
+    assert main(["rollups", "--rebuild", *words]) == 0
+    assert main(["rollups", *words]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{today}T00Z: 1 made again",
+        "all of it was made again",
+        "all of it is what the events say",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "url", "code", "message"),
     [
         (["migrate"], "", 2, "tally: DATABASE_URL is not set: "),
         (["worker"], "mysql://db", 2, "tally: DATABASE_URL must begin with postgresql://"),
         (["migrate"], "postgresql://127.0.0.1:1/x", 4, "tally: PostgreSQL cannot be reached: "),
+        (
+            ["rollups", "yesterday", "2026-11-21"],
+            "",
+            2,
+            "tally: 'yesterday' is no time: give one as",
+        ),
+        (["rollups", "2026-11-21", "2026-11-21"], "", 2, "tally: FROM must be before TO: "),
         (["serve", "--workers", "0"], "", 2, "tally: --workers and --pods must be 1 or more"),
         (["serve", "--port", "1"], "", 4, "name another --port"),
     ],

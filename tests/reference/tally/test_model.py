@@ -46,10 +46,19 @@ def test_the_customer_may_be_named_if_it_is_the_keys() -> None:
     assert reason_of(text_of(customer=7)) == "other-customer"
 
 
+def test_what_is_quoted_of_a_client_is_short_and_can_be_stored() -> None:
+    for key in (b'"\\u0000x":1', b'"' + b"k" * 60_000 + b'":1'):
+        with pytest.raises(Rejected) as caught:
+            read(text_of()[:-1] + b"," + key + b"}")
+        assert caught.value.reason == "invalid"
+        assert len(caught.value.detail) <= 300
+        assert caught.value.detail.isprintable()
+
+
 BAD: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "malformed"),
-    "NaN": (text_of().replace(b"2.5", b"NaN"), "malformed"),
-    "infinity": (text_of().replace(b"2.5", b"1e999"), "invalid"),
+    "NaN": (text_of().replace(b": 2.5", b": NaN"), "malformed"),
+    "infinity": (text_of().replace(b": 2.5", b": 1e999"), "invalid"),
     "no UTF-8": (text_of().replace(b"page_view", b"page\xff"), "malformed"),
     "half of a pair": (text_of().replace(b"page_view", b"\\ud800"), "malformed"),
     "a list": (b"[]", "invalid"),
@@ -79,6 +88,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         "too-deep",
     ),
     "too many keys": (text_of(properties={str(n): n for n in range(257)}), "too-many-keys"),
+    "too many values": (text_of(properties={"a": [[1] * 100] * 41}), "too-many-values"),
     "too many dimensions": (
         text_of(dimensions={str(n): n for n in range(9)}),
         "too-many-dimensions",
@@ -112,6 +122,7 @@ CLEAN: dict[str, bytes] = {
     "printed with spaces": json.dumps(event(), indent=2).encode(),
     "as deep as allowed": text_of(properties=nested(8)),
     "as many keys as allowed": text_of(properties={str(n): n for n in range(256)}),
+    "as many values as allowed": text_of(properties={"a": [1] * 3_999}),
     "as old as allowed": text_of(at=moment(days=6, hours=23)),
     "a little ahead": text_of(at=moment(minutes=-2)),
     "the largest number": text_of(properties={"a": 2**63 - 1, "b": -(2**63)}),
@@ -163,6 +174,8 @@ def test_a_batch_is_the_texts_of_its_events() -> None:
         (b'{"events": 1}', "invalid"),
         (b'{"events": [], "more": 1}', "invalid"),
         (b'{"events": [], "events": []}', "duplicate-key"),
+        (b'{"events": [{}], "\\u0065vents": [{}]}', "duplicate-key"),
+        (b'{"\\u0065vents": [{}], "events": [{}]}', "duplicate-key"),
         (b'{"events": [' + b",".join([b"{}"] * 501) + b"]}", "batch-too-long"),
         (b'{"events": [' + b" " * 1_048_576 + b"]}", "batch-too-large"),
         (b'{"events": [NaN]}', "malformed"),
@@ -172,6 +185,18 @@ def test_a_bad_batch_is_told_its_reason(raw: bytes, reason: str) -> None:
     with pytest.raises(Rejected) as caught:
         batch_of(raw, LIMITS)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"events":[]}',
+        b' {"events" : [ {"a": 1} , {"events": []}\n] } \r\n',
+        b'{"\\u0065vents": [{}]}',
+    ],
+)
+def test_a_batch_may_be_spelled_in_any_way(raw: bytes) -> None:
+    assert [json.loads(each) for each in batch_of(raw, LIMITS)] == json.loads(raw)["events"]
 
 
 def test_events_with_events_in_them_are_no_double_batch() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tally.db import async_pool
 from tally.readiness import Readiness
 from tally.schema.migrate import to
-from tally.schema.revisions import SchemaError
+from tally.schema.revisions import NewerSchema, SchemaError
 from tally.settings import Settings
 from tests.support.postgres import Postgres
 
@@ -73,6 +73,59 @@ def test_where_somebody_else_migrates_it_waits(empty: Settings) -> None:
         await asyncio.to_thread(to, empty)
         await starting
         assert readiness.state.ready
+        await readiness.stop()
+
+    asyncio.run(main())
+
+
+def test_who_runs_goes_on_when_a_later_release_migrates_and_who_starts_then_refuses(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tally.readiness.READY_S", 0.02)
+
+    async def main() -> None:
+        running = Readiness(settings)
+        await running.start()
+        async with async_pool(settings) as pool, pool.connection() as connection:
+            await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        async with asyncio.timeout(WAIT_S):
+            while "goes on until it is replaced" not in caplog.text:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert running.state.ready
+        with pytest.raises(NewerSchema, match="deploy a newer tally"):
+            await Readiness(settings).start()
+        await running.stop()
+
+    asyncio.run(main())
+    assert caplog.text.count("goes on until it is replaced") == 1
+
+
+def test_a_server_that_hangs_is_told_of_before_the_question_is_broken_off(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg asks the server to cancel, and waits for that, too."""
+    monkeypatch.setattr("tally.readiness.READY_S", 0.02)
+
+    async def main() -> None:
+        readiness = Readiness(settings)
+        await readiness.start()
+        assert readiness.state.ready
+        broken_off = asyncio.Event()
+
+        async def ask() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await broken_off.wait()
+
+        monkeypatch.setattr(readiness, "_ask", ask)
+        monkeypatch.setattr("tally.readiness.ANSWER_S", 0.05)
+        await becomes(readiness, False)
+        assert readiness.state.reason == "waiting for PostgreSQL: no answer within 0.05 s"
+        monkeypatch.undo()
+        broken_off.set()
+        await becomes(readiness, True)
         await readiness.stop()
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""tally serve, migrate, worker, stack, demo."""
+"""tally serve, migrate, worker, rollups, stack, demo."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -76,6 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="do the jobs: imports, billing, upkeep")
     worker.set_defaults(command=_worker)
 
+    rollups = commands.add_parser(
+        "rollups", help="compare the sums of some hours with their events, or make them again"
+    )
+    rollups.set_defaults(command=_rollups)
+    rollups.add_argument("since", metavar="FROM", help="as 2026-11-21 or 2026-11-21T10:00Z; UTC")
+    rollups.add_argument("until", metavar="TO", help="before this time; whole hours are taken")
+    rollups.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make them again, also what does not differ; the service goes on",
+    )
+
     stack = commands.add_parser(
         "stack", help="run PostgreSQL and Valkey alone, and print their URLs"
     )
@@ -142,6 +155,35 @@ def _worker(_: argparse.Namespace) -> int:
     except SchemaError:
         return UNABLE  # it was said
     return 0
+
+
+def _rollups(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from tally.worker.rebuild import compare, rebuild
+
+    since, until = _moment(args.since), _moment(args.until)
+    if since >= until:
+        raise SettingsError(f"FROM must be before TO: {args.since} is not before {args.until}")
+    settings = Settings.from_environ(os.environ)
+    left = asyncio.run((rebuild if args.rebuild else compare)(settings, since, until, print))
+    if not left:
+        print("all of it was made again" if args.rebuild else "all of it is what the events say")
+        return 0
+    if args.rebuild:
+        raise Unable(f"{left} could not be made again: run it once more")
+    raise Unable(f"{left} differ: run `tally rollups --rebuild {args.since} {args.until}`")
+
+
+def _moment(text: str) -> datetime:
+    """Without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f"{text!r} is no time: give one as 2026-11-21 or 2026-11-21T10:00Z"
+        ) from None
 
 
 def _stack(args: argparse.Namespace) -> int:

@@ -60,7 +60,9 @@ def _schemas(limits: Limits) -> dict[str, Any]:
     }
     schemas["Metrics"] = {
         "type": "object",
-        "required": ["name", "from", "to", "granularity", "as_of", "cache_age_ms", "rows"],
+        "required": [
+            *("name", "from", "to", "granularity", "as_of", "cache_age_ms", "folded", "rows")
+        ],
         "properties": {
             "name": {"type": "string"},
             "from": _MOMENT,
@@ -68,6 +70,12 @@ def _schemas(limits: Limits) -> dict[str, Any]:
             "granularity": {"enum": list(map(str, Granularity))},
             "as_of": _MOMENT,
             "cache_age_ms": {"type": "integer", "minimum": 0},
+            "folded": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "events whose dimensions were not kept and would be needed here: a breakdown"
+                " has them under null, filters and unique do not see them",
+            },
             "rows": {"type": "array", "items": _ROW},
         },
     }

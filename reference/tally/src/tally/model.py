@@ -18,6 +18,8 @@ from tally.settings import Limits
 T = TypeVar("T")
 
 _LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
+_LONGEST_DETAIL: Final = 300
+_AGAIN_S: Final = 60
 MOST_VALUE: Final = 1e15
 """Sums of so large values are still exact enough, and never overflow."""
 
@@ -38,7 +40,7 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """1.0 where it is not given: then `sum` is the count."""
     dimensions: dict[Key, Dimension] | UnsetType = UNSET
     properties: dict[Key, Any] | UnsetType = UNSET
-    customer: int | UnsetType = UNSET
+    customer: Whole | UnsetType = UNSET
     """If given, it must be the customer of the key."""
 
 
@@ -83,6 +85,9 @@ _EVENT = msgspec.json.Decoder(Event)
 _BATCH = msgspec.json.Decoder(Batch)
 _BETWEEN = (b'" ', b'"\n', b'"\t', b'"\r')
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
+_BEGIN = re.compile(rb'\s*\{\s*"events"\s*:\s*\[\s*')
+_GAP = re.compile(rb"\s*,?\s*")
+_END = re.compile(rb"\]\s*\}\s*")
 _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -126,13 +131,15 @@ def batch_of(raw: bytes, limits: Limits) -> list[bytes]:
             "batch-too-long",
             f"the batch has {len(events)} events; at most {limits.batch_events} are allowed",
         )
-    if raw.count(b'"events"') > 1 and _outermost(raw) > 1:
+    texts = [bytes(each) for each in events]
+    if not _is_plain(raw, texts) and _outermost(raw) > 1:
         raise Rejected("duplicate-key", "the key 'events' is there twice")
-    return [bytes(each) for each in events]
+    return texts
 
 
 def problem_of(rejected: Rejected) -> Problem:
-    return Problem(rejected.status, rejected.reason, f"{rejected.detail}.")
+    again = _AGAIN_S if rejected.status == 503 else None
+    return Problem(rejected.status, rejected.reason, f"{rejected.detail}.", retry_after=again)
 
 
 def answer_of(results: Iterable[EventResult]) -> BatchResult:
@@ -157,11 +164,16 @@ def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise Rejected("invalid", str(error)) from None
+        raise Rejected("invalid", _quoted(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected("malformed", f"this is not JSON: {error}", status=400) from None
     except RecursionError:
         raise Rejected("too-deep", "the JSON text is nested too deeply") from None
+
+
+def _quoted(text: str) -> str:
+    """What quotes a client is kept short, and can be stored and shown: a field's name may be anything."""
+    return "".join(each if each.isprintable() else "?" for each in text[:_LONGEST_DETAIL])
 
 
 def _check_time(at: datetime, now: datetime, limits: Limits) -> None:
@@ -206,13 +218,19 @@ def _fields(event: Event) -> int:
 
 def _measured(properties: dict[str, Any], limits: Limits) -> int:
     """How many keys there are on all levels. Raises Rejected."""
-    keys, depth = 0, 1
+    keys, values_seen, depth = 0, 0, 1
     level: list[Any] = [properties]
     while level:
         if depth > limits.depth:
             raise Rejected("too-deep", f"properties are nested deeper than {limits.depth} levels")
         below: list[Any] = []
         for each in level:
+            values_seen += len(each)
+            if values_seen > limits.values:
+                raise Rejected(
+                    "too-many-values",
+                    f"properties have more than {limits.values} values, those in lists included",
+                )
             values = each
             if type(each) is dict:
                 keys += len(each)
@@ -253,6 +271,21 @@ def _check_twice(raw: bytes) -> None:
         json.loads(raw, object_pairs_hook=_once)
     except UnicodeDecodeError:
         raise Rejected("malformed", "this is not UTF-8", status=400) from None
+
+
+def _is_plain(raw: bytes, events: Sequence[bytes]) -> bool:
+    """Whether a batch is these events between its brackets and nothing else: then no key is there twice."""
+    begin = _BEGIN.match(raw)
+    if begin is None:
+        return False
+    at = begin.end()
+    for each in events:
+        if not raw.startswith(each, at):
+            return False
+        at += len(each)
+        gap = _GAP.match(raw, at)
+        at = gap.end() if gap else at
+    return _END.fullmatch(raw, at) is not None
 
 
 def _outermost(raw: bytes) -> int:

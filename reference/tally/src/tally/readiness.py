@@ -17,7 +17,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from tally.db import Pool, parameters
-from tally.schema.revisions import SchemaError, judge, revision_of
+from tally.schema.revisions import NewerSchema, SchemaError, judge, revision_of
 from tally.settings import Settings
 
 log = logging.getLogger("tally")
@@ -35,6 +35,10 @@ class State:
     """Why not."""
 
 
+def _waiting(why: str) -> State:
+    return State(False, f"waiting for PostgreSQL: {why}")
+
+
 class Readiness:
     """Looks at the database from `start` to `stop`; `state` is what the last look said."""
 
@@ -44,6 +48,9 @@ class Readiness:
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self._patient_until = 0.0
+        self._was_ready = False
+        self._overtaken = ""
+        """What was said of a later release's migrations."""
         self.state = State(False, "the database was not asked yet")
 
     async def start(self) -> None:
@@ -85,18 +92,42 @@ class Readiness:
     async def _look(self) -> SchemaError | None:
         """What is wrong with the schema, if the server is there."""
         try:
-            judge(await asyncio.wait_for(self._ask(), ANSWER_S))
+            judge(await self._answer())
+        except NewerSchema as error:
+            # A roll-out migrates first, and those that run go on until the new ones have taken over.
+            if not self._was_ready:
+                self._becomes(State(False, str(error)))
+                return error
+            if self._overtaken != str(error):
+                self._overtaken = str(error)
+                log.warning("%s; this process goes on until it is replaced", error)
         except SchemaError as error:
             self._becomes(State(False, str(error)))
             return error
         except (psycopg.Error, TimeoutError) as error:
             await self._hang_up()
-            first = str(error).strip().partition("\n")[0] or f"no answer within {ANSWER_S:g} s"
-            self._becomes(State(False, f"waiting for PostgreSQL: {first}"))
+            first = str(error).strip().partition("\n")[0] or type(error).__name__
+            self._becomes(_waiting(first))
             return None
+        self._was_ready = True
         if self._becomes(State(True)) and self._pool is not None and not self._pool.closed:
             await self._pool.check()  # whoever waits need not find the dead connections one by one
         return None
+
+    async def _answer(self) -> str | None:
+        """Says at once that there is none in time: to break off its question takes psycopg many seconds."""
+        asking = asyncio.create_task(self._ask())
+        late = f"no answer within {ANSWER_S:g} s"
+        try:
+            await asyncio.wait({asking}, timeout=ANSWER_S)
+            if not asking.done():
+                self._becomes(_waiting(late))
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
+        if asking.cancelled():
+            raise TimeoutError(late)
+        return asking.result()
 
     async def _ask(self) -> str | None:
         if self._connection is None:

@@ -27,6 +27,8 @@ class Limits:
     """Levels of nesting in properties."""
     keys: int = 256
     """Keys of properties, all levels together."""
+    values: int = 4_000
+    """Values of properties, those in lists included: more than a few milliseconds' work."""
     dimensions: int = 8
     dimension_bytes: int = 128
     """Of one dimension's name or value."""
@@ -70,7 +72,8 @@ class Settings:
     deadline_s       how long one request may take
     rate             requests a second that one customer may send; 0: as many as fit
     in_flight        requests that are worked on at a time in one process
-    retention_days   how long raw events and minutes are kept; hours are kept for ever
+    retention_days   how long events, minutes, usage that billing has and imports that have ended are kept;
+                     hours are kept for ever
     """
 
     database_url: str

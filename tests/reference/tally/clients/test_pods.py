@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import httpx2
 import pytest
 
-from tally.clients.keys import Known, allow, customer_of, key_of, told_by
+from tally.clients.keys import Known, allow, customer_of, flags_of, key_of, told_by
 from tally.clients.pods import Away, Pods
 from tally.problems import Problem
 
@@ -76,15 +77,35 @@ def test_two_tries_are_enough() -> None:
 
 
 def test_what_auth_says_of_a_key() -> None:
-    assert customer_of(told_by(200, {"customer": 7})) == 7
+    assert customer_of(told_by(200, lambda: {"customer": 7})) == 7
     for known, status in (
-        (told_by(401, {"reason": "unknown"}), 401),
-        (told_by(401, {"reason": "revoked"}), 403),
+        (told_by(401, lambda: {"reason": "unknown"}), 401),
+        (told_by(401, lambda: {"reason": "revoked"}), 403),
         (Known(7, revoked=True), 403),
     ):
         with pytest.raises(Problem) as caught:
             customer_of(known)
         assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, '{"reason": "too many requests"}'),
+        (404, "{}"),
+        (503, "{}"),
+        (200, "<html>"),
+        (200, "{}"),
+        (200, "[]"),
+        (200, '{"customer": null}'),
+        (401, "<html>"),
+    ],
+)
+def test_what_is_no_answer_makes_nobody_a_stranger(status: int, body: str) -> None:
+    with pytest.raises(Away):
+        told_by(status, lambda: json.loads(body))
+    with pytest.raises(Away):
+        flags_of(status, lambda: json.loads(body))
 
 
 @pytest.mark.parametrize("given", [None, "", "ä", "x" * 201])

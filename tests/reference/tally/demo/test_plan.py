@@ -22,6 +22,13 @@ URLS = ",".join(f"http://127.0.0.1:{9_000 + pod}" for pod in range(PODS))
 PATHS = {"/v1/events", "/v1/metrics", "/readyz"}
 
 
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `tally demo` sets it for its plan."""
+    monkeypatch.setenv("TALLY_DEMO_KEY", "key")
+
+
+@pytest.mark.usefixtures("key")
 def test_it_can_be_carried_out_and_one_of_the_pods_is_ill() -> None:
     plan = read_plan(plans() / PLAN)
     check(plan)
@@ -71,6 +78,7 @@ def test_as_it_stands_it_is_played_in_its_place(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("key")
 def test_other_figures_change_nothing_else(tmp_path: Path) -> None:
     before, after = read_plan(plans() / PLAN), read_plan(plan_for(3.0, 20.0, tmp_path))
     ingest, query = after.scenarios

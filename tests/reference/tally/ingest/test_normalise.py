@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.ingest.normalise import fast, naive
+from tally.ingest.normalise import MOST_DIMENSIONS, _kept_key, fast, naive
 from tally.ingest.rows import Row
 from tally.model import Event, Rejected
 
@@ -106,3 +106,21 @@ def test_but_for_floats_to_the_letter(properties: dict[str, Any]) -> None:
         return
     sent = event(properties=properties)
     assert outcome(naive, sent) == outcome(fast, sent)
+
+
+@BOTH
+def test_dimensions_that_no_index_can_hold_are_refused(normalise: Any) -> None:
+    longest = {f"{n}{'k' * 127}": f"{n}{'v' * 127}" for n in range(8)}
+    assert len(normalise(event(dimensions=longest), 7).dimensions) < MOST_DIMENSIONS
+    quoted = {key: value.replace("v", '"') for key, value in longest.items()}
+    with pytest.raises(Rejected) as caught:
+        normalise(event(dimensions=quoted), 7)
+    assert (caught.value.reason, caught.value.status) == ("dimensions-too-long", 422)
+
+
+def test_long_keys_are_not_kept() -> None:
+    before = _kept_key.cache_info().misses
+    fast(event(properties={"Long " * 100: 1}), 7)
+    assert _kept_key.cache_info().misses == before
+    fast(event(properties={f"Short {before}": 1}), 7)
+    assert _kept_key.cache_info().misses == before + 1

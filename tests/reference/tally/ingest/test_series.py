@@ -32,3 +32,12 @@ def test_another_hour_and_another_customer_begin_anew() -> None:
     assert series.of(row("b", NOON + timedelta(hours=1))) == "b"
     assert series.of(row("b", customer=2)) == "b"
     assert series.of(row("b")) == OVERFLOW
+
+
+def test_a_million_names_do_not_fill_the_memory() -> None:
+    series = Series(2, most_in_all=3)
+    for customer in (1, 2):
+        for text in ("a", "b"):
+            assert series.of(row(text, customer=customer)) == text
+    assert series.of(row("c", customer=2)) == OVERFLOW, "who came last keeps the limit"
+    assert series.of(row("c", customer=1)) == "c", "who came first was forgotten"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
+import string
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -17,7 +20,7 @@ from tally.ingest.faults import Fault, Unavailable, fault_of
 from tally.ingest.rows import Row
 from tally.ingest.series import OVERFLOW, Series
 from tally.ingest.writer import Writer
-from tally.model import Rejected, Status
+from tally.model import Rejected, Status, problem_of
 from tally.schema.migrate import to
 from tally.settings import Settings
 from tests.support.postgres import Postgres
@@ -156,6 +159,58 @@ def test_a_row_that_cannot_be_stored_fails_alone(settings: Settings, customer: i
     written(settings, work)
 
 
+def test_a_row_that_fits_into_no_index_fails_alone(settings: Settings, customer: int) -> None:
+    noise = "".join(random.Random(1).choices(string.printable, k=9_000))
+    large = row("large", customer, dimensions=json.dumps({"a": noise}))
+
+    async def work(writer: Counted) -> None:
+        found = await asyncio.gather(
+            *(writer.write([each]) for each in (row("a", customer), large, row("b", customer)))
+        )
+        (refused,) = found[1]
+        assert (found[0], found[2]) == ([ACCEPTED], [ACCEPTED])
+        assert isinstance(refused, Rejected)
+        assert (refused.reason, refused.status) == ("not-storable", 422)
+
+    written(settings, work)
+
+
+def day_of(at: datetime) -> str:
+    return f"events_{at:%Y%m%d}"
+
+
+def test_a_day_that_is_missing_is_opened(
+    settings: Settings, customer: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = datetime.now(UTC) + timedelta(days=6)
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute(f"DROP TABLE {day_of(at)}".encode())
+
+    async def work(writer: Counted) -> None:
+        assert await writer.write([row("a", customer, at=at), row("b", customer)]) == [ACCEPTED] * 2
+        assert await writer.write([row("a", customer, at=at)]) == [DUPLICATE]
+
+    written(settings, work)
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "tally.ingest"]
+    assert said.startswith("days were missing")
+
+
+def test_an_event_whose_day_cannot_be_opened_fails_alone(settings: Settings, customer: int) -> None:
+    late = row("late", customer, at=datetime.now(UTC) - timedelta(days=40))
+
+    async def work(writer: Counted) -> None:
+        found = await asyncio.gather(
+            *(writer.write([each]) for each in (row("a", customer), late, row("b", customer)))
+        )
+        (refused,) = found[1]
+        assert (found[0], found[2]) == ([ACCEPTED], [ACCEPTED])
+        assert isinstance(refused, Rejected)
+        assert (refused.reason, refused.status) == ("day-not-open", 503)
+        assert problem_of(refused).retry_after
+
+    written(settings, work)
+
+
 def test_series_beyond_the_limit_are_counted_as_one(settings: Settings, customer: int) -> None:
     async def work(writer: Counted) -> None:
         await writer.write(
@@ -254,6 +309,35 @@ def test_the_queue_is_bounded(settings: Settings, customer: int) -> None:
     written(settings, work, most_waiting=5)
 
 
+def test_nobody_waits_for_a_server_that_hangs(settings: Settings, customer: int) -> None:
+    now, answered = [0.0], asyncio.Event()
+
+    class Hanging(Counted):
+        async def _new(self, given: Any) -> set[int]:
+            await answered.wait()
+            return await super()._new(given)
+
+    async def main() -> None:
+        async with db.async_pool(settings) as pool:
+            writer = Hanging(pool, Series(100), patience_s=6.0, clock=lambda: now[0])
+            await writer.start()
+            first = asyncio.create_task(writer.write([row("a", customer)]))
+            while not writer._writing:
+                await asyncio.sleep(0)
+            now[0] = 5.0
+            second = asyncio.create_task(writer.write([row("b", customer)]))
+            await asyncio.sleep(0)
+            now[0] = 7.0
+            with pytest.raises(Unavailable, match="does not answer"):
+                await writer.write([row("c", customer)])
+            answered.set()
+            assert [await first, await second] == [[ACCEPTED], [ACCEPTED]]
+            assert await writer.write([row("c", customer)]) == [ACCEPTED]
+            await writer.close()
+
+    asyncio.run(main())
+
+
 def test_a_client_that_leaves_harms_nobody(settings: Settings, customer: int) -> None:
     async def work(writer: Counted) -> None:
         gone = asyncio.create_task(writer.write([row("a", customer)]))
@@ -293,8 +377,8 @@ def test_two_writers_never_wait_for_each_other_for_good(settings: Settings, cust
     ("code", "fault"),
     [
         ("22P02", Fault.ROW),
-        ("23503", Fault.ROW),
-        ("23514", Fault.SERVER),
+        ("54000", Fault.ROW),
+        ("23514", Fault.DAY),
         ("40P01", Fault.TURN),
         ("40001", Fault.TURN),
         ("08006", Fault.CONNECTION),

@@ -46,6 +46,16 @@ def test_filters_are_sorted_and_may_have_colons() -> None:
     assert found.filters == (("country", "de"), ("url", "http://x"))
 
 
+def test_dimensions_are_asked_for_as_they_are_sent() -> None:
+    found = ask(
+        ("name", "s"), ("dimensions", "Country,country,Sign-Up Plan"), ("filter", " Größe: Zu\u0308rich "),
+        ("aggregates", "unique"), ("unique_of", "User"),
+    )  # fmt: skip
+    assert found.dimensions == ("country", "sign_up_plan")
+    assert found.filters == (("gr_e", "Z\u00fcrich"),)
+    assert found.unique_of == "user"
+
+
 BAD: list[tuple[list[tuple[str, str]], str]] = [
     ([], "parameter"),
     ([("name", "")], "parameter"),
@@ -84,4 +94,5 @@ def test_what_a_client_says_never_becomes_sql() -> None:
     text, given = statement_of(found, 100)
     assert "DROP" not in text
     held: dict[str, Any] = dict(given)
-    assert held["event"] == held["d0"] == held["unique_of"] == nasty
+    assert held["event"] == nasty
+    assert held["d0"] == held["unique_of"] == "x_drop_table_events"

@@ -119,3 +119,23 @@ def test_no_more_than_so_many_are_kept() -> None:
         assert [near.known(key) is None for key in "abc"] == [True, False, False]
 
     run(work, most=2)
+
+
+def test_no_more_than_so_much_is_kept() -> None:
+    async def main() -> None:
+        async def load(key: str) -> str:
+            return key
+
+        near = Near(load, fresh_s=10, most=10, weigh=len)
+        for key in ("aaaa", "bbbb", "cc"):
+            await near.get(key)
+        assert near.known("aaaa") == "aaaa"
+        await near.get("d")
+        assert [near.known(key) for key in ("aaaa", "bbbb", "cc", "d")] == [None, "bbbb", "cc", "d"]
+        near.forget("bbbb")
+        await near.get("eeee")
+        assert near.known("cc") == "cc", "what was forgotten weighs nothing"
+        await near.get("f" * 11)
+        assert near.known("f" * 11) is None
+
+    asyncio.run(main())

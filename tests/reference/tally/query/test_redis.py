@@ -106,6 +106,15 @@ def test_without_redis_each_has_its_part(cached: Settings) -> None:
     run(replace(cached, redis_url=AWAY), work)
 
 
+def test_who_finds_out_together_that_redis_is_away_has_one_part(cached: Settings) -> None:
+    async def work(far: Far, clock: Clock) -> None:
+        rates = Rates(far, 100, 2, clock)
+        found = await asyncio.gather(*(granted(rates, 81_005, 20) for _ in range(10)))
+        assert sum(found) == 50
+
+    run(replace(cached, redis_url=AWAY), work)
+
+
 def test_who_is_refused_is_told_when_to_come_back(cached: Settings) -> None:
     async def work(far: Far, clock: Clock) -> None:
         rates = Rates(far, 1, 1, clock)

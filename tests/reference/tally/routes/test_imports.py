@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -245,6 +245,39 @@ def test_without_the_database_nothing_is_acknowledged(
             await client.get(f"/v1/imports/{uuid4()}"),
         ):
             assert (answer.status_code, answer.json()["reason"]) == (503, "database")
+
+    ask(test)
+
+
+def test_where_the_jobs_are_locked_nothing_is_acknowledged(ask: Ask, settings: Settings) -> None:
+    """As a migration of the engine's tables does for a moment."""
+
+    async def test(client: httpx2.AsyncClient, deps: Deps) -> None:
+        with psycopg.connect(settings.database_url) as migration:
+            migration.execute("LOCK TABLE procrastinate_jobs")
+            async with AsyncExitStack() as held:
+                for _ in range(deps.pool.max_size):
+                    connection = await held.enter_async_context(deps.pool.connection())
+                    await connection.execute("SET statement_timeout = 50")
+            refused = await client.post("/v1/imports", content=text_of(), headers=TYPE)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        async with deps.pool.connection() as connection:
+            cursor = await connection.execute("SELECT count(*) FROM imports")
+            assert await cursor.fetchone() == (0,)
+
+    ask(test)
+
+
+def test_where_the_server_was_made_a_standby_another_try_meets_the_new_one(ask: Ask) -> None:
+    async def test(client: httpx2.AsyncClient, deps: Deps) -> None:
+        async with AsyncExitStack() as held:
+            for _ in range(deps.pool.max_size):
+                connection = await held.enter_async_context(deps.pool.connection())
+                await connection.execute("SET default_transaction_read_only = on")
+        refused = await client.post("/v1/imports", content=text_of(), headers=TYPE)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        taken = await client.post("/v1/imports", content=text_of(), headers=TYPE)
+        assert taken.status_code == 202
 
     ask(test)
 

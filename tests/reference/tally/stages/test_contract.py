@@ -92,6 +92,7 @@ def test_an_empty_batch_is_one(customer: Customer) -> None:
     assert told == {"accepted": 0, "duplicates": 0, "rejected": 0, "results": []}
 
 
+QUOTED = {f"{n}{'k' * 100}": '"' * 128 for n in range(8)}
 BAD: dict[str, tuple[Any, int, str]] = {
     "no JSON": (b"{", 400, "malformed"),
     "NaN": (b'{"value": NaN}', 400, "malformed"),
@@ -103,6 +104,7 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "too old": (event(at=moment(days=8)), 422, "too-old"),
     "in the future": (event(at=moment(days=-1)), 422, "in-the-future"),
     "a zero byte": (event(name="a\x00"), 422, "zero-byte"),
+    "dimensions for no index": (event(dimensions=QUOTED), 422, "dimensions-too-long"),
     "two keys that become one": (event(dimensions={"A": 1, "a": 2}), 422, "ambiguous-key"),
     "another customer's": (event(customer=1), 403, "other-customer"),
 }  # fmt: skip
@@ -201,6 +203,13 @@ def test_metrics_are_broken_down_and_filtered(customer: Customer) -> None:
     assert counts == {"de": 3, "fr": 3, "it": 3}
     one = customer.get("/v1/metrics", name="sale", filter=["country:de", "user:u0"], **span).json()
     assert [row["count"] for row in one["rows"]] == [1]
+
+
+def test_dimensions_are_asked_for_as_they_are_sent(customer: Customer) -> None:
+    customer.post("/v1/events", event(name="spelled", dimensions={"Sign-Up Plan": " Pro "}))
+    question = {"name": "spelled", "dimensions": "Sign-Up Plan", "filter": "sign_up_plan: Pro"}
+    (row,) = customer.get("/v1/metrics", **question).json()["rows"]
+    assert (row["dimensions"], row["count"]) == ({"sign_up_plan": "Pro"}, 1)
 
 
 def test_an_answer_says_how_old_it_is(customer: Customer) -> None:

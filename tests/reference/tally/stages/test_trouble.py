@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from tally.ingest.signature import signed, signing_key
+from tally.schema import seed
+from tally.schema.migrate import to
 from tally.schema.revisions import SchemaError
-from tally.settings import Settings
-from tests.reference.tally.events import event, text_of
-from tests.reference.tally.stages.conftest import MakeCustomer, serving
+from tally.settings import Limits, Settings
+from tests.reference.tally.events import event, moment, text_of
+from tests.reference.tally.stages.conftest import Customer, MakeCustomer, serving
 from unstall import switch
 
 pytestmark = pytest.mark.live
@@ -73,6 +75,41 @@ def test_without_upstreams_keys_are_looked_up_in_the_database(
         assert customer_at(client).post("/v1/events", event()).status_code == 201
         stranger = replace(customer_at(client), key="nobody's")
         assert stranger.post("/v1/events", event()).status_code == 401
+
+
+def test_an_event_whose_day_is_missing_is_never_called_a_duplicate(
+    empty: Settings, stage: str
+) -> None:
+    """Whoever is told that stops sending it."""
+    to(empty)
+    seed.customer(empty, 1, "test", "key")
+    with psycopg.connect(empty.database_url) as connection:
+        connection.execute(f"DROP TABLE events_{moment(days=2)[:10].replace('-', '')}".encode())
+    with serving(replace(empty, stage=stage)) as client:
+        answer = Customer(1, "key", client).post("/v1/events", event(at=moment(days=2)))
+    with psycopg.connect(empty.database_url) as connection:
+        (stored,) = connection.execute("SELECT count(*) FROM events").fetchall()
+    assert (answer.status_code, stored) == ((201, (1,)) if stage == "async" else (503, (0,)))
+
+
+def test_a_breakdown_says_how_much_it_lacks_after_a_bomb_of_dimensions(
+    whole: Settings, stage: str, customer_at: MakeCustomer
+) -> None:
+    few = replace(whole, stage=stage, limits=Limits(series=3), cache_s=0.0, memory_s=0.0)
+    with serving(few) as client:
+        customer = customer_at(client)
+        for number in range(10):
+            customer.post("/v1/events", event(name="bomb", dimensions={"user": str(number)}))
+
+        def asked(**more: str) -> tuple[int, int, int]:
+            found = customer.get(
+                "/v1/metrics", name="bomb", aggregates="count", granularity="day", **more
+            ).json()
+            return sum(row["count"] for row in found["rows"]), len(found["rows"]), found["folded"]
+
+        assert asked() == (10, 1, 0), "totals lack nothing"
+        assert asked(dimensions="user") == (10, 4, 7)
+        assert asked(filter="user:9") == (0, 0, 7)
 
 
 def test_a_body_has_to_be_signed_if_there_is_a_key(

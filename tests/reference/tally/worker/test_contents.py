@@ -169,3 +169,12 @@ def test_a_line_that_is_too_long_comes_cut_and_counts_once(length: int, size: in
 def test_the_end_of_a_file_ends_its_last_line() -> None:
     found = lines(iter([Piece(0, b"a\nb"), Piece(1, b"c\nd")]), 100)
     assert list(found) == [b"a", b"b", b"c", b"d"]
+
+
+def test_the_mark_that_some_editors_write_is_no_part_of_a_line() -> None:
+    """In each file of an archive; anywhere else it is what it is."""
+    mark = b"\xef\xbb\xbf"
+    found = lines(
+        iter([Piece(0, mark + b"a\n" + mark + b"b"), Piece(0, mark), Piece(1, mark + b"c\n")]), 100
+    )
+    assert list(found) == [b"a", mark + b"b" + mark, b"c"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tally.ingest.normalise import fast
 from tally.model import Event, event_of
 from tally.settings import Limits
 from tally.worker.enrich import enriched
@@ -76,3 +77,9 @@ def test_what_tells_nothing_changes_nothing(properties: dict[str, Any]) -> None:
     given = event(**properties)
     assert enriched(given) is given
     assert json.loads(text_of(properties=properties))["properties"] == properties
+
+
+@pytest.mark.parametrize("said", ["agent-family", "Agent Family", " agent_family "])
+def test_what_the_sender_says_stays_however_it_is_spelled(said: str) -> None:
+    found = fast(enriched(event(**{said: "mine", "user_agent": CHROME})), 1)
+    assert json.loads(found.properties)["agent_family"] == "mine"

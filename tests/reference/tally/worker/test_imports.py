@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -341,8 +341,8 @@ def test_an_event_that_the_database_does_not_take_fails_alone(bench: Run) -> Non
         assert total(await bench.run(number)) == (7, 5, 0, 2)
         lines = await bench.lines(number)
         assert [(each.line, each.reason) for each in lines] == [
-            (3, "not-storable: not this one"),
-            (5, "not-storable: not this one"),
+            (3, "not-storable: the database does not take it: not this one"),
+            (5, "not-storable: the database does not take it: not this one"),
         ]
         assert await bench.counted() == (5, 5, 5, 5)
 
@@ -397,5 +397,66 @@ def test_the_age_of_an_event_is_judged_by_when_the_upload_came(bench: Run) -> No
         ):  # it has waited in the queue
             await connection.execute("UPDATE imports SET created_at = now() - interval '2 hours'")
         assert total(await bench.run(number)) == (1, 1, 0, 0)
+
+    bench(test)
+
+
+def test_a_line_whose_fault_cannot_be_written_down_as_it_stands_harms_no_other(bench: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bad = text_of()[:-1] + b',"\\u0000' + b"k" * 50_000 + b'":1}'
+        number = await bench.upload(ndjson([text_of(), bad, text_of()]))
+        done = await bench.run(number)
+        assert (done.state, total(done)) == (State.DONE, (3, 2, 0, 1))
+        (line,) = await bench.lines(number)
+        assert (line.line, len(line.reason or "") < 400) == (2, True)
+
+    bench(test)
+
+
+def test_a_day_that_is_missing_is_opened_for_a_line(bench: Run) -> None:
+    async def test(bench: Bench) -> None:
+        async with bench.worker.imports.pool.connection() as connection:
+            await connection.execute(
+                f"DROP TABLE events_{moment(days=3)[:10].replace('-', '')}".encode()
+            )
+        done = await bench.run(
+            await bench.upload(ndjson([text_of(), text_of(at=moment(days=3)), text_of()]))
+        )
+        assert total(done) == (3, 3, 0, 0)
+        assert await bench.counted() == (3, 3, 3, 3)
+
+    bench(test)
+
+
+def test_a_line_of_a_day_that_is_gone_is_told_and_harms_no_other(bench: Run) -> None:
+    """Its upload waited for so long that retention came first."""
+
+    async def test(bench: Bench) -> None:
+        number = await bench.upload(ndjson([text_of(), text_of(at=moment(days=20)), text_of()]))
+        async with bench.worker.imports.pool.connection() as connection:
+            await connection.execute("UPDATE imports SET created_at = %s", (moment(days=15),))
+        found = replace(bench.worker.imports.loader.limits, future_s=30 * 86_400.0)
+        object.__setattr__(bench.worker.imports.loader, "limits", found)
+        done = await bench.run(number)
+        assert (done.state, total(done)) == (State.DONE, (3, 2, 0, 1))
+        (line,) = await bench.lines(number)
+        assert (line.line, line.status) == (2, "rejected")
+        assert (line.reason or "").startswith("day-not-open")
+
+    bench(test)
+
+
+def test_what_ended_long_ago_is_forgotten_with_its_lines(bench: Run) -> None:
+    async def test(bench: Bench) -> None:
+        old, new = [await bench.upload(ndjson([text_of(), b"{"])) for _ in range(2)]
+        await bench.run(old)
+        await bench.run(new)
+        async with bench.worker.imports.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE imports SET finished_at = now() - interval '31 days' WHERE id = %s", (old,)
+            )
+        await bench.worker.imports.clean()
+        assert await bench.scalar("SELECT array_agg(id) FROM imports") == [new]
+        assert await bench.scalar("SELECT array_agg(DISTINCT import_id) FROM import_lines") == [new]
 
     bench(test)

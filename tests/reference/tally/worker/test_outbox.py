@@ -338,6 +338,25 @@ def test_the_legacy_client_with_one_pod_of_three_hanging(open_pool: OpenPool) ->
     asyncio.run(main())
 
 
+def test_what_billing_has_had_for_long_is_forgotten_and_nothing_else(open_pool: OpenPool) -> None:
+    async def main() -> None:
+        async with open_pool() as pool:
+            await filled(pool, 25)
+            async with pool.connection() as connection:
+                await connection.execute(
+                    """UPDATE usage_outbox SET created_at = now() - interval '40 days',
+                    sent_at = CASE WHEN id % 5 = 0 THEN NULL WHEN id % 5 = 1 THEN now()
+                        ELSE now() - interval '31 days' END"""
+                )
+            assert await Outbox(pool, ()).forget(30) == 15
+            assert await Outbox(pool, ()).forget(30) == 0
+            async with pool.connection() as connection:
+                cursor = await connection.execute("SELECT id % 5 FROM usage_outbox ORDER BY 1")
+                assert [row[0] for row in await cursor.fetchall()] == [0] * 5 + [1] * 5
+
+    asyncio.run(main())
+
+
 def test_settings_name_the_pods() -> None:
     settings = Settings("postgresql://x", billing_urls=("http://a", "http://b"))
     found = pods(settings.billing_urls, settings.upstream_s)

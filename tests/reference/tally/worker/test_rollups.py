@@ -154,11 +154,66 @@ def test_ingest_is_not_held_up_for_it(open_pool: OpenPool) -> None:
             await ingested(pool, *TEXTS)
             async with pool.connection() as connection:
                 await connection.execute("DELETE FROM rollup_hour")
-            rollups = Rollups(pool, 100)
             async with pool.connection() as busy, busy.transaction():
-                await busy.execute("LOCK TABLE rollup_hour IN ROW EXCLUSIVE MODE")
-                assert await rollups.repair(SINCE, UNTIL) == []
-            assert len(await rollups.repair(SINCE, UNTIL)) == 2
+                await busy.execute("LOCK TABLE rollup_minute, rollup_hour IN ROW EXCLUSIVE MODE")
+                assert len(await Rollups(pool, 100).repair(SINCE, UNTIL)) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.live
+def test_sums_that_somebody_is_changing_are_left_for_the_next_time(open_pool: OpenPool) -> None:
+    async def main() -> None:
+        async with open_pool() as pool:
+            await ingested(pool, *TEXTS)
+            rollups = Rollups(pool, 100)
+            async with pool.connection() as connection:
+                await connection.execute("UPDATE rollup_hour SET count = count + 1")
+            async with pool.connection() as busy, busy.transaction():
+                await busy.execute("UPDATE rollup_hour SET sum = sum WHERE name = 'view'")
+                assert await rollups.repair(SINCE, UNTIL) == [Place(1, "buy", HOUR)]
+            assert await rollups.repair(SINCE, UNTIL) == [Place(1, "view", HOUR)]
+            assert await rollups.different(SINCE, UNTIL) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.live
+def test_beside_busy_writers_each_event_counts_once(open_pool: OpenPool) -> None:
+    """New series and old ones, in the hour that is made again, from four connections."""
+
+    async def main() -> None:
+        async with open_pool() as pool:
+            writing = True
+
+            async def writer(number: int) -> None:
+                for n in range(60):
+                    texts = [
+                        text_of(at=at(n), name="view", dimensions={"n": str(series)})
+                        for series in (0, n, number * 1_000 + n)
+                    ]
+                    await ingested(pool, *texts)
+
+            async def rebuilder() -> int:
+                made = 0
+                while writing:
+                    made += len(await Rollups(pool, 1_000).make_again([Place(1, "view", HOUR)]))
+                return made
+
+            await ingested(pool, text_of(at=at(0), name="view", dimensions={"n": "0"}))
+            async with pool.connection() as connection:
+                await connection.execute("DELETE FROM rollup_minute")
+                await connection.execute("UPDATE rollup_hour SET count = 1000")
+            again = asyncio.create_task(rebuilder())
+            await asyncio.gather(*(writer(number) for number in range(1, 5)))
+            writing = False
+            assert await again > 0
+            assert [
+                row[4] for row in await table(pool, "rollup_hour") if row[3] == '{"n":"0"}'
+            ] == [
+                245  # 4 writers of 60, once more each for n = 0, and the first
+            ]
+            assert await Rollups(pool, 1_000).different(SINCE, UNTIL) == []
 
     asyncio.run(main())
 

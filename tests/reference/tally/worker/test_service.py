@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -161,8 +162,30 @@ def test_what_goes_wrong_is_said_once_until_it_goes_well(
         caplog.at_level(logging.WARNING, "tally.worker"),
         contextlib.suppress(asyncio.CancelledError),
     ):
-        asyncio.run(again_and_again(Chore("upkeep", 0.0, do)))
+        asyncio.run(again_and_again(Chore("upkeep", 0.0, do), cast(Any, None)))
     assert [record.message for record in caplog.records] == ["upkeep is put off: away"] * 2
+
+
+def test_connections_to_a_server_that_was_made_a_standby_are_thrown_away() -> None:
+    """Each of them looks well, and a job that is given one fails."""
+    drained: list[str] = []
+    errors: list[Exception] = [
+        psycopg.errors.lookup("57P01")(),
+        psycopg.errors.lookup("25006")(),
+    ]
+
+    class Pool:
+        async def drain(self) -> None:
+            drained.append(f"before {len(errors)} more")
+
+    async def do() -> None:
+        if not errors:
+            raise asyncio.CancelledError
+        raise errors.pop(0)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(again_and_again(Chore("billing", 0.0, do), cast(Any, Pool())))
+    assert drained == ["before 0 more"]
 
 
 def test_rollups_of_the_last_whole_minutes_are_compared() -> None:

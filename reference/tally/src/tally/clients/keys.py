@@ -23,6 +23,7 @@ _KEYS: Final = 10_000
 _STRANGER_S: Final = 1.0
 """How long a key that nobody has is refused without asking: it may be made in the next moment."""
 _STRANGERS: Final = 1_000
+_TOLD: Final = (200, 401, 403)
 _LOOK_UP: Final = b"SELECT customer_id, revoked_at IS NOT NULL FROM api_keys WHERE key_hash = %s"
 
 
@@ -64,11 +65,31 @@ def allow(flags: Mapping[str, bool], name: str) -> None:
         raise Problem(403, "switched-off", f"{name} is switched off for this customer.")
 
 
-def told_by(status: int, answer: Mapping[str, object]) -> Known:
-    """What auth's answer means."""
-    if status == 200:
-        return Known(int(str(answer["customer"])))
-    return Known(None, revoked=answer.get("reason") == "revoked")
+def told_by(status: int, read: Callable[[], object]) -> Known:
+    """What auth's answer means; `read` gives its JSON. Raises Away for what is none: nobody is called unknown
+    because auth is too busy.
+    """
+    try:
+        answer = read() if status in _TOLD else None
+        if isinstance(answer, dict):
+            if status == 200:
+                return Known(int(answer["customer"]))
+            return Known(None, revoked=answer.get("reason") == "revoked")
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise Away(f"auth gave an answer with status {status} that says nothing of the key")
+
+
+def flags_of(status: int, read: Callable[[], object]) -> Mapping[str, bool]:
+    """Raises Away for what is no answer."""
+    try:
+        answer = read() if status == 200 else None
+    except ValueError:
+        answer = None
+    flags = answer.get("flags") if isinstance(answer, dict) else None
+    if not isinstance(flags, dict):
+        raise Away(f"flags gave an answer with status {status} that says nothing")
+    return flags
 
 
 def hash_of(key: str) -> bytes:
@@ -132,7 +153,7 @@ class Keys:
     async def _asked(self, key: str) -> Known:
         if self._pods:
             response = await self._pods.get("/v1/keys/verify", {"X-API-Key": key})
-            return told_by(response.status_code, response.json())
+            return told_by(response.status_code, response.json)
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_LOOK_UP, (hash_of(key),))
             row = await cursor.fetchone()
@@ -166,5 +187,4 @@ class Flags:
         if not self._pods:
             return {}
         response = await self._pods.get(f"/v1/flags/{customer}")
-        found: Mapping[str, bool] = response.json().get("flags", {})
-        return found
+        return flags_of(response.status_code, response.json)

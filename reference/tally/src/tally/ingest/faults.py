@@ -8,6 +8,8 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+from tally.model import Rejected
+
 
 class Unavailable(Exception):
     """Nothing was acknowledged; it may be sent again."""
@@ -15,15 +17,19 @@ class Unavailable(Exception):
 
 class Fault(Enum):
     ROW = "it would fail again, alone or in company"
+    DAY = "there is no partition for its day, until one is opened"
     TURN = "it met another transaction, and may be tried again at once"
     CONNECTION = "another connection may help"
     PLACE = "writing is done on another server now, and every connection to this one is of no use"
     SERVER = "it may help to wait"
 
 
+BLAMED: Final = (Fault.ROW, Fault.DAY)
+"""What one row brings upon all in its transaction."""
 _BY_CODE: Final = {
     "22": Fault.ROW,  # data exception
-    "23503": Fault.ROW,  # foreign key violation
+    "23514": Fault.DAY,  # a check, and the only one that these tables have is that of partitions
+    "54": Fault.ROW,  # larger than what an index or a row can hold
     "40": Fault.TURN,  # deadlock, serialisation
     "08": Fault.CONNECTION,
     "25006": Fault.PLACE,  # read-only: this one was made a standby
@@ -45,3 +51,11 @@ def fault_of(error: BaseException) -> Fault:
         if found is not None:
             return found
     return Fault.SERVER
+
+
+def refused(error: psycopg.Error) -> Rejected:
+    """Of a row that was found to be the one to blame."""
+    if fault_of(error) is Fault.DAY:
+        return Rejected("day-not-open", "its day has no table yet: send it again later", status=503)
+    why = error.diag.message_primary or type(error).__name__
+    return Rejected("not-storable", f"the database does not take it: {why}")

@@ -14,7 +14,7 @@ import json
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -22,6 +22,11 @@ from msgspec import UNSET
 from tally.ingest.rows import Row
 from tally.model import Event, Rejected
 
+MOST_DIMENSIONS: Final = 2_200
+"""Bytes of an event's dimensions as they are kept: so they fit into an index, beside the longest name. Only
+texts that are full of quotes and control characters come to that within the limits of each.
+"""
+_LONGEST_KNOWN: Final = 100
 _OTHER = re.compile(r"[^a-z0-9_.]+")
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 
@@ -44,7 +49,7 @@ def naive(event: Event, customer: int) -> Row:
         event.name,
         event.at,
         float(payload.get("value", 1.0)),
-        json.dumps(dimensions, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        _bounded(json.dumps(dimensions, sort_keys=True, separators=(",", ":"), ensure_ascii=False)),
         json.dumps(properties, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
     )
 
@@ -88,14 +93,15 @@ def fast(event: Event, customer: int) -> Row:
         event.name,
         event.at,
         1.0 if event.value is UNSET else event.value,
-        _CANONICAL.encode(dimensions).decode(),
+        _bounded(_CANONICAL.encode(dimensions).decode()),
         _CANONICAL.encode(properties).decode(),
     )
 
 
 def _flatten(prefix: str, value: dict[str, Any], into: dict[str, Any]) -> None:
     for key, inner in value.items():
-        path = prefix + _known_key(key)
+        # `_known_key`, without a call for each key of each event
+        path = prefix + (_kept_key(key) if len(key) <= _LONGEST_KNOWN else clean_key(key))
         kind = type(inner)
         if kind is str:
             _put(into, path, _text(inner))
@@ -132,7 +138,12 @@ def clean_key(key: str) -> str:
     return _OTHER.sub("_", key.strip().lower()).strip("_") or "_"
 
 
-_known_key = lru_cache(maxsize=10_000)(clean_key)
+_kept_key = lru_cache(maxsize=10_000)(clean_key)
+
+
+def _known_key(key: str) -> str:
+    """A key may be as long as its event, and ten thousand of those are not kept."""
+    return _kept_key(key) if len(key) <= _LONGEST_KNOWN else clean_key(key)
 
 
 def clean_text(text: str) -> str:
@@ -143,6 +154,16 @@ def _told(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else str(value)
+
+
+def _bounded(dimensions: str) -> str:
+    size = len(dimensions) if dimensions.isascii() else len(dimensions.encode())
+    if size > MOST_DIMENSIONS:
+        raise Rejected(
+            "dimensions-too-long",
+            f"the dimensions have {size} bytes as JSON; at most {MOST_DIMENSIONS} are allowed",
+        )
+    return dimensions
 
 
 def _put(into: dict[str, Any], key: str, value: Any) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -19,11 +20,13 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from tally.db import Pool
-from tally.ingest.faults import Fault, Unavailable, fault_of
+from tally.ingest.faults import BLAMED, Fault, Unavailable, fault_of, refused
 from tally.ingest.rows import Row
 from tally.ingest.series import Series
 from tally.ingest.statement import INGEST, in_order, parameters
 from tally.model import Rejected, Status
+from tally.schema.partitions import open_days
+from tally.settings import Limits
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
 Outcome: TypeAlias = Status | Rejected
@@ -44,7 +47,9 @@ class _Waiting:
 
 
 class Writer:
-    """The pool's connections commit by themselves. `most_waiting` rows may wait for a transaction."""
+    """The pool's connections commit by themselves. `most_waiting` rows may wait for a transaction, and none
+    for one that has taken `patience_s` already. Events may be `past_s` old.
+    """
 
     def __init__(
         self,
@@ -53,11 +58,17 @@ class Writer:
         *,
         rows: int = _ROWS,
         most_waiting: int = 10_000,
+        patience_s: float = 6.0,
+        past_s: float = Limits().past_s,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._series = series
         self._rows = rows
         self._most_waiting = most_waiting
+        self._patience_s = patience_s
+        self._past_s = past_s
+        self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._more = asyncio.Event()
         self._connection: Connection | None = None
@@ -65,6 +76,8 @@ class Writer:
         self.waiting = 0
         """Rows."""
         self._writing = False
+        self._since = 0.0
+        """When the transaction was begun."""
         self.away: str | None = None
         """Why there is no connection."""
         self._met = False
@@ -96,6 +109,8 @@ class Writer:
             return []
         if self.away is not None:
             raise Unavailable(f"the database cannot be reached: {self.away}")
+        if self._writing and self._clock() - self._since > self._patience_s:
+            raise Unavailable("the database does not answer")
         if self.waiting + len(rows) > self._most_waiting:
             raise Unavailable(f"{self.waiting} events wait for the database already")
         told: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
@@ -115,7 +130,7 @@ class Writer:
             if not taken:
                 self._more.clear()
                 continue
-            self._writing = True
+            self._writing, self._since = True, self._clock()
             try:
                 found = await self._stored([row for each in taken for row in each.rows])
             except Unavailable as error:
@@ -195,23 +210,27 @@ class Writer:
         try:
             return await self._committed(rows)
         except psycopg.Error as error:
-            if fault_of(error) is not Fault.ROW:
+            if fault_of(error) not in BLAMED:
                 raise
             if len(rows) == 1:
-                return {rows[0].identity: _rejected(error)}
+                return {rows[0].identity: refused(error)}
         middle = len(rows) // 2
         return await self._halved(rows[:middle]) | await self._halved(rows[middle:])
 
     async def _committed(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
         """Raises Unavailable, and psycopg's error for what a row is to blame for."""
         given = parameters(rows, [self._series.of(row) for row in rows])
+        opens = False
         for attempt in range(1, _ATTEMPTS + 1):
             try:
+                if opens:
+                    await self._open_days()
                 new = await self._new(given)
             except (psycopg.Error, OSError) as error:
                 fault = fault_of(error)
-                if fault is Fault.ROW:
+                if fault is Fault.ROW or (fault is Fault.DAY and opens):
                     raise
+                opens = fault is Fault.DAY
                 if fault is Fault.PLACE:
                     await self._pool.drain()  # they would all be handed out as good
                 if fault in (Fault.CONNECTION, Fault.PLACE):
@@ -229,16 +248,19 @@ class Writer:
         """Where a connection is lost, the transaction may have been committed: then the next attempt calls
         its rows duplicates. They are stored once, and that is what both words say.
         """
-        if self._connection is None:
-            self._connection = await self._pool.getconn()
-        cursor = await self._connection.execute(INGEST, given)
+        cursor = await (await self._connected()).execute(INGEST, given)
         return {place for (place,) in await cursor.fetchall()}
 
+    async def _open_days(self) -> None:
+        """The worker does that ahead of time, if there is one."""
+        with suppress(psycopg.errors.InsufficientPrivilege):  # then rows of such a day fail alone
+            if await open_days(await self._connected(), self._past_s):
+                _LOG.warning("days were missing and have been opened: is there a worker?")
 
-def _rejected(error: psycopg.Error) -> Rejected:
-    if isinstance(error, psycopg.errors.ForeignKeyViolation):
-        return Rejected("unknown-customer", "there is no such customer", status=403)
-    return Rejected("not-storable", f"the database does not take it: {error.diag.message_primary}")
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await self._pool.getconn()
+        return self._connection
 
 
 def _tell(taken: Sequence[_Waiting], found: dict[Identity, Outcome]) -> None:

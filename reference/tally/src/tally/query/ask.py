@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from tally.ingest.normalise import clean_key, clean_text
 from tally.problems import Problem
 from tally.settings import Limits
 
@@ -88,7 +89,7 @@ def query_of(
         raise _bad("parameter", "name is missing: say which events to count")
     granularity = _one_of(Granularity, "granularity", one.get("granularity", "minute"))
     start, end = _range(one, granularity, now, limits)
-    dimensions = _list(one.get("dimensions", ""))
+    dimensions = tuple(dict.fromkeys(map(clean_key, _list(one.get("dimensions", "")))))
     if len(dimensions) > _MOST_DIMENSIONS:
         raise _bad(
             "too-many-dimensions",
@@ -97,7 +98,7 @@ def query_of(
     aggregates = tuple(
         _one_of(Aggregate, "aggregates", each) for each in _list(one.get("aggregates", "count"))
     )
-    unique_of = one.get("unique_of") or None
+    unique_of = clean_key(one["unique_of"]) if one.get("unique_of") else None
     if (Aggregate.UNIQUE in aggregates) != (unique_of is not None):
         raise _bad(
             "parameter", "the aggregate unique and unique_of=DIMENSION go together: give both"
@@ -158,12 +159,14 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _filters(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """As events are normalised: who asks says what who sends has said."""
     if len(given) > _MOST_FILTERS:
         raise _bad("parameter", f"filter is given {len(given)} times: give {_MOST_FILTERS} at most")
     found: dict[str, str] = {}
     for text in given:
-        name, colon, value = text.partition(":")
-        if not (name and colon) or found.get(name, value) != value:
+        given_name, colon, given_value = text.partition(":")
+        name, value = clean_key(given_name), clean_text(given_value)
+        if not (given_name and colon) or found.get(name, value) != value:
             raise _bad(
                 "parameter",
                 f"filter is {text[:80]!r}: give DIMENSION:VALUE, one for each dimension",

@@ -14,8 +14,15 @@ from tally.query.far import Far
 from tally.query.near import Near
 from tally.query.sql import Answer, check_rows, document_of, statement_of
 
-_MOST_ANSWERS: Final = 2_000
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes of answers that a process keeps."""
+_LEAST: Final = 32 * 1024
+"""What an answer counts as, however short it is: so there are 2,048 at the most."""
 _ANSWER = msgspec.json.Decoder(Answer)
+
+
+def _weight(answer: Answer) -> int:
+    return max(_LEAST, len(memoryview(answer.rows)))
 
 
 def now() -> datetime:
@@ -41,7 +48,7 @@ class Metrics:
         self._most_rows = most_rows
         self._clock = clock
         self._near: Near[MetricsQuery, Answer] = Near(
-            self._from_far, fresh_s=memory_s, most=_MOST_ANSWERS
+            self._from_far, fresh_s=memory_s, most=_MOST, weigh=_weight
         )
 
     async def document(self, query: MetricsQuery) -> bytes:
@@ -74,6 +81,6 @@ class Metrics:
             cursor = await connection.execute(text.encode(), given)
             row = await cursor.fetchone()
         assert row is not None
-        count, rows = row
+        count, rows, folded = row
         check_rows(count, self._most_rows)
-        return Answer(as_of, msgspec.Raw(rows))
+        return Answer(as_of, msgspec.Raw(rows), folded or 0)

@@ -19,6 +19,7 @@ _REST_S: Final = 1.0
 class _Kept(NamedTuple, Generic[V]):
     value: V
     at: float
+    weight: int
     rests_until: float = 0.0
 
 
@@ -28,8 +29,8 @@ class Near(Generic[K, V]):
     fails, a value of up to `keep_s` is answered.
 
     What `load` raises goes to all who wait, and is not kept; nor is a value that `keeps` says no to, which
-    takes the place of an older one. Of `most` keys the one that was loaded longest ago is forgotten. One
-    loop only.
+    takes the place of an older one. Beyond `most` values, or what they `weigh` together, those that were
+    loaded longest ago are forgotten. One loop only.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Near(Generic[K, V]):
         keep_s: float = 0.0,
         most: int = 10_000,
         keeps: Callable[[V], bool] = lambda _: True,
+        weigh: Callable[[V], int] = lambda _: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
@@ -49,6 +51,8 @@ class Near(Generic[K, V]):
         self._keep_s = max(self._stale_s, keep_s)
         self._most = most
         self._keeps = keeps
+        self._weigh = weigh
+        self._weight = 0
         self._clock = clock
         self._kept: OrderedDict[K, _Kept[V]] = OrderedDict()
         self._loads: dict[K, asyncio.Task[V]] = {}
@@ -75,7 +79,9 @@ class Near(Generic[K, V]):
         return found if found is not None else await asyncio.shield(self._loading(key))
 
     def forget(self, key: K) -> None:
-        self._kept.pop(key, None)
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._weight -= kept.weight
 
     def _loading(self, key: K) -> asyncio.Task[V]:
         task = self._loads.get(key)
@@ -97,13 +103,12 @@ class Near(Generic[K, V]):
             return kept.value
         finally:
             del self._loads[key]
-        if not self._keeps(value):
-            self.forget(key)
-            return value
-        self._kept[key] = _Kept(value, at)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self.forget(key)
+        if self._keeps(value):
+            self._kept[key] = kept = _Kept(value, at, self._weigh(value))
+            self._weight += kept.weight
+            while self._weight > self._most:
+                self.forget(next(iter(self._kept)))
         return value
 
 

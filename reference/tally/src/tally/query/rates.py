@@ -71,8 +71,9 @@ class Rates:
     async def _refill(self, customer: int, second: _Second) -> None:
         total = await self._far.count(f"tally:rate:{customer}:{second.number}", self._share, 2)
         if total is None:
-            second.left += self._alone
-            second.over = True
+            if not second.over:  # once, however many found out at a time
+                second.left += self._alone
+                second.over = True
             return
         granted = min(self._share, self._limit - (total - self._share))
         if granted <= 0:

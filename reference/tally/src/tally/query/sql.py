@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tally.ingest.series import OVERFLOW
 from tally.problems import Problem
 from tally.query.ask import Aggregate, Granularity, MetricsQuery
 
@@ -27,7 +28,8 @@ _AGGREGATES: Final = {
 
 
 def statement_of(query: MetricsQuery, most_rows: int) -> tuple[str, Mapping[str, Any]]:
-    """Gives one row: how many there are, one more than `most_rows` at the most, and all of them as JSON.
+    """Gives one row: how many there are, one more than `most_rows` at the most, all of them as JSON, and how
+    many events lack the dimensions that were asked for.
 
     Only names out of tables become SQL; what a client says are parameters. For psycopg 2 and 3.
     """
@@ -40,29 +42,37 @@ def statement_of(query: MetricsQuery, most_rows: int) -> tuple[str, Mapping[str,
     by = ", ".join(["b", *names])
     told = ", ".join(f"%({name})s::text, {name}" for name in names)
     fields = ", ".join(f"'{each}', a_{each}" for each in query.aggregates)
+    source = f"""{_TABLES[query.granularity]}
+            WHERE customer_id = %(customer)s AND name = %(event)s
+                AND bucket >= %(start)s AND bucket < %(end)s"""
+    folded = f"(SELECT sum(count)::bigint FROM {source} AND dims = %(overflow)s)"
     text = f"""
         WITH answer AS (
-            SELECT {columns} FROM {_TABLES[query.granularity]}
-            WHERE customer_id = %(customer)s AND name = %(event)s
-                AND bucket >= %(start)s AND bucket < %(end)s AND dimensions @> %(filters)s::jsonb
+            SELECT {columns} FROM {source} AND dimensions @> %(filters)s::jsonb
             GROUP BY {by} ORDER BY {by} LIMIT {most_rows + 1}
         )
         SELECT count(*), coalesce(json_agg(json_build_object(
             'bucket', to_char(b AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
             'dimensions', json_build_object({told}), {fields}
-        )), '[]')::text FROM answer
+        )), '[]')::text, {folded if _narrows(query) else "NULL"} FROM answer
     """
     given: dict[str, Any] = {
         "customer": query.customer,
         "event": query.name,
         "start": query.start,
         "end": query.end,
+        "overflow": OVERFLOW,
         "filters": msgspec.json.encode(dict(query.filters)).decode(),
         **dict(zip(names, query.dimensions, strict=True)),
     }
     if query.unique_of is not None:
         given["unique_of"] = query.unique_of
     return text, given
+
+
+def _narrows(query: MetricsQuery) -> bool:
+    """Plain totals need no dimensions."""
+    return bool(query.dimensions or query.filters or query.unique_of)
 
 
 def check_rows(count: int, most_rows: int) -> None:
@@ -79,6 +89,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     as_of: datetime
     rows: msgspec.Raw
+    folded: int = 0
 
 
 class _Document(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
@@ -89,6 +100,8 @@ class _Document(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to
     as_of: datetime
     cache_age_ms: int
     """0: it was read for this request."""
+    folded: int
+    """Events whose dimensions were not kept, and would be needed here: there were too many different ones."""
     rows: msgspec.Raw
 
 
@@ -96,6 +109,13 @@ def document_of(query: MetricsQuery, answer: Answer, now: datetime, *, cached: b
     age_ms = max(1, round((now - answer.as_of).total_seconds() * 1_000)) if cached else 0
     return msgspec.json.encode(
         _Document(
-            query.name, query.start, query.end, query.granularity, answer.as_of, age_ms, answer.rows
+            query.name,
+            query.start,
+            query.end,
+            query.granularity,
+            answer.as_of,
+            age_ms,
+            answer.folded,
+            answer.rows,
         )
     )

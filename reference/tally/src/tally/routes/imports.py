@@ -16,6 +16,7 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 from pydantic import BaseModel
 
 from tally.db import Pool
+from tally.ingest.faults import Fault, fault_of
 from tally.problems import MEDIA_TYPE, Problem
 from tally.routes.uploads import FIELD, FORM, MOST_FRAMING, Incoming, incoming
 from tally.settings import Settings
@@ -149,7 +150,10 @@ async def _enqueue(deps: Deps, upload: Upload) -> None:
     except AWAY:
         # Whether the commit came through is not known, so the file stays: a worker removes it if not.
         raise _away() from None
-    except psycopg.Error:
+    except psycopg.Error as error:
+        if fault_of(error) is Fault.PLACE:
+            await deps.pool.drain()
+            raise _away() from None
         with suppress(OSError):
             await deps.spool.remove(upload.id)
         raise

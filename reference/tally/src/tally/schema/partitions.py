@@ -1,7 +1,7 @@
 """The days that events and minutes are kept in: opened ahead of time, dropped when they are old.
 
-`keep` is called by the worker every hour, and by whoever finds that a day is missing. Days are
-opened and dropped without holding up those who write: a partition is attached, and detached
+`keep` is called by the worker every hour, `open_days` also by whoever finds that a day is missing. Days
+are opened and dropped without holding up those who write: a partition is attached, and detached
 concurrently, which takes no lock that an insert waits for.
 """
 
@@ -44,7 +44,7 @@ async def keep(settings: Settings, today: dt.date | None = None) -> Kept:
         **parameters(settings, statement_s=0), autocommit=True
     ) as connection:
         day = today or await _today(connection)
-        opened = await open_days(connection, settings, day)
+        opened = await open_days(connection, settings.limits.past_s, day)
         dropped: list[str] = []
         busy: list[str] = []
         if not await _is_ours(connection):
@@ -56,11 +56,11 @@ async def keep(settings: Settings, today: dt.date | None = None) -> Kept:
 
 
 async def open_days(
-    connection: AsyncConnection[Any], settings: Settings, today: dt.date | None = None
+    connection: AsyncConnection[Any], past_s: float, today: dt.date | None = None
 ) -> tuple[str, ...]:
     """Make what is missing between the oldest event that may come and a week from today."""
     day = today or await _today(connection)
-    first = day - dt.timedelta(days=math.ceil(settings.limits.past_s / 86_400))
+    first = day - dt.timedelta(days=math.ceil(past_s / 86_400))
     last = day + dt.timedelta(days=AHEAD_DAYS)
     cursor = await connection.execute("SELECT tally_open_days(%s, %s)", (first, last))
     return tuple(name for (name,) in await cursor.fetchall())
@@ -88,6 +88,20 @@ async def names(connection: AsyncConnection[Any]) -> tuple[str, ...]:
         (rf"^({'|'.join(PARENTS)})_\d{{8}}$",),
     )
     return tuple(name for (name,) in await cursor.fetchall())
+
+
+async def attached(connection: AsyncConnection[Any]) -> set[dt.date]:
+    """The days of which there are both events and minutes."""
+    cursor = await connection.execute(
+        "SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits"
+        " WHERE inhparent::regclass::text = ANY(%s) AND NOT inhdetachpending",
+        (list(PARENTS),),
+    )
+    found: dict[str, set[dt.date]] = {parent: set() for parent in PARENTS}
+    for parent, child in await cursor.fetchall():
+        if (day := day_of(child)) is not None:
+            found[parent].add(day)
+    return set.intersection(*found.values())
 
 
 async def _is_ours(connection: AsyncConnection[Any]) -> bool:

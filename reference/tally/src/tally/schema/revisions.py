@@ -17,6 +17,10 @@ class SchemaError(RuntimeError):
     """The database is not at the revision that this code needs; the message says what to run."""
 
 
+class NewerSchema(SchemaError):
+    """Somebody has deployed a later release, or is about to."""
+
+
 def judge(revision: str | None) -> None:
     """Raise `SchemaError` unless the revision is the one that this code was written for."""
     if revision is None:
@@ -26,7 +30,7 @@ def judge(revision: str | None) -> None:
             f"the database is at revision {revision} and {HEAD} is needed: run `tally migrate`"
         )
     if revision > HEAD:
-        raise SchemaError(
+        raise NewerSchema(
             f"the database is at revision {revision}, newer than this code's {HEAD}: deploy a newer tally"
         )
 

@@ -25,8 +25,8 @@ from tally.stack.processes import (
     last_words,
     start,
     state,
-    stop,
 )
+from tally.stack.server import Server
 
 HOST, USER, DBNAME = "127.0.0.1", "postgres", "postgres"
 START_S = 60.0
@@ -60,10 +60,8 @@ SCRATCH = {
 }
 
 
-class Postgres:
-    """A server that can be started, stopped, killed and started again; its port stays the same.
-
-    A durable one asks for a password, which is in its `url` and, for the next start, in the folder.
+class Postgres(Server):
+    """A durable one asks for a password, which is in its `url` and, for the next start, in the folder.
     A scratch one trusts everybody on this machine and forgets all when its machine stops. A temporary
     one is as durable as others, in a folder that nobody keeps.
     """
@@ -79,25 +77,12 @@ class Postgres:
         reaper: Reaper | None = None,
         tuning: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder, reaper)
         self.scratch = scratch
         self.temporary = temporary or scratch
-        self.port = 0
         self._settings = {**(SCRATCH if scratch else DURABLE), **(tuning or {})}
-        self._reaper = reaper
-        self._process: subprocess.Popen[bytes] | None = None
         self._runner: Runner | None = None
         self._password = ""
-        self._was_up = False
-
-    @property
-    def pid(self) -> int:
-        """0: it does not run."""
-        return self._process.pid if self._process is not None and self.is_running else 0
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     @property
     def url(self) -> str:
@@ -152,10 +137,6 @@ class Postgres:
         kill(
             sessions
         )  # they lead sessions of their own, and would end by themselves a moment later
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
 
     @property
     def _data(self) -> Path:
@@ -212,8 +193,7 @@ class Postgres:
                 self.folder,
                 _environment(),
             )
-            if self._reaper is not None:
-                self._reaper.child(process.pid)
+            self._begun(process)
             if becomes(partial(self._is_ready, process.pid), process, START_S):
                 return process
             self._ended(process, (signal.SIGINT, signal.SIGKILL))
@@ -247,16 +227,6 @@ class Postgres:
         with suppress(OSError):
             return (self._data / "postmaster.pid").read_text().splitlines()
         return []
-
-    def _end(self, *signals: signal.Signals) -> None:
-        if self._process is not None:
-            self._ended(self._process, signals)
-            self._process = None
-
-    def _ended(self, process: subprocess.Popen[bytes], signals: tuple[signal.Signals, ...]) -> None:
-        stop(process, signals)
-        if self._reaper is not None:
-            self._reaper.gone(process.pid)
 
 
 def _is_postgres(pid: int) -> bool:

@@ -7,14 +7,14 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from tally.stack.errors import StackError
-from tally.stack.processes import Reaper, becomes, free_port, last_words, mortal, start, stop
+from tally.stack.processes import Reaper, becomes, free_port, last_words, mortal, start
+from tally.stack.server import Server
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -31,30 +31,15 @@ SETTINGS = {
 }
 
 
-class Valkey:
-    """A server that can be started, stopped, killed and started again; its port stays the same."""
-
+class Valkey(Server):
     host = HOST
 
     def __init__(
         self, folder: Path, *, scratch: bool = False, reaper: Reaper | None = None
     ) -> None:
-        self.folder = folder
-        self.port = 0
+        super().__init__(folder, reaper)
         self._password = "" if scratch else secrets.token_urlsafe(18)
-        self._reaper = reaper
-        self._process: subprocess.Popen[bytes] | None = None
         self._binary: Path | None = None
-        self._was_up = False
-
-    @property
-    def pid(self) -> int:
-        """0: it does not run."""
-        return self._process.pid if self._process is not None and self.is_running else 0
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     @property
     def url(self) -> str:
@@ -79,8 +64,7 @@ class Valkey:
         for _ in range(ATTEMPTS):
             # In a file: what stands in a command line is seen by everybody.
             process = start([*mortal(), str(self._binary), str(self._configuration())], log)
-            if self._reaper is not None:
-                self._reaper.child(process.pid)
+            self._begun(process)
             if becomes(partial(_answers, self.port), process, START_S):
                 self._process, self._was_up = process, True
                 return
@@ -95,10 +79,6 @@ class Valkey:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
     def _configuration(self) -> Path:
         path = self.folder / "valkey.conf"
         path.unlink(missing_ok=True)
@@ -109,16 +89,6 @@ class Valkey:
         with os.fdopen(descriptor, "w") as file:
             file.writelines(f"{name} {value}\n" for name, value in words.items())
         return path
-
-    def _end(self, *signals: signal.Signals) -> None:
-        if self._process is not None:
-            self._ended(self._process, signals)
-            self._process = None
-
-    def _ended(self, process: subprocess.Popen[bytes], signals: tuple[signal.Signals, ...]) -> None:
-        stop(process, signals)
-        if self._reaper is not None:
-            self._reaper.gone(process.pid)
 
 
 def find_binary() -> Path:

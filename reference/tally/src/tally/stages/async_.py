@@ -1,7 +1,7 @@
 """Stage three: nothing holds the loop, every wait has a bound, and what cannot be served is refused at once.
 
     POST /v1/events        key and flags from memory, one walk over the event, one commit for all who wait
-    POST /v1/events/batch  the same, with a turn for the others after every fifty events
+    POST /v1/events/batch  the same, with a turn for the others after every 16 KB, or a dozen events
     GET  /v1/metrics       this process, Redis, the rollups; one question for all who ask it at once
 
 Billing hears of usage from the worker, out of a table that is written with the events. The busy routes stand
@@ -11,10 +11,11 @@ before FastAPI, whose layers would cost more than the event: see `front`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+import anyio
 import httpx2
 import psycopg
 from fastapi import FastAPI
@@ -39,14 +40,18 @@ from tally.query.far import Far, client_of
 from tally.query.metrics import Metrics
 from tally.query.rates import Rates
 from tally.readiness import Readiness
-from tally.settings import Settings
+from tally.settings import Limits, Settings
 from tally.stages import shared, uploads
 from tally.stages.front import Busy, stand_before
 from unstall import Deadline, Guard, gate, instrument, switch
 from unstall.guard.guard import Route as Door
 
-_TURN: Final = 50
-"""Events that are worked on before others get their turn: a millisecond and a half."""
+_TURN: Final = 16 * 1024
+"""Bytes of events that are worked on before others get their turn: a third of a millisecond. Of many batches
+each has its piece in one turn of the loop, so it is a small one.
+"""
+_LEAST: Final = 1_300
+"""What an event counts as, however small it is."""
 _LAG_MS: Final = 250.0
 _QUEUE_S: Final = 0.5
 """As many as are worked on may wait for so long: a burst is late, and more than a burst is refused."""
@@ -71,7 +76,13 @@ class Api:
         self.keys = Keys(Pods("auth", self.http, settings.auth_urls), self.pool, settings.auth_s)
         self.flags = Flags(Pods("flags", self.http, settings.flags_urls), settings.flags_s)
         self.rates = Rates(self.far, settings.rate, settings.workers)
-        self.writer = Writer(self.pool, Series(settings.limits.series))
+        self.writer = Writer(
+            self.pool,
+            Series(settings.limits.series),
+            patience_s=settings.statement_s
+            + 1,  # by then the server has broken it off, if it lives
+            past_s=settings.limits.past_s,
+        )
         self.answers = Metrics(
             self.pool,
             self.far,
@@ -91,6 +102,7 @@ class Api:
             opened.push_async_callback(self.pool.close)
             opened.push_async_callback(self.far.close)
             opened.push_async_callback(self.http.aclose)
+            await anyio.sleep(0)  # imports its backend, which would hold a first request for 8 ms
             await self.pool.open()
             gate(self.pool, name="tally")
             opened.push_async_callback(self.readiness.stop)
@@ -112,15 +124,7 @@ class Api:
     async def batch(self, request: Request) -> Response:
         customer = await self._customer(request, "ingest")
         texts = shared.texts_or_problem(await self._body(request), self.limits)
-        results: list[EventResult | Row] = []
-        for place, text in enumerate(texts, 1):
-            try:
-                event = model.event_of(text, customer, shared.now(), self.limits)
-                results.append(fast(event, customer))
-            except Rejected as rejected:
-                results.append(model.rejection(rejected))
-            if place % _TURN == 0:
-                await asyncio.sleep(0)
+        results = await read(texts, customer, self.limits)
         rows = [each for each in results if isinstance(each, Row)]
         outcomes = iter(await self._written(rows))
         return shared.batch_response(
@@ -174,6 +178,23 @@ class Api:
             return await self.writer.write(rows)
         except Unavailable as error:
             raise shared.away(error) from None
+
+
+async def read(texts: Sequence[bytes], customer: int, limits: Limits) -> list[EventResult | Row]:
+    """A batch's events as rows, or why they are none; large ones and many let others have their turn."""
+    results: list[EventResult | Row] = []
+    work = 0
+    for text in texts:
+        try:
+            event = model.event_of(text, customer, shared.now(), limits)
+            results.append(fast(event, customer))
+        except Rejected as rejected:
+            results.append(model.rejection(rejected))
+        work += max(_LEAST, len(text))
+        if work >= _TURN:
+            work = 0
+            await asyncio.sleep(0)
+    return results
 
 
 def app(settings: Settings) -> FastAPI:

@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 import redis
 import requests
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import TIMESTAMP, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
@@ -23,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tally import db
 from tally.clients import keys
+from tally.clients.pods import Away
 from tally.ingest import signature
 from tally.ingest.rows import Row
 from tally.ingest.series import Series
@@ -94,9 +96,10 @@ class Legacy:
             return keys.customer_of(self._key_in_database(key))
         try:
             answer = requests.get(f"{next(self.auth)}/v1/keys/verify", headers={"X-API-Key": key})
-        except requests.RequestException as error:
+            known = keys.told_by(answer.status_code, answer.json)
+        except (requests.RequestException, Away) as error:
             raise Problem(503, "auth", f"Keys cannot be checked: {error}.", retry_after=1) from None
-        return keys.customer_of(keys.told_by(answer.status_code, answer.json()))
+        return keys.customer_of(known)
 
     def _key_in_database(self, key: str) -> keys.Known:
         try:
@@ -112,10 +115,11 @@ class Legacy:
             return
         try:
             with httpx2.Client() as client:
-                answer = client.get(f"{next(self.flag_pods)}/v1/flags/{customer}").json()
-        except httpx2.HTTPError:
+                answer = client.get(f"{next(self.flag_pods)}/v1/flags/{customer}")
+            flags = keys.flags_of(answer.status_code, answer.json)
+        except (httpx2.HTTPError, Away):
             return
-        keys.allow(answer["flags"], name)
+        keys.allow(flags, name)
 
     def check_rate(self, customer: int) -> None:
         """Raises Problem."""
@@ -146,8 +150,10 @@ class Legacy:
                 session.add(_record(row))
                 try:
                     session.flush()
-                except IntegrityError:
+                except IntegrityError as error:
                     session.rollback()
+                    if not isinstance(error.orig, UniqueViolation):
+                        raise shared.away(error) from None  # a day that is not open yet
                     return Status.DUPLICATE
                 given = {
                     "customer": row.customer,
@@ -198,11 +204,13 @@ class Legacy:
         try:
             with self.engine.connect() as connection:
                 as_of = shared.now()
-                count, rows = _only_row(connection.exec_driver_sql(statement, dict(given)).all())
+                count, rows, folded = _only_row(
+                    connection.exec_driver_sql(statement, dict(given)).all()
+                )
         except _AWAY as error:
             raise shared.away(error) from None
         check_rows(count, self.settings.limits.rows)
-        answer = Answer(as_of, msgspec.Raw(rows))
+        answer = Answer(as_of, msgspec.Raw(rows), folded or 0)
         ttl_ms = int(self.settings.cache_s * 1_000)
         if self.redis is not None and ttl_ms:
             try:
@@ -238,6 +246,6 @@ def _record(row: Row) -> EventRecord:
     )
 
 
-def _only_row(rows: Any) -> tuple[int, str]:
-    ((count, told),) = rows
-    return count, told
+def _only_row(rows: Any) -> tuple[int, str, int | None]:
+    ((count, told, folded),) = rows
+    return count, told, folded

@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 PIECE = 256 * 1024
 """Bytes that are unpacked at a time."""
+MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark."""
 GZIP = b"\x1f\x8b"
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
@@ -215,16 +217,18 @@ def lines(found: Iterator[Piece], longest: int) -> Iterator[bytes]:
     """Without their ends; empty ones too, so that their numbers are those of an editor.
 
     One that is longer than `longest` bytes comes cut, one byte too long, so that whoever reads it sees that.
-    A member ends its last line.
+    A member ends its last line, and may begin with the mark that some editors write.
     """
-    member, rest, skipping = 0, bytearray(), False
+    member, rest, skipping = -1, bytearray(), False
     for piece in found:
+        data = piece.data
         if piece.member != member:
+            data = data.removeprefix(MARK)
             if rest and not skipping:
                 yield bytes(rest)
             rest.clear()
             member, skipping = piece.member, False
-        *whole, last = piece.data.split(b"\n")
+        *whole, last = data.split(b"\n")
         for line in whole:
             if skipping:
                 skipping = False

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from msgspec import UNSET
 
+from tally.ingest.normalise import clean_key
 from tally.model import Event
 
 AGENTS = (
@@ -39,7 +40,8 @@ def enriched(event: Event) -> Event:
     given = event.properties
     if given is UNSET:
         return event
-    told = {key: value for key, value in facts(given).items() if key not in given}
+    taken = set(map(clean_key, given))  # what becomes the same key was said by the sender
+    told = {key: value for key, value in facts(given).items() if key not in taken}
     return msgspec.structs.replace(event, properties={**given, **told}) if told else event
 
 

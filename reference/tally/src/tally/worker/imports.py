@@ -36,6 +36,8 @@ class Imports:
     lane: Lane
     loader: Loader
     clamd: str = ""
+    kept_days: int = 30
+    """How long an import that has ended can be asked for."""
 
     async def run(self, payload: Payload) -> None:
         number = UUID(payload["import"])
@@ -57,10 +59,13 @@ class Imports:
         await self.spool.remove(number)
 
     async def clean(self) -> None:
-        """Removes uploads of which the row was never written, or whose worker died at the end."""
+        """Removes uploads of which the row was never written, or whose worker died at the end, and forgets
+        what ended long ago.
+        """
         old = await self.spool.older_than(ORPHAN_S)
         async with self.pool.connection() as connection:
             unknown = await records.unknown(connection, old)
+            await records.forget(connection, self.kept_days)
         for number in unknown:
             await self.spool.remove(number)
 

@@ -21,7 +21,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
-from procrastinate.exceptions import AlreadyEnqueued, ProcrastinateException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, ProcrastinateException
 from procrastinate.jobs import Job
 from procrastinate.jobs import Status as Stored
 from psycopg import AsyncConnection, OperationalError
@@ -127,6 +127,10 @@ class PostgresJobs:
                 return await deferrer.defer_async(**payload)  # spoil what else the caller wrote
         except AlreadyEnqueued:
             return None
+        except (
+            ConnectorException
+        ) as error:  # the transaction is the caller's, and so are its errors
+            raise error.__cause__ or error from None
 
     async def status(self, number: int) -> Status | None:
         await self._open()

@@ -12,12 +12,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from tally.ingest.faults import Fault, fault_of
+from tally.ingest.faults import BLAMED, Fault, fault_of, refused
 from tally.ingest.normalise import fast
 from tally.ingest.rows import Row
 from tally.ingest.series import Series
 from tally.ingest.statement import INGEST, in_order, parameters
 from tally.model import Rejected, Status, event_of
+from tally.schema.partitions import open_days
 from tally.settings import Limits
 from tally.worker import records
 from tally.worker.contents import Bounds, kind_of, lines, pieces
@@ -62,17 +63,26 @@ class Loader:
                 since += chunk.lines
 
     async def _commit(self, record: Import, since: int, chunk: Chunk) -> None:
+        blamed: Sequence[Fault] = (Fault.ROW,)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self.pool.connection() as connection, connection.transaction():
                     rows = [row for _, row in chunk.rows]
-                    outcomes = await stored(connection, rows, self.series)
+                    outcomes = await stored(connection, rows, self.series, blamed)
                     step = progress(chunk, outcomes)
                     await records.advance(connection, record.id, since, step)
                 return
             except psycopg.Error as error:
-                if fault_of(error) is not Fault.TURN or attempt == ATTEMPTS:
+                fault = fault_of(error)
+                if fault is Fault.DAY and attempt < ATTEMPTS:
+                    await self._open_days()
+                    blamed = BLAMED
+                elif fault is not Fault.TURN or attempt == ATTEMPTS:
                     raise
+
+    async def _open_days(self) -> None:
+        async with self.pool.connection() as connection:
+            await open_days(connection, self.limits.past_s)
 
 
 def chunks(path: Path, record: Import, bounds: Bounds, limits: Limits) -> Iterator[Chunk]:
@@ -84,10 +94,9 @@ def chunks(path: Path, record: Import, bounds: Bounds, limits: Limits) -> Iterat
     for number, line in enumerate(lines(found, limits.event_bytes), 1):
         if number <= record.lines:
             continue
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if text.strip():
+        if line.strip():
             try:
-                event = event_of(text, record.customer_id, record.created_at, limits)
+                event = event_of(line, record.customer_id, record.created_at, limits)
                 rows.append((number, fast(enriched(event), record.customer_id)))
             except Rejected as error:
                 refused.append(Line(number, Status.REJECTED, reason_of(error)))
@@ -121,13 +130,17 @@ def progress(chunk: Chunk, outcomes: Sequence[Outcome]) -> Progress:
 
 
 async def stored(
-    connection: AsyncConnection[Any], rows: Sequence[Row], series: Series
+    connection: AsyncConnection[Any],
+    rows: Sequence[Row],
+    series: Series,
+    blamed: Sequence[Fault] = BLAMED,
 ) -> list[Outcome]:
-    """One outcome for each row, in the caller's transaction."""
+    """One outcome for each row, in the caller's transaction; a fault that is `blamed` on a row is its own."""
     first: dict[Identity, Row] = {}
     for row in rows:
         first.setdefault(row.identity, row)
-    found = await _halved(connection, in_order(list(first.values())), series) if first else {}
+    ordered = in_order(list(first.values()))
+    found = await _halved(connection, ordered, series, blamed) if first else {}
     outcomes: list[Outcome] = []
     for row in rows:
         outcome = found[row.identity]
@@ -138,7 +151,7 @@ async def stored(
 
 
 async def _halved(
-    connection: AsyncConnection[Any], rows: Sequence[Row], series: Series
+    connection: AsyncConnection[Any], rows: Sequence[Row], series: Series, blamed: Sequence[Fault]
 ) -> dict[Identity, Outcome]:
     """A row that the database does not take is found by halves, and fails alone."""
     try:
@@ -146,15 +159,14 @@ async def _halved(
             given = parameters(rows, [series.of(row) for row in rows])
             new = {place for (place,) in await (await connection.execute(INGEST, given)).fetchall()}
     except psycopg.Error as error:
-        if fault_of(error) is not Fault.ROW:
+        if fault_of(error) not in blamed:
             raise
         if len(rows) == 1:
-            refused = Rejected("not-storable", error.diag.message_primary or type(error).__name__)
-            return {rows[0].identity: refused}
+            return {rows[0].identity: refused(error)}
         middle = len(rows) // 2
         return {
-            **await _halved(connection, rows[:middle], series),
-            **await _halved(connection, rows[middle:], series),
+            **await _halved(connection, rows[:middle], series, blamed),
+            **await _halved(connection, rows[middle:], series, blamed),
         }
     return {
         row.identity: Status.ACCEPTED if place in new else Status.DUPLICATE

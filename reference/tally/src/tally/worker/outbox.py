@@ -59,6 +59,13 @@ RETURNING id, customer_id, events
 """
 
 
+_FORGET = """
+DELETE FROM usage_outbox WHERE sent_at < now() - make_interval(days => %(days)s) AND id IN (
+    SELECT id FROM usage_outbox WHERE sent_at IS NOT NULL ORDER BY id LIMIT %(rows)s)
+"""
+"""The oldest stand first, so that it reads no more than it deletes, and some."""
+
+
 class Client(Protocol):
     def record_usage(self, customer: int, events: int, reference: str | None = None) -> str: ...
 
@@ -118,6 +125,16 @@ class Outbox:
             if len(receipts) < len(claimed) or len(claimed) < BATCH:
                 break  # the others rest, and so do we; what has come meanwhile gathers until the next time
         return sent
+
+    async def forget(self, days: int) -> int:
+        """What billing has had for so long; how many rows."""
+        gone: int = 0
+        while True:
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(_FORGET, {"days": days, "rows": FOLDED})
+            gone += cursor.rowcount
+            if cursor.rowcount < FOLDED:
+                return gone
 
     async def _claim(self) -> list[Usage]:
         """Before any of it is sent, so that each row has its number for good."""

@@ -182,6 +182,14 @@ async def _changed(connection: Connection, query: LiteralString, values: Sequenc
         raise Overtaken
 
 
+async def forget(connection: Connection, days: int) -> int:
+    """Imports that ended so long ago, with their lines; how many."""
+    cursor = await connection.execute(
+        "DELETE FROM imports WHERE finished_at < now() - make_interval(days => %s)", (days,)
+    )
+    return cursor.rowcount
+
+
 async def unknown(connection: Connection, uploads: Sequence[UUID]) -> list[UUID]:
     """Those whose file nobody needs: there is no import, or it has ended."""
     cursor = await connection.execute(

@@ -1,17 +1,20 @@
 """Are the rollups what the events say? Where they are not, they are made again.
 
 Ingest keeps them in its own transaction, so they differ only by what went around it: a restored backup, rows
-deleted by hand, a mistake of ours. Looking takes no lock.
+deleted by hand, a mistake of ours. Looking takes no lock. Making again is a transaction of one snapshot: it
+reads the events and puts the sums of just these in place of the rows of just then. An event that is stored
+meanwhile changes one of these rows, and the transaction fails and is tried again, or adds to them after it.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import groupby
+from typing import Any, LiteralString
 
 import msgspec
 from psycopg import AsyncConnection, errors
@@ -21,8 +24,27 @@ from tally.ingest.series import OVERFLOW
 
 logger = logging.getLogger("tally.rollups")
 
-LOCK_MS = 200
-"""How long ingest may be made to wait for us to get in; without success it is tried the next time."""
+TRIES = 3
+BESIDE: LiteralString = """
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+SET LOCAL lock_timeout = 200;
+"""
+"""Less than the second after which PostgreSQL looks for a deadlock: of us and ingest, we give way."""
+ALONE: LiteralString = """
+SET LOCAL lock_timeout = 200;
+SET LOCAL statement_timeout = 2000;
+LOCK TABLE rollup_minute, rollup_hour IN SHARE ROW EXCLUSIVE MODE;
+"""
+"""Ingest locks both with its first word, so whoever stored an event has counted it by now. It may be made to
+wait for us to get in, and for three statements; without success it is tried the next time.
+"""
+_MET = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,  # a series that somebody has just begun
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+)
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
@@ -53,6 +75,13 @@ ORDER BY 3, 1, 2
 """
 """One snapshot, and ingest is one transaction: what differs here is different. Sums of floats depend on their
 order, hence the tolerance. Events are only read of the minutes that were asked for."""
+
+_PLACES = """
+SELECT customer_id, name FROM events WHERE at >= %(since)s AND at < %(until)s
+UNION SELECT customer_id, name FROM rollup_minute WHERE bucket >= %(since)s AND bucket < %(until)s
+UNION SELECT customer_id, name FROM rollup_hour WHERE bucket >= %(since)s AND bucket < %(until)s
+ORDER BY 1, 2
+"""
 
 _HOUR = timedelta(hours=1)
 
@@ -96,8 +125,8 @@ class Rollups:
     async def repair(self, since: datetime, until: datetime) -> list[Place]:
         """Looks at whole minutes and at their hours; what was made again is whole hours."""
         repaired = []
-        for place in await self.different(since, until):
-            if await self._made_again(place):
+        for _, places in groupby(await self.different(since, until), key=lambda each: each.hour):
+            for place in await self.make_again(list(places)):
                 repaired.append(place)
                 logger.warning("rollups of %s were not those of the events", place)
         return repaired
@@ -110,36 +139,50 @@ class Rollups:
             cursor = await connection.execute(_DIFFERENT.encode(), window)
             return [Place(*row) for row in await cursor.fetchall()]
 
-    async def _made_again(self, place: Place) -> bool:
-        """False: ingest was too busy to be held up."""
+    async def places(self, hour: datetime) -> list[Place]:
+        """All of which there are events or sums."""
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(_PLACES, {"since": hour, "until": hour + _HOUR})
+            return [Place(customer, name, hour) for customer, name in await cursor.fetchall()]
+
+    async def make_again(self, places: Sequence[Place]) -> list[Place]:
+        """Those of one hour that were made again. The others are written to all the time, and were left.
+
+        First beside ingest, which then waits for a row at the most; who meets it tries again, with half of
+        them. What remains alone keeps ingest out, for a moment.
+        """
+        if not places:
+            return []
+        for _ in range(TRIES):
+            if await self._made_again(places, BESIDE):
+                return list(places)
+        if len(places) == 1:
+            return list(places) if await self._made_again(places, ALONE) else []
+        middle = len(places) // 2
+        return await self.make_again(places[:middle]) + await self.make_again(places[middle:])
+
+    async def _made_again(self, places: Sequence[Place], how: LiteralString) -> bool:
         try:
             async with self.pool.connection() as connection, connection.transaction():
-                await connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS}".encode())
-                # Ingest locks both with its first word, so whoever stored an event has counted it by now.
-                await connection.execute(
-                    "LOCK TABLE rollup_minute, rollup_hour IN SHARE ROW EXCLUSIVE MODE"
-                )
-                minutes = await self._summed(connection, place)
-                await _replace(connection, "rollup_minute", place, minutes)
-                await _replace(connection, "rollup_hour", place, hourly(minutes, place.hour))
-        except (errors.LockNotAvailable, errors.QueryCanceled):
+                await connection.execute(how)
+                minutes = await self._summed(connection, places)
+                hours = {place: hourly(sums, place.hour) for place, sums in minutes.items()}
+                await _replace(connection, "rollup_minute", places, minutes)
+                await _replace(connection, "rollup_hour", places, hours)
+        except _MET:
             return False
         return True
 
-    async def _summed(self, connection: AsyncConnection[Any], place: Place) -> list[Sums]:
-        cursor = await connection.execute(
-            """SELECT date_trunc('minute', at, 'UTC'), dimensions,
-                count(*), sum(value), min(value), max(value)
-            FROM events
-            WHERE customer_id = %s AND name = %s AND at >= %s AND at < %s + interval '1 hour'
-            GROUP BY 1, 2""",
-            (place.customer, place.name, place.hour, place.hour),
-        )
-        found = [
-            Sums(bucket, _canonical(dimensions).decode(), *sums)
-            for bucket, dimensions, *sums in await cursor.fetchall()
-        ]
-        return folded(found, self.most)
+    async def _summed(
+        self, connection: AsyncConnection[Any], places: Sequence[Place]
+    ) -> dict[Place, list[Sums]]:
+        hour = places[0].hour
+        cursor = await connection.execute(_SUMMED, _these(places))
+        found: dict[Place, list[Sums]] = {}
+        for customer, name, bucket, dimensions, *sums in await cursor.fetchall():
+            of_it = found.setdefault(Place(customer, name, hour), [])
+            of_it.append(Sums(bucket, _canonical(dimensions).decode(), *sums))
+        return {place: folded(sums, self.most) for place, sums in found.items()}
 
 
 def folded(minutes: Iterable[Sums], most: int) -> list[Sums]:
@@ -171,29 +214,65 @@ def _grouped(found: Iterable[Sums]) -> list[Sums]:
     return list(groups.values())
 
 
-_DELETE = """DELETE FROM {} WHERE customer_id = %s AND name = %s AND bucket >= %s
-    AND bucket < %s + interval '1 hour'"""
-_INSERT = """INSERT INTO {} (customer_id, name, bucket, dims, dimensions, count, sum, min, max)
-    SELECT %s, %s, bucket, dims, dims::jsonb, count, sum, min, max
-    FROM unnest(%s::timestamptz[], %s::text[], %s::bigint[], %s::float8[], %s::float8[], %s::float8[])
-        AS each (bucket, dims, count, sum, min, max)"""
+_IN: LiteralString = (
+    """(customer_id, name) IN (SELECT * FROM unnest(%(customers)s::bigint[], %(names)s::text[]))"""
+)
+_SUMMED: LiteralString = f"""
+SELECT customer_id, name, date_trunc('minute', at, 'UTC'), dimensions,
+    count(*), sum(value), min(value), max(value)
+FROM events WHERE {_IN} AND at >= %(since)s AND at < %(until)s
+GROUP BY 1, 2, 3, 4
+"""
+_OWN: LiteralString = (
+    """
+SELECT FROM {} WHERE """
+    + _IN
+    + """ AND bucket >= %(since)s AND bucket < %(until)s
+ORDER BY customer_id, name, bucket, dims FOR UPDATE
+"""
+)
+"""In the order of ingest, so that neither waits for the other for good."""
+_DELETE: LiteralString = (
+    "DELETE FROM {} WHERE " + _IN + " AND bucket >= %(since)s AND bucket < %(until)s"
+)
+_INSERT: LiteralString = """
+INSERT INTO {} (customer_id, name, bucket, dims, dimensions, count, sum, min, max)
+SELECT customer_id, name, bucket, dims, dims::jsonb, count, sum, min, max
+FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[], %s::float8[], %s::float8[],
+    %s::float8[]) AS each (customer_id, name, bucket, dims, count, sum, min, max)
+"""
+
+
+def _these(places: Sequence[Place]) -> dict[str, Any]:
+    hour = places[0].hour
+    return {
+        "customers": [each.customer for each in places],
+        "names": [each.name for each in places],
+        "since": hour,
+        "until": hour + _HOUR,
+    }
 
 
 async def _replace(
-    connection: AsyncConnection[Any], table: str, place: Place, rows: Sequence[Sums]
+    connection: AsyncConnection[Any],
+    table: LiteralString,
+    places: Sequence[Place],
+    found: Mapping[Place, Sequence[Sums]],
 ) -> None:
+    given = _these(places)
+    await connection.execute(_OWN.format(table), given)
+    await connection.execute(_DELETE.format(table), given)
+    rows = [(place, each) for place, sums in found.items() for each in sums]
     await connection.execute(
-        _DELETE.format(table).encode(), (place.customer, place.name, place.hour, place.hour)
-    )
-    await connection.execute(
-        _INSERT.format(table).encode(),
+        _INSERT.format(table),
         (
-            *(place.customer, place.name),
-            [each.bucket for each in rows],
-            [each.dims for each in rows],
-            [each.count for each in rows],
-            [each.sum for each in rows],
-            [each.min for each in rows],
-            [each.max for each in rows],
+            [place.customer for place, _ in rows],
+            [place.name for place, _ in rows],
+            [each.bucket for _, each in rows],
+            [each.dims for _, each in rows],
+            [each.count for _, each in rows],
+            [each.sum for _, each in rows],
+            [each.min for _, each in rows],
+            [each.max for _, each in rows],
         ),
     )

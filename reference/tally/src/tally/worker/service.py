@@ -20,6 +20,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from tally.db import RECONNECT_S, check, parameters
+from tally.ingest.faults import Fault, fault_of
 from tally.ingest.series import Series
 from tally.readiness import Readiness
 from tally.schema import partitions
@@ -66,7 +67,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             chores = [
-                group.create_task(again_and_again(each), name=each.name) for each in self.chores
+                group.create_task(again_and_again(each, self.jobs.pool), name=each.name)
+                for each in self.chores
             ]
             await self.jobs.run({KIND: self.imports}, stop)
             for chore in chores:
@@ -99,11 +101,12 @@ def composed(
         Bounds(unpacked=settings.limits.unpacked_bytes),
         settings.limits,
     )
-    imports = Imports(pool, spool, scan, loader, settings.clamd)
+    imports = Imports(pool, spool, scan, loader, settings.clamd, settings.retention_days)
     outbox = Outbox(pool, pods(settings.billing_urls, settings.upstream_s))
     rollups = Rollups(pool, settings.limits.series)
     chores = (
         Chore("billing", 0.5, outbox.drain),
+        Chore("usage", 3600.0, lambda: outbox.forget(settings.retention_days)),
         Chore("partitions", 3600.0, lambda: partitions.keep(settings)),
         Chore("rollups", 60.0, lambda: rollups.repair(*lately())),
         Chore("spool", 3600.0, imports.clean),
@@ -129,8 +132,10 @@ def lately(now: datetime | None = None) -> tuple[datetime, datetime]:
     return minute - LOOK_BACK, minute
 
 
-async def again_and_again(chore: Chore) -> None:
-    """Whatever it raises is said once, until it goes well again."""
+async def again_and_again(chore: Chore, pool: AsyncConnectionPool[Any]) -> None:
+    """Whatever it raises is said once, until it goes well again. Connections to a server that was made a
+    standby look well, and are of no use to anybody here.
+    """
     well = True
     while True:
         try:
@@ -140,6 +145,8 @@ async def again_and_again(chore: Chore) -> None:
             if well:
                 logger.warning("%s is put off: %s", chore.name, str(error).strip() or error)
             well = False
+            if fault_of(error) is Fault.PLACE:
+                await pool.drain()
         except Exception:
             if well:
                 logger.exception("%s went wrong and is tried again", chore.name)
