@@ -83,7 +83,10 @@ VERDICTS: Mapping[str, Mapping[Key, str]] = {
             "test_happy_eyeballs test_connect_tcp_with_tls test_connect_tcp_with_tls_cert_check_fail "
             "test_unretrieved_future_exception_server_crash", "TestTCPStream.",
         ),
-        **_rows(_JOIN, "US109", _SOCKETS, _JOINS, "test_send_large_buffer test_send_fds", "TestUNIXStream."),
+        **_rows(
+            _JOIN, "US109", _SOCKETS, _JOINS,
+            "test_send_large_buffer test_send_fds test_receive_fds", "TestUNIXStream.",
+        ),
         **_rows(
             _JOIN, "US109", _TLS, _JOINS,
             "test_ragged_eofs test_receive_send_after_eof test_send_eof_not_implemented", "TestTLSStream.",
@@ -96,6 +99,15 @@ VERDICTS: Mapping[str, Mapping[Key, str]] = {
         **_rows(
             _POOL, "US109", _THREADS, "concurrent.futures._base.Future.result",
             "test_thread_cancelled_and_abandoned",
+        ),
+        **_rows(
+            _POOL, "US109", "tests/test_to_thread.py", "concurrent.futures._base.Future.result",
+            "test_cancel_wait_on_thread",
+        ),
+        **_rows(
+            "right: the test waits on its loop for the portal's", "US109", _THREADS,
+            "anyio.from_thread.BlockingPortal.call contextlib._GeneratorContextManager.__exit__",
+            "test_from_async", "TestBlockingPortal.",
         ),
         **_rows(
             _POOL, "US109", "tests/test_to_thread.py", "queue.Queue.join",

@@ -15,7 +15,8 @@ from unstall.audit.scratch import ended_in_order, scratch, sweep
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="apps are not imported there")
 
 WAITS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup
 from unstall.audit.scratch import scratch
 with scratch() as folder:
     print(folder, flush=True)

@@ -78,7 +78,7 @@ def test_an_app_is_ready_when_it_answers_below_500_and_is_watched(
 @pytest.mark.live
 def test_an_app_that_says_much_is_not_stopped_by_it(tmp_path: Path) -> None:
     _, heard, _ = booted(tmp_path, "/", env={"NOISE": "40"})
-    assert heard[-1].startswith("on ")
+    assert any(line.startswith("on ") for line in heard)  # a full pipe may be told of after it
 
 
 @pytest.mark.live

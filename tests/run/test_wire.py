@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,21 @@ def test_a_new_connection_is_told_again_who_speaks(parent: Parent) -> None:
     send(losses())
     kinds = [line["kind"] for line in received(parent.accept())]
     assert kinds == ["process", "loop", "losses"]
+    send._hang_up()
+
+
+def test_a_new_connection_is_told_the_latest_of_the_process(parent: Parent) -> None:
+    send = Wire(str(parent.path))
+    send(PROCESS)
+    send(LOOP)
+    poorer = replace(PROCESS, inactive=("stacks: gone",))
+    send(poorer)
+    parent.accept().close()
+    send(losses())  # fails: the other end is closed
+    send(losses())
+    lines = received(parent.accept())
+    assert [line["kind"] for line in lines] == ["process", "loop", "losses"]
+    assert lines[0] == json.loads(line_of(poorer))
     send._hang_up()
 
 

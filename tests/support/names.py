@@ -64,6 +64,8 @@ def _source(owner: type) -> str:
     """Of a class and its bases: attributes of instances stand nowhere else."""
     text = ""
     for each in owner.__mro__:
+        if each.__module__ == "typing":  # all sorts of words
+            continue
         with contextlib.suppress(OSError, TypeError):
             text += inspect.getsource(each)
     return text

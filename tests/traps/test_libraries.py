@@ -156,6 +156,35 @@ def test_a_consumer_of_kafka_that_polls() -> None:
     assert ("US105", "confluent_kafka.Consumer.poll") in sites(poll)
 
 
+def producer() -> Any:
+    """Of a broker that is not there."""
+    return confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+
+
+def test_a_producer_that_waits_for_its_broker() -> None:
+    async def flush() -> None:
+        made = await asyncio.to_thread(producer)
+        made.produce("orders", b"1")
+        made.flush(0.02)
+
+    assert sites(flush) == [("US105", "confluent_kafka.Producer.flush")]
+
+
+def test_one_that_has_only_heard_of_errors() -> None:
+    """They count as messages, and nobody waits for them."""
+
+    async def flush() -> None:
+        made = await asyncio.to_thread(producer)
+        for _ in range(500):
+            if len(made):
+                break
+            await asyncio.sleep(0.01)
+        assert len(made) > 0
+        made.flush(1)
+
+    assert silent(flush)
+
+
 def test_one_that_only_looks() -> None:
     settings: dict[str, Any] = {
         "bootstrap.servers": "127.0.0.1:1",
@@ -163,11 +192,11 @@ def test_one_that_only_looks() -> None:
         "log_level": 0,
     }
     consumer = confluent_kafka.Consumer(settings)
-    producer = confluent_kafka.Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    made = producer()
 
     async def look() -> None:
         consumer.poll(0)
-        producer.flush(1)  # there is nothing to send
+        made.flush(1)  # there is nothing to send
 
     with closing(consumer):
         assert silent(look)

@@ -8,9 +8,13 @@ import socket
 import sqlite3
 import time
 import zoneinfo
+from collections.abc import Iterator
 from pathlib import Path
 
+import anyio.from_thread
+import anyio.to_thread
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -113,6 +117,24 @@ def test_uvloop_removes_the_file_of_its_own_socket(tmp_path: Path) -> None:
     assert caught.findings == ()
     assert socket_file is SKIP
     assert file == str(tmp_path / "file")
+
+
+@pytest.fixture
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as made:
+        yield made
+
+
+def test_a_call_into_another_threads_loop_waits_for_it(portal: BlockingPortal) -> None:
+    assert codes(trapped(lambda: portal.call(anyio.sleep, 0.001))) == ["US109"]
+
+
+def test_a_call_from_a_worker_thread_into_its_loop_does_not() -> None:
+    async def works_in_a_thread() -> None:
+        await anyio.to_thread.run_sync(anyio.from_thread.run, anyio.sleep, 0.001)
+        await anyio.to_thread.run_sync(lambda: anyio.from_thread.run_sync(time.monotonic))
+
+    assert trapped(works_in_a_thread) == ()
 
 
 # --- regions ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from starlette.testclient import TestClient
 from unstall.explain.report import report_of
 from unstall.model.finding import Cause, Stall
 from unstall.model.observation import Process, Pulse, Stretch
+from unstall.model.recording import Entry
 from unstall.settings import Settings
+from unstall.threads import BESIDE_INTERPRETERS
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import REQUESTS
 
@@ -102,6 +105,36 @@ def test_a_loop_on_another_thread_is_watched_on_that_thread(run: Callable[..., N
     assert stall.site is not None
     assert stall.site.function == "blocks_once"
     assert stall.site.call == "time.sleep"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="all interpreters share one lock")
+def test_beside_another_interpreter_a_stall_is_told_without_its_line_and_once_why() -> None:
+    told: list[Process] = []
+    interpreters = import_module(
+        "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    )
+
+    def keep(entry: Entry) -> None:
+        if isinstance(entry, Process):
+            told.append(entry)
+
+    async def main() -> None:
+        await asyncio.sleep(0.1)
+        other = interpreters.create()
+        try:
+            for _ in range(2):
+                time.sleep(LONG_S)
+                await asyncio.sleep(0.1)
+        finally:
+            interpreters.destroy(other)
+
+    with Monitor(SETTINGS, listeners=(keep,)) as monitor:
+        asyncio.run(main())
+    unseen = [stretch for stretch in monitor.recording().stretches if not stretch.looks]
+    assert sum(stretch.until_ns - stretch.due_ns > 0.2e9 for stretch in unseen) == 2
+    assert [BESIDE_INTERPRETERS in process.inactive for process in told] == [False, True]
+    gaps = report_of(monitor.recording(), "app").gaps
+    assert f"a hook does not work here: {BESIDE_INTERPRETERS}" in gaps
 
 
 def test_two_loops_at_once_are_told_apart() -> None:

@@ -29,6 +29,8 @@ class Pack:
     """Rules it is limited to; empty: all."""
     innermost: bool = False
     """Whether nothing of a library may lie below its frame: else it blocks, and not what runs it."""
+    except_: tuple[str, ...] = ()
+    """Frames that it does not hold at, nor above them: they block, though they are of its packages."""
     becomes: str = ""
     """The rule to report instead; empty: nothing is said."""
 
@@ -44,6 +46,8 @@ class Pack:
         if self.within and not any(fnmatchcase(name, pattern) for pattern in self.within):
             return False
         for frame in reversed(tuple(below)):
+            if any(_is(frame, pattern) for pattern in self.except_):
+                return False
             if any(_is(frame, pattern) for pattern in self.below):
                 return True
             if self.innermost and frame.owner is Owner.LIBRARY:
@@ -60,6 +64,7 @@ def packs() -> tuple[Pack, ...]:
 
 def _pack(row: Mapping[str, Any]) -> Pack:
     lists = {key: tuple(row.get(key, ())) for key in ("below", "sites", "within", "peers", "codes")}
+    lists["except_"] = tuple(row.get("except", ()))
     innermost, becomes = row.get("innermost", False), row.get("becomes", "")
     return Pack(row["name"], row["why"], innermost=innermost, becomes=becomes, **lists)
 

@@ -18,13 +18,11 @@ from threading import get_ident
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any, NamedTuple
 
-from unstall.traps.clocks import Clocks, Moment, waited_ns
+from unstall.traps.clocks import FLOOR_NS, Clocks, Moment, waited_ns
 from unstall.traps.natives import Native, native_of
 
 ADAPTERS = frozenset("databases dataset django peewee pony records sqlalchemy".split())
 """Packages that call drivers in C on behalf of the application."""
-FLOOR_NS = 100_000
-"""Less time off the processor than this is no wait: a hand-over between threads takes 60 us."""
 _PATIENCE = 64
 """Looks at a place where the thread never waits, before it is let be."""
 _INSTALLED = frozenset({"site-packages", "dist-packages"})

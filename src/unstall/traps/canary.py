@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from unstall.errors import TargetError
+from unstall.traps.events import IMPORT
 from unstall.traps.hooks import HOOKS, SEES_CALLS, Seen
 
 
@@ -20,8 +21,21 @@ class Hook(NamedTuple):
     name: str
     call: str
     source: str
+    vital: bool = True
+    """Whether a trap without it is worth nothing; else it is a gap."""
 
 
+_LAZY = """
+import importlib
+
+def lazy():
+    try:
+        importlib.import_module("unstall_canary")  # there is no such module
+    except ImportError:
+        pass
+
+lazy()
+"""
 NEEDED = (
     Hook("audit events", "open", "open(__file__, 'rb').close()"),
     Hook("wrapped functions", "time.sleep", "import time; time.sleep(1e-9)"),
@@ -30,6 +44,7 @@ NEEDED = (
         "threading.Condition.wait",
         "import threading; threading.Event().wait(1e-9)",
     ),
+    Hook("imports by importlib", IMPORT, _LAZY, vital=False),
 )
 _NO_CALLS = "calls of C code are seen from Python 3.12 on: here only those of drivers with rows of their own"
 
@@ -37,13 +52,15 @@ _NO_CALLS = "calls of C code are seen from Python 3.12 on: here only those of dr
 def inactive_hooks(hooks: Sequence[Hook] = NEEDED) -> tuple[str, ...]:
     """What a trap does not see on this interpreter, each as a sentence. Raises TargetError if it is blind."""
     heard = _heard(hooks)
-    blind = [hook.name for hook in hooks if hook.call not in heard]
+    silent = [hook for hook in hooks if hook.call not in heard]
+    blind = [hook.name for hook in silent if hook.vital]
     if blind:
         raise TargetError(
             f"the trap is not armed: Python {sys.version.split()[0]} showed it no {', no '.join(blind)}; "
             "run without it, and report it with the packages that are installed"
         )
-    missing = tuple(f"{name}: it is not as unstall knows it" for name in HOOKS.missing)
+    unknown = (*HOOKS.missing, *(hook.name for hook in silent))
+    missing = tuple(f"{name}: it is not as unstall knows it" for name in unknown)
     return missing if SEES_CALLS else (_NO_CALLS, *missing)
 
 

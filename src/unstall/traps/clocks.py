@@ -18,6 +18,10 @@ else:
     _getrusage = resource.getrusage
 
 
+FLOOR_NS = 100_000
+"""Less time off the processor than this is no wait: a hand-over between threads takes 60 us."""
+
+
 class Moment(NamedTuple):
     """Where the clocks of a thread stood: nanoseconds, and a number of switches."""
 

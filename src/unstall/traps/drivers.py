@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from unstall.traps.primitives import Blocks, always
+from unstall.traps.primitives import IF_IT_WAITS, Blocks, always
 from unstall.watch.audit import SKIP, file_of
 from unstall.watch.intent import ENTRY_POINTS
 
@@ -47,7 +47,8 @@ def _up_to(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
 
 
 def _has_messages(args: tuple[Any, ...], named: Mapping[str, Any]) -> object:
-    return None if len(args[0]) else SKIP
+    """Reports of errors and of what is delivered already count as messages, and nobody waits for them."""
+    return IF_IT_WAITS if len(args[0]) else SKIP
 
 
 _EXECUTE = ("execute", "executemany", "callproc")

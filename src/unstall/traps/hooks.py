@@ -20,12 +20,14 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unstall.catalog.allowed import quiet_packages
+from unstall.traps.clocks import FLOOR_NS, Clocks, Moment, waited_ns
 from unstall.traps.drivers import DRIVERS, Driver
 from unstall.traps.events import IMPORT, TRAP_EVENTS
 from unstall.traps.handles import SQLite, objects_of
+from unstall.traps.imports import FirstImports
 from unstall.traps.openings import Opening, Openings
 from unstall.traps.patches import Function, Patches
-from unstall.traps.primitives import PRIMITIVES, Blocks, Primitive, always
+from unstall.traps.primitives import IF_IT_WAITS, PRIMITIVES, Blocks, Primitive, always
 from unstall.traps.regions import ALLOWED
 from unstall.watch.audit import AUDIT, SKIP
 from unstall.watch.cursors import Cursors
@@ -86,12 +88,14 @@ class Hooks:
         self._inside: set[int] = set()
         self._patches = Patches()
         self._imports = ImportHooks(self.failed)
+        self._first_imports = FirstImports(self._audited, self.failed)
         self._functions: dict[int, Any] = {}
         """By the `id` of the original."""
         self._sqlite: SQLite | None = None
         self._cursors: Cursors | None = None
         self._calls: Calls | None = None
         self._steps: Steps | None = None
+        self._clocks = Clocks()
         self._heard: Counter[int] = Counter()
         """Calls of each thread, whether or not they were anybody's business."""
         self._quiet = quiet_packages()
@@ -172,11 +176,11 @@ class Hooks:
         self, call: str, original: Callable[..., Any], blocks: Blocks = always
     ) -> Callable[..., Any]:
         """The function, seen and timed on a running loop; nothing else below it is seen."""
-        inside = self._inside
+        inside, openings = self._inside, self.openings
 
         @functools.wraps(original)
         def guarded(*args: Any, **named: Any) -> Any:
-            if not self.openings or _get_running_loop() is None:
+            if not openings.newest or _get_running_loop() is None:
                 return original(*args, **named)
             ident = get_ident()
             if ident in inside:
@@ -189,6 +193,8 @@ class Hooks:
                 )  # where it fails itself, that is its answer to them
                 self.failed(unknown)
                 return result
+            if peer is IF_IT_WAITS:
+                return self._watched(call, sys._getframe(1), lambda: original(*args, **named))
             seen = self.see(call, peer, sys._getframe(1)) if peer is not SKIP else None
             if seen is None:
                 return original(*args, **named)
@@ -204,6 +210,30 @@ class Hooks:
                 seen.took(time.perf_counter_ns() - began)
 
         return guarded
+
+    def _watched(self, call: str, frame: FrameType, original: Callable[[], Any]) -> Any:
+        """Seen afterwards, if the thread waited in it."""
+        ident, waited = get_ident(), 0
+        try:
+            self._inside.add(ident)
+            before = self._moment()
+            try:
+                return original()
+            finally:
+                after = self._moment()
+                waited = waited_ns(before, after) if before and after else 0
+        finally:
+            self._inside.discard(ident)
+            seen = self.see(call, None, frame) if waited >= FLOOR_NS else None
+            if seen is not None:
+                seen.took(waited)
+
+    def _moment(self) -> Moment | None:
+        try:
+            return self._clocks.read()
+        except Exception as error:
+            self.failed(error)
+            return None
 
     # --- what is put in -----------------------------------------------------------------------
 
@@ -224,10 +254,12 @@ class Hooks:
         self._imports.when("psycopg2", self._psycopg2)
         self._imports.when("sqlite3.dbapi2", self._sqlite3)
         self._imports.start()
+        self._first_imports.start()
 
     def _remove(self) -> None:
         AUDIT.leave(self._audited)
         self._imports.stop()
+        self._first_imports.stop()
         if self._calls is not None:
             self._calls.stop()
         self._calls = None
@@ -235,6 +267,7 @@ class Hooks:
         self._patches.restore()
         if self._steps is not None:
             self._steps.stop()
+        self._clocks.close()
         self._heard.clear()
         self._functions.clear()
         if self._cursors is not None:

@@ -45,7 +45,7 @@ class Monitors:
         with self._lock:
             monitor, times = self._held.get(settings, (None, 0))
             if monitor is None:
-                monitor = Monitor(settings).start()
+                monitor = Monitor(settings, patrol_ns=settings.look_after_ns // 2).start()
             self._held[settings] = monitor, times + 1
             self._set_least()
             return monitor

@@ -32,10 +32,6 @@ def _is_file(owner: Any) -> bool:
     return bool(owner.fileno() > 2)
 
 
-def _has_messages(owner: Any) -> bool:
-    return len(owner) > 0
-
-
 def _is_synchronous(owner: Any) -> bool:
     """Of psycopg2, a connection or its cursor."""
     return not getattr(owner, "connection", owner).async_
@@ -79,7 +75,7 @@ NATIVES: dict[str, Native] = {
     **_table(("pymssql._pymssql.Connection",), "commit rollback", _always, "pymssql.Connection"),
     **_table(("cx_Oracle.Cursor",), _EXECUTE, _always),
     **_table(("cx_Oracle.Connection",), "commit rollback ping", _always),
-    **_table(("cimpl.Producer",), "flush", _has_messages, "confluent_kafka.Producer"),
+    **_table(("cimpl.Producer",), "flush", None, "confluent_kafka.Producer"),
     **_table(("cimpl.Consumer",), "poll consume commit", None, "confluent_kafka.Consumer"),
     **_table(("pycurl.Curl",), "perform", _always),
     **_table(_FILES, "read readline readlines readall readinto read1 flush", _is_file),

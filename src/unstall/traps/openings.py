@@ -43,11 +43,12 @@ class Openings(Generic[T]):
         self._lock = threading.Lock()
         self._all: tuple[Opening[T], ...] = ()
         """The oldest first, with what has been closed since the oldest that is open was opened."""
-        self._newest: dict[int, T] = {}
+        self.newest: dict[int, T] = {}
+        """By the thread that opened it, and never changed but replaced. Empty while none is open."""
 
     def __bool__(self) -> bool:
         """Whether any is open."""
-        return bool(self._newest)
+        return bool(self.newest)
 
     def open(self, trap: T) -> Opening[T]:
         from_ns = time.monotonic_ns() - _EARLY_NS
@@ -70,7 +71,7 @@ class Openings(Generic[T]):
 
     def told_by(self, ident: int) -> tuple[T, ...]:
         """Who is told of what this thread does now."""
-        newest = self._newest
+        newest = self.newest
         own = newest.get(ident)
         return (own,) if own is not None else tuple(newest.values())
 
@@ -83,4 +84,4 @@ class Openings(Generic[T]):
 
     def _set(self, openings: tuple[Opening[T], ...]) -> None:
         self._all = openings
-        self._newest = {each.ident: each.trap for each in openings if each.trap is not None}
+        self.newest = {each.ident: each.trap for each in openings if each.trap is not None}

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from unstall.catalog.allowed import quiet_packages
 from unstall.watch.audit import SKIP, file_of
 
-Given = tuple[tuple[Any, ...], Mapping[str, Any]]
 Blocks = Callable[[tuple[Any, ...], Mapping[str, Any]], object]
-"""From the arguments of a call to its other end, or `SKIP` if the call does not wait."""
+"""From the arguments of a call to its other end, `SKIP` if the call does not wait, or `IF_IT_WAITS`."""
+IF_IT_WAITS = object()
+"""Only the call itself can show whether it waits: it is seen once it has, and so refused to nobody."""
 
 
 class Primitive(NamedTuple):

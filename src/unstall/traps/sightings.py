@@ -15,9 +15,17 @@ from unstall.watch.stacks import StackReader
 MOST = 5_000
 _CALL_NOTHING = frozenset(
     dis.opmap[name]
-    for name in "SEND POP_TOP STORE_FAST STORE_DEREF DELETE_FAST DELETE_NAME RETURN_VALUE POP_EXCEPT".split()
+    for name in (
+        "SEND END_SEND CLEANUP_THROW POP_TOP STORE_FAST STORE_DEREF DELETE_FAST DELETE_NAME RETURN_VALUE "
+        "RETURN_CONST POP_EXCEPT"
+    ).split()
+    if name in dis.opmap  # each version of Python has its own
 )
 """Where a line is at one of these, what runs below it is the end of an object, which nobody called there."""
+
+
+_CACHE = dis.opmap["CACHE"]
+"""Belongs to the instruction before it; on Python 3.12 a frame may stand there."""
 
 
 class Sighting:
@@ -100,4 +108,7 @@ class Sightings:
 
 def _ends_something(frame: FrameType) -> bool:
     """A coroutine that is over takes with it what it held, and a library in C may then join its thread."""
-    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _CALL_NOTHING
+    code, at = frame.f_code.co_code, frame.f_lasti
+    while at > 0 and code[at] == _CACHE:
+        at -= 2
+    return at >= 0 and code[at] in _CALL_NOTHING

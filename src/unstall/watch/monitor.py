@@ -24,6 +24,7 @@ from unstall.model.latent import LatentCall
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, Recording
 from unstall.settings import Settings, from_environment
+from unstall.threads import BESIDE_INTERPRETERS, beside_interpreters
 from unstall.version import TOOL
 from unstall.watch.anatomy import Anatomy
 from unstall.watch.callbacks import Callbacks, Hook
@@ -85,7 +86,9 @@ class Monitor:
         on_stall: Callable[[Stall], None] | None = None,
         listeners: tuple[Listener, ...] = (),
         deadman: Deadman | None = None,
+        patrol_ns: int = 0,
     ) -> None:
+        """`patrol_ns`: how late the end of a loop may be heard of, where loops come and go by the hundred."""
         self.settings = settings or from_environment()
         self._carried = Carried(self._let_go)
         self._callbacks = Callbacks(self._carried, self._let_go)
@@ -93,6 +96,7 @@ class Monitor:
             self._callbacks.add(lambda stall, _: on_stall(stall))
         self._listeners = list(listeners)
         self._deadman = deadman
+        self._patrol_ns = patrol_ns
         self._running = False
         self._lock = threading.RLock()
         self._imports = ImportHooks(self._failed)
@@ -395,6 +399,7 @@ class Monitor:
             self._sums,
             self._measure.adapt,
             self.settings.pulse_ns,
+            self._patrol_ns,
         )
         self._watchdog.start()
         return self._watchdog
@@ -408,6 +413,12 @@ class Monitor:
             inactive = (*inactive, self._deadman.inactive)
         self._process = replace(self._process, inactive=inactive)
         self._tell(self._process)
+
+    def _is_without(self, hook: str) -> None:
+        """It worked when the watchdog began."""
+        if hook not in self._process.inactive:
+            self._process = replace(self._process, inactive=(*self._process.inactive, hook))
+            self._tell(self._process)
 
     def _name(self) -> str:
         return self._process.process
@@ -435,6 +446,8 @@ class Monitor:
             case Stretch():
                 if not entry.ongoing:
                     self._recorder.stretch(entry)
+                if not entry.looks and beside_interpreters():
+                    self._is_without(BESIDE_INTERPRETERS)
                 self._tell_callbacks(entry)
             case Pulse():
                 self._recorder.pulse(entry)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from unstall.threads import BESIDE_INTERPRETERS, beside_interpreters
 from unstall.threads import frames as thread_frames
 from unstall.watch.linux import ThreadProbe
 
@@ -38,7 +39,9 @@ def inactive_hooks() -> tuple[str, ...]:
 
 def _failures(tid: int, ident: int) -> list[str]:
     failures = []
-    if thread_frames().get(ident) is None:
+    if beside_interpreters():
+        failures.append(BESIDE_INTERPRETERS)
+    elif thread_frames().get(ident) is None:
         failures.append("stacks: sys._current_frames() does not show another thread")
     if sys.platform != "linux":
         failures.append(

@@ -103,6 +103,14 @@ class Subject:
         self._unfinished: list[tuple[Late, _Open | None]] = []
         self._pulse_from_ns = self._calm_from_ns = self.heartbeat.ran_ns
         self._pulse_begun = REQUESTS.begun
+        self._unclaimed = [True]
+
+    def claimed(self) -> bool:
+        """True to the first who asks, the watchdog or the loop's thread: it is his to close."""
+        try:
+            return self._unclaimed.pop()
+        except IndexError:
+            return False
 
     @property
     def calm(self) -> bool:
@@ -218,6 +226,9 @@ class Subject:
 
     def close(self) -> None:
         self._startup.calm(self._calm_from_ns, self.heartbeat.ran_ns)
+        self.release()
+
+    def release(self) -> None:
         self.heartbeat.ground.forget()
         self.probe.close()
 

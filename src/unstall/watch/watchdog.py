@@ -47,7 +47,9 @@ class Watchdog:
         sums: Sums = _no_sums,
         each_beat: Callable[[int], None] = lambda _: None,
         pulse_ns: int = PULSE_NS,
+        patrol_ns: int = 0,
     ) -> None:
+        """With `patrol_ns` it wakes so often while loops come and go, and need not be rung each time."""
         self._reader = reader
         self._garbage = garbage
         self._write = write
@@ -58,6 +60,10 @@ class Watchdog:
         self._sums = sums
         self._each_beat = each_beat
         self._pulse_ns = pulse_ns
+        self._patrol_ns = patrol_ns
+        self._patrols = False
+        """Whether it wakes soon by itself. Where it goes to sleep, this is set before it looks who came."""
+        self._turnover_ns = 0
         self._arrivals: deque[Subject] = deque()
         self._subjects: list[Subject] = []
         self._failures: dict[Subject, int] = {}
@@ -86,12 +92,19 @@ class Watchdog:
     def add(self, subject: Subject) -> None:
         """Called on the subject's own thread."""
         self._arrivals.append(subject)
-        self._alarm.ring()
+        if not self._patrols:
+            self._alarm.ring()
 
     def remove(self, subject: Subject) -> None:
-        """The loop has stopped; its last stretch and numbers are written soon after."""
+        """The loop has stopped; its last stretch and numbers are written soon after.
+
+        Of one that was never late and is not known yet there is nothing to write. Called on its own thread.
+        """
         subject.ended = True
-        self._alarm.ring()
+        if not self._patrols:
+            self._alarm.ring()
+        elif subject.settled and subject.claimed():
+            subject.release()
 
     def subjects(self) -> list[Subject]:
         return [*self._subjects, *self._arrivals]
@@ -118,9 +131,8 @@ class Watchdog:
         while not self._stopping:
             now = time.monotonic_ns()
             self._lateness.worked(now)
-            asked = self._alarm.wait(
-                self._look_at_ns(now), pulse_at if self._subjects else _NEVER_NS
-            )
+            until = pulse_at if self._subjects else _NEVER_NS
+            asked = self._alarm.wait(self._look_at_ns(now), min(until, self._patrol_at_ns(now)))
             now = time.monotonic_ns()
             try:
                 self._round(now, asked)
@@ -137,12 +149,20 @@ class Watchdog:
         self._turn(now)
         self._tell_sums(now, all_of_it=True)
 
+    def _patrol_at_ns(self, now: int) -> int:
+        """When to look who came and went without a word."""
+        self._patrols = now - self._turnover_ns < _SECOND_NS and self._patrol_ns > 0
+        if self._patrols:
+            return now + self._patrol_ns
+        missed = self._arrivals or any(each.ended for each in self._subjects)
+        return now if missed else _NEVER_NS
+
     def _tell_sums(self, now: int, *, all_of_it: bool) -> None:
         for entry in self._sums(now, all_of_it=all_of_it):
             self._write(entry)
 
     def _round(self, now: int, asked: int) -> None:
-        for subject in self._subjects:
+        for subject in self.subjects():
             subject.glimpse(now)
         loops = frozenset(subject.tid for subject in self._subjects)
         self._lateness.slept(asked, now, loops, self._others_ns())
@@ -192,7 +212,11 @@ class Watchdog:
 
     def _turn(self, now: int) -> None:
         while self._arrivals:
-            self._subjects.append(self._arrivals.popleft())
+            self._turnover_ns = now
+            subject = self._arrivals.popleft()
+            if not subject.claimed():
+                continue  # it came and went
+            self._subjects.append(subject)
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
             # If it ends in the midst of the check, its last beat is yet to be seen.

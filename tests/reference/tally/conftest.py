@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -16,6 +17,14 @@ from tests.support.postgres import Postgres, running_postgres
 
 TEMPLATE = "tally_template"
 numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def signals_are_as_before() -> Iterator[None]:
+    """Afterwards: a command that runs in this process takes SIGTERM for good."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
