@@ -213,7 +213,10 @@ def test_a_path_that_is_no_text_does_not_keep_the_page_from_being_written() -> N
 def test_secrets_of_the_plan_are_not_on_it() -> None:
     app = AppPlan("uvicorn a:b", url="http://u:hunter2@localhost", env={"DB": "hunter2"})
     scenario = Scenario(
-        "a", path="/x?token=hunter2", headers={"Authorization": "hunter2"}, body='{"password": "hunter2"}'
+        "a",
+        path="/x?token=hunter2",
+        headers={"Authorization": "hunter2"},
+        body='{"password": "hunter2"}',
     )
     made = replace(frozen(), plan=replace(PLAN, app=app, scenarios=(scenario,)), target=app.url)
     assert "hunter2" not in page(made)
