@@ -35,7 +35,10 @@ def frames() -> dict[int, FrameType]:
 
 def beside_interpreters() -> bool:
     """Whether `frames` shows nothing for now."""
-    return _INTERPRETERS is not None and bool(_INTERPRETERS.list_all() != _ALONE)
+    try:
+        return _INTERPRETERS is not None and bool(_INTERPRETERS.list_all() != _ALONE)
+    except RuntimeError:  # on 3.12 for one that went while they were listed
+        return True
 
 
 def _interpreters() -> Any:
@@ -64,4 +67,7 @@ def _shown() -> dict[int, FrameType]:
     if _INTERPRETERS is None:
         return sys._current_frames()
     alone = map(partial(eq, _ALONE), iter(_INTERPRETERS.list_all, None))
-    return next(starmap(sys._current_frames, compress(((),), alone)), {})
+    try:
+        return next(starmap(sys._current_frames, compress(((),), alone)), {})
+    except RuntimeError:  # as above
+        return {}
