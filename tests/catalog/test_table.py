@@ -55,6 +55,14 @@ def test_a_row_for_a_module_does_not_speak_of_its_asynchronous_classes() -> None
     assert _effect(table, "db.sub._AsyncPool.get") is None
 
 
+def test_a_row_for_a_class_does_not_speak_of_asynchronous_twins_among_its_members() -> None:
+    table = _table(_blocks("db.Client.* web.Client.**"))
+    assert _effect(table, "db.Client.list") == "blocks"
+    assert _effect(table, "db.Client.list_async") is None
+    assert _effect(table, "web.Client.files.list") == "blocks"
+    assert _effect(table, "web.Client.files.list_async") is None
+
+
 def test_what_an_unknown_call_gives_is_not_known() -> None:
     table = _table(_blocks("db.** web.Client.**"))
     assert _effect(table, "web.Client.files.list") == "blocks"

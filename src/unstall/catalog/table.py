@@ -11,9 +11,10 @@ Names are dotted and public. How a question is put:
 * what an unknown call gives by the call: `pkg.f().method`. Rows for all below `pkg` do not speak of it.
 
 A row for `pkg.Class.*` speaks of the members of the class, one for `pkg.*` of all below, except what
-belongs to a class whose name begins with Async. `pkg.Class.**` speaks of whole trees of attributes, as
-clients of web services have: each attribute is a class of its own, `openai.OpenAI.chat.completions`.
-Of a class of the catalog inherited members are found, too; of other classes the asker knows the bases.
+belongs to a class whose name begins with Async; neither speaks of members that end in _async.
+`pkg.Class.**` speaks of whole trees of attributes, as clients of web services have: each attribute is a
+class of its own, `openai.OpenAI.chat.completions`. Of a class of the catalog inherited members are
+found, too; of other classes the asker knows the bases.
 """
 
 from __future__ import annotations
@@ -66,12 +67,14 @@ class Table:
         owner = name.rpartition(".")[0]
         if found is None and _is_class(owner):
             found = self.rows.get((f"{owner}.*", via)) or self.rows.get((f"{owner}.**", via))
+            if found is not None and found.effect is Effect.BLOCKS and _is_async(name):
+                found = None
         return found
 
     def _around(self, name: str, via: str) -> Row | None:
         """Of a tree of attributes or a module that the name is in."""
         owner = name.rpartition(".")[0]
-        is_async = False
+        is_async = _is_async(name)
         while owner and not owner.endswith(")"):
             found = self.rows.get((f"{owner}.**", via))
             if found is None and not _is_class(owner):
@@ -254,7 +257,9 @@ def _is_class(name: str) -> bool:
 
 
 def _is_async(name: str) -> bool:
-    return name.rpartition(".")[2].lstrip("_").startswith("Async")
+    """`AsyncClient`, and `list_async` of a client that has both: rows for whole classes do not mean these."""
+    own = name.rpartition(".")[2].lstrip("_")
+    return own.startswith("Async") or own.endswith("_async")
 
 
 def row_for(name: str, via: str = "call") -> Row | None:
