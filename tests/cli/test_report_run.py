@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.runs import PLAN, Service, calm, frozen, run
 from unstall.cli import main
+from unstall.cli.report import rendered, summarised
 from unstall.model.observation import Losses, Process
 from unstall.model.proof import SHARD, Run
 from unstall.model.recording import Recording
@@ -261,3 +262,18 @@ def test_a_file_that_goes_too_deep_is_no_outcome(
     file = tmp_path / "deep.json"
     file.write_text('{"a":' * 200_000)
     assert str(file) in complaint([str(file)], capsys)
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html", "junit", "markdown", "github"])
+def test_no_form_and_no_summary_of_a_job_shows_a_secret(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = replace(
+        frozen(), target="serve --token hunter2", gaps=("GET /a?token=hunter2: left out",)
+    )
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert "hunter2" not in rendered(made, made, (), form)
+    summarised(made, ())
+    assert "left out" in summary.read_text(encoding="utf-8")
+    assert "hunter2" not in summary.read_text(encoding="utf-8")

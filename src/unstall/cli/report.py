@@ -105,13 +105,14 @@ def rendered(
     from unstall.report import junit, run_github, run_html, run_json, run_markdown, run_text
     from unstall.triage.secrets import without_secrets_of
 
-    outcome = without_secrets_of(outcome)
-    if form == "text":
-        return run_text.text(outcome, changes, colour=colour)
     if form == "html":
         return run_html.page(outcome, before, changes).rstrip("\n")
+    if form == "json":
+        return run_json.render(outcome, changes)
+    outcome = without_secrets_of(outcome)  # which those two do themselves
+    if form == "text":
+        return run_text.text(outcome, changes, colour=colour)
     renderers = {
-        "json": run_json.render,
         "junit": junit.render,
         "github": run_github.render,
         "markdown": run_markdown.render,
@@ -122,9 +123,10 @@ def rendered(
 def summarised(outcome: Run, changes: Sequence[Change]) -> None:
     """Into the summary of a job of GitHub's, where we run in one."""
     from unstall.report.run_github import SUMMARY, summarise
+    from unstall.triage.secrets import without_secrets_of
 
     try:
-        summarise(outcome, changes, os.environ)
+        summarise(without_secrets_of(outcome), changes, os.environ)
     except OSError as error:
         complain(
             f"unstall: the summary of the job could not be written: {error.strerror}; "
