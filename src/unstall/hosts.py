@@ -1,9 +1,14 @@
-"""Whether a host is this machine, by how it is written."""
+"""How hosts are written, and whether one is this machine."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+
+
+def in_brackets(host: str) -> str:
+    """As it stands before a port: of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 
 from unstall.errors import UsageError
-from unstall.hosts import is_loopback
+from unstall.hosts import in_brackets, is_loopback
 
 LOCAL = "127.0.0.1"
 _LAST_PORT = 65_535
@@ -30,7 +30,7 @@ class Address:
     def __str__(self) -> str:
         if self.path:
             return f"{_UNIX}{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{in_brackets(self.host)}:{self.port}"
 
     @property
     def is_local(self) -> bool:

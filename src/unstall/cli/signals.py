@@ -25,7 +25,6 @@ def heard(told: Callable[[int], object], *numbers: int) -> Iterator[None]:
         for number in numbers:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
-                if (
-                    before[number] is not None
-                ):  # None is a handler of C code: nobody can put it back
+                # None is a handler of C code: nobody can put it back.
+                if before[number] is not None:
                     signal.signal(number, before[number])

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unstall.errors import UsageError
+from unstall.hosts import in_brackets
 
 Say = Callable[[str], None]
 
@@ -67,8 +68,7 @@ class Place(NamedTuple):
     def url(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        return f"http://{in_brackets(self.host)}:{self.port}/"
 
     def further(self) -> Iterator[Place]:
         """This one, and then those to try when somebody has it."""

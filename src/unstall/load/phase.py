@@ -66,10 +66,9 @@ def felt(outcome: Outcome) -> tuple[WitnessVerdict, str]:
     if witness.due < MIN_WITNESSES:
         few = f"{witness.due} requests of the witness say too little: {MIN_WITNESSES} are needed"
         return WitnessVerdict.NOT_ENOUGH_DATA, few
-    unserved = witness.due - witness.answered_below(500)
-    if unserved == witness.answered == witness.due:
+    if witness.unserved == witness.answered == witness.due:
         return WitnessVerdict.NOT_ENOUGH_DATA, NEVER_SERVED
-    return witness_verdict(witness.latency, witness.due, unserved), _witnessed(witness)
+    return witness_verdict(witness.latency, witness.due, witness.unserved), _witnessed(witness)
 
 
 def lateness_of(outcome: Outcome) -> str:
@@ -89,6 +88,6 @@ def _witnessed(witness: StreamOutcome) -> str:
     lost = witness.due - witness.answered
     waited = f"the witness waited {p99 / NS_PER_MS:.1f} ms at p99, and "
     said = f"{lost} of {witness.due} of its requests got no answer"
-    refused = witness.answered - witness.answered_below(500)
+    refused = witness.answered - witness.served
     more = f", {refused} one of 500 or more" if refused else ""
     return ("" if lost * 100 > witness.due else waited) + said + more

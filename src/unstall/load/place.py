@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from unstall.errors import UsageError
-from unstall.hosts import is_loopback
+from unstall.hosts import in_brackets, is_loopback
 
 _USER = re.compile(r"//[^/]*@")
 PORTS = {"http": 80, "https": 443}
@@ -28,7 +28,7 @@ class Place:
     @property
     def authority(self) -> str:
         """As the `Host` header names it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = in_brackets(self.host)
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from unstall.hosts import in_brackets
+
 DEFAULT_PORTS = {
     "amqp": 5672, "amqps": 5671, "bolt": 7687, "cassandra": 9042, "clickhouse": 9000, "cockroachdb": 26257,
     "ftp": 21, "http": 80, "https": 443, "imap": 143, "imaps": 993, "kafka": 9092, "ldap": 389, "ldaps": 636,
@@ -45,7 +47,7 @@ class Address(NamedTuple):
 
     @property
     def bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+        return in_brackets(self.host)
 
     def __str__(self) -> str:
         return f"{self.bracketed}:{self.port}"

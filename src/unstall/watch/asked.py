@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from unstall.hosts import in_brackets
+
 Arguments = tuple[Any, ...]
 Reader = Callable[[Arguments, Mapping[str, Any], Any], str | None]
 """From the arguments of a call, its object first, and its result."""
@@ -28,7 +30,7 @@ def asked_by(call: str, args: Arguments, named: Mapping[str, Any], result: Any) 
 
 
 def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{in_brackets(host)}:{port}"
 
 
 def _of_request(args: Arguments, named: Mapping[str, Any], result: Any) -> str | None:
