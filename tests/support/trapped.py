@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from unstall.model.finding import Finding
-from unstall.traps.trap import trap
+from unstall.traps.trap import Trap, trap
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(**options: Any) -> Trap:
+    """A trap that goes by names alone, with this repository as its root."""
+    return trap(**{"threshold_ms": 0, "root": ROOT, **options})
 
 
 def trapped(work: Callable[[], Any], **options: Any) -> tuple[Finding, ...]:
@@ -22,7 +27,7 @@ def trapped(work: Callable[[], Any], **options: Any) -> tuple[Finding, ...]:
         if inspect.isawaitable(done):
             await done
 
-    with trap(**{"threshold_ms": 0, "root": ROOT, **options}) as caught:
+    with made(**options) as caught:
         asyncio.run(main())
     return caught.findings
 

@@ -43,11 +43,11 @@ def _interpreter() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def everything_is_restored() -> Iterator[None]:
     before = _interpreter()
-    failures = list(HOOKS.failures)
+    failures = list(HOOKS.sight.failures)
     yield
     assert _interpreter() == before
-    assert HOOKS.failures == failures
+    assert HOOKS.sight.failures == failures
     assert AUDIT.failures == []
-    assert not HOOKS.openings
-    assert HOOKS._inside == set()
+    assert not HOOKS.sight.openings
+    assert HOOKS.sight.inside == set()
     assert not ALLOWED.get()

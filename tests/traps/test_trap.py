@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
 import re
-import shutil
-import sqlite3
 import sys
 import textwrap
 import threading
@@ -22,18 +19,13 @@ import pytest
 
 import unstall
 from tests.support.trapped import ROOT, codes, trapped
+from tests.support.trapped import made as trap
 from tests.traps import works
 from unstall.errors import BlockingCallError, TargetError, UsageError
 from unstall.traps.canary import proven
-from unstall.traps.hooks import HOOKS
-from unstall.traps.primitives import PRIMITIVES
 from unstall.traps.trap import Trap
 from unstall.watch.audit import Audit
 from unstall.watch.monitor import Monitor
-
-
-def trap(**options: Any) -> Trap:
-    return unstall.trap(**{"threshold_ms": 0, "root": ROOT, **options})
 
 
 def module(folder: Path, source: str) -> ModuleType:
@@ -375,196 +367,12 @@ def test_everything_is_put_back_when_the_last_trap_closes() -> None:
     assert time.sleep is before
 
 
-def test_a_name_imported_before_is_put_back_as_well() -> None:
-    before = vars(works)["sleep"]
-    assert codes(trapped(works.nap_by_its_own_name)) == ["US101"]
-    assert vars(works)["sleep"] is before
-
-
-def test_what_stands_for_a_function_of_c_is_no_method_in_a_class() -> None:
-    with trap():
-
-        class Retry:
-            pause: Any = time.sleep
-
-        Retry().pause(0)
-
-
-def test_a_function_that_was_taken_while_it_was_open_goes_on_to_work() -> None:
-    with trap():
-        taken = time.sleep
-
-    async def main() -> None:
-        taken(0.0001)
-
-    asyncio.run(main())
-    assert trapped(lambda: taken(0)) == ()
-
-
-def test_who_wraps_ours_keeps_his_wrapper() -> None:
-    before: Any = time.sleep
-    calls: list[float] = []
-    with trap():
-        ours = time.sleep
-
-        def theirs(seconds: float) -> None:
-            calls.append(seconds)
-            ours(seconds)
-
-        setattr(time, "sleep", theirs)  # noqa: B010
-    assert time.sleep is theirs
-    asyncio.run(works.nap())
-    assert calls == [0.0001]
-    time.sleep = before
-
-
-def test_beside_blockbuster_both_have_their_say() -> None:
-    blockbuster = pytest.importorskip("blockbuster")
-    before = time.sleep
-    theirs = blockbuster.BlockBuster().functions["time.sleep"]
-    theirs.activate()
-    try:
-        with pytest.raises(blockbuster.BlockingError), trap() as caught:
-            asyncio.run(works.nap())
-    finally:
-        theirs.deactivate()
-    assert codes(caught.findings) == ["US101"]
-    assert time.sleep is before
-
-
-def test_connections_made_meanwhile_work_on_afterwards(tmp_path: Path) -> None:
-    with trap():
-        connection = sqlite3.connect(tmp_path / "db")
-    connection.execute("create table orders (id integer)")
-    connection.executemany("insert into orders values (?)", [(1,), (2,)])
-    assert connection.cursor().execute("select count(*) from orders").fetchone() == (2,)
-    connection.close()
-
-
-def test_a_trace_of_the_applications_own_is_not_touched() -> None:
-    told: list[str] = []
-    works.BASE.set_trace_callback(told.append)
-    try:
-        asyncio.run(_asking())
-        with trap():
-            asyncio.run(_asking())
-        asyncio.run(_asking())
-    finally:
-        works.BASE.set_trace_callback(None)
-    assert len([each for each in told if each.startswith("insert")]) == 3
-
-
-async def _asking() -> None:
-    await works.ask_database()
-
-
 def test_it_is_entered_once() -> None:
     caught = trap()
     with caught:
         pass
     with pytest.raises(UsageError, match="entered twice"):
         caught.__enter__()
-
-
-def test_a_mistake_of_ours_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        def saw(self, *_: object) -> None:
-            raise RuntimeError("a mistake of ours")
-
-        def waited(self, *_: object) -> None:
-            raise RuntimeError("a mistake of ours")
-
-    broken = Broken()
-    HOOKS.open(broken)
-    try:
-        asyncio.run(works.nap())
-        asyncio.run(works.read_file())
-    finally:
-        HOOKS.close(broken)
-    assert len(HOOKS.failures) >= 2
-    HOOKS.failures.clear()
-
-
-def test_what_a_signal_handler_raises_inside_a_hook_gets_out_and_the_next_call_is_seen() -> None:
-    class Interrupted:
-        def saw(self, *_: object) -> None:
-            raise KeyboardInterrupt
-
-        def waited(self, *_: object) -> None:
-            """No step of this test waits."""
-
-    async def main() -> None:
-        HOOKS.open(interrupted)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                await works.read_file()
-            with pytest.raises(KeyboardInterrupt):
-                await works.nap()
-        finally:
-            HOOKS.close(interrupted)
-        await works.read_file()
-
-    interrupted = Interrupted()
-    with trap() as caught:
-        asyncio.run(main())
-    assert codes(caught.findings) == ["US106"]
-    assert caught.gaps == ()
-
-
-def test_an_event_with_arguments_nobody_knows_is_a_gap_and_the_next_is_seen() -> None:
-    async def main() -> None:
-        sys.audit("open")
-        await works.read_file()
-
-    with trap() as caught:
-        asyncio.run(main())
-    assert codes(caught.findings) == ["US106"]
-    (gap,) = caught.gaps
-    assert "hooks of unstall failed 1 times" in gap
-    HOOKS.failures.clear()
-
-
-def test_errors_of_the_host_are_no_gap() -> None:
-    wrong: Any = "abc"
-
-    async def main() -> None:
-        with pytest.raises(TypeError):
-            time.sleep(wrong)
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.read(-1, 1)
-        await works.read_file()
-
-    with trap() as caught:
-        asyncio.run(main())
-    assert codes(caught.findings) == ["US106"]
-    assert caught.gaps == ()
-
-
-# --- what stands for a function is that function to whoever asks ------------------------------------
-
-
-def test_what_the_system_supports_is_the_same() -> None:
-    sets = ("supports_dir_fd", "supports_fd", "supports_effective_ids", "supports_follow_symlinks")
-
-    def supported() -> dict[tuple[str, str], bool]:
-        names = [name for row in PRIMITIVES if row.module == "os" for name in row.names]
-        return {
-            (name, each): getattr(os, name) in getattr(os, each)
-            for name in names if hasattr(os, name) for each in sets
-        }  # fmt: skip
-
-    before = supported()
-    assert any(before.values())
-    with trap():
-        assert supported() == before
-
-
-def test_a_link_is_copied_as_a_link(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    (tmp_path / "link").symlink_to("file")
-    with trap():
-        shutil.copy2(tmp_path / "link", tmp_path / "copy", follow_symlinks=False)
-    assert (tmp_path / "copy").is_symlink()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc")

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from unstall.errors import TargetError
 from unstall.traps.events import IMPORT
-from unstall.traps.hooks import HOOKS, SEES_CALLS, Seen
+from unstall.traps.hooks import HOOKS
+from unstall.traps.sight import Seen
+from unstall.traps.wrapped import SEES_CALLS
 
 
 class Hook(NamedTuple):

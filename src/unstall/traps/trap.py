@@ -18,10 +18,11 @@ from unstall.model.report import Report, Verdict
 from unstall.rules import BY_CODE
 from unstall.settings import working_folder
 from unstall.traps.canary import proven
-from unstall.traps.hooks import HOOKS, Catcher
+from unstall.traps.hooks import HOOKS
 from unstall.traps.judge import findings_of_calls
 from unstall.traps.measured import Stretches, merged
 from unstall.traps.openings import Opening
+from unstall.traps.sight import Catcher
 from unstall.traps.sightings import Sighting, Sightings
 from unstall.triage.select import codes_of
 from unstall.triage.waivers import waived, waivers_in
@@ -70,7 +71,7 @@ class Trap:
                 "a trap was entered twice: make a new one with unstall.trap() each time"
             )
         self._is_open = self._was_open = True
-        self._failures = HOOKS.failed_times
+        self._failures = HOOKS.sight.failed_times
         if self._stretches is not None:
             self._stretches.start(self._is_told)
         self._opening = HOOKS.open(self)
@@ -91,7 +92,7 @@ class Trap:
 
     def _close(self) -> None:
         self._is_open = False
-        self._missing = (*HOOKS.missing, *_failed(HOOKS.failed_times - self._failures))
+        self._missing = (*HOOKS.missing, *_failed(HOOKS.sight.failed_times - self._failures))
         HOOKS.close(self)
 
     async def __aenter__(self) -> Trap:
@@ -153,7 +154,7 @@ class Trap:
 
     def _is_told(self, thread: str, at_ns: int) -> bool:
         opening = self._opening
-        return opening is not None and HOOKS.openings.is_told(opening, thread, at_ns)
+        return opening is not None and HOOKS.sight.openings.is_told(opening, thread, at_ns)
 
     def _judged(self) -> tuple[Finding, ...]:
         seen = findings_of_calls(self._sightings.calls(), self._ignore)
@@ -238,7 +239,7 @@ def _milliseconds(given: object) -> float:
 def _failed(times: int) -> tuple[str, ...]:
     if times <= 0:
         return ()
-    error = HOOKS.failures[-1]
+    error = HOOKS.sight.failures[-1]
     return (f"hooks of unstall failed {times} times, the last with {error!r}: please report it",)
 
 

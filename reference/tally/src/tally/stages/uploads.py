@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from tally.db import Pool
 from tally.routes.imports import Deps, router
@@ -16,7 +17,14 @@ from unstall import Lane
 
 
 def include(app: FastAPI, settings: Settings, pool: Pool, customer: Callable[..., Any]) -> None:
-    """`customer` is a dependency that tells whose request it is."""
+    """`customer` is a dependency that tells whose request it is. The lane ends with the app."""
     disk = Lane("spool", threads=2, queue=16)
+
+    @asynccontextmanager
+    async def lane(_: FastAPI) -> AsyncIterator[None]:
+        with disk:
+            yield
+
     deps = Deps(customer, pool, PostgresJobs(pool), Spool(settings.spool, disk))
     app.include_router(router(settings, deps))
+    app.include_router(APIRouter(lifespan=lane))
