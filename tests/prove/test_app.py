@@ -58,10 +58,18 @@ def booted(
     async def play() -> str:
         full = {**os.environ, **plan.env, **(env or {})}
         async with started(plan, full, folder=tmp_path, record=record, hear=heard.append) as app:
+            await until_recorded(record)
             return app.url
 
     url = asyncio.run(play())
     return url, heard, len(read(record).processes)
+
+
+async def until_recorded(record: Path) -> None:
+    """A process that SIGTERM ends as soon as it answers may not have said that it is watched."""
+    async with asyncio.timeout(20):
+        while not read(record).processes:
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.live
