@@ -62,6 +62,11 @@ def test_the_entry_of_the_chain_comes_first_and_requests_before_others() -> None
     assert entries_of(found) == "POST /asr, GET /text/{id}, background task tidy"
 
 
+def test_a_finding_about_a_route_names_it_once() -> None:
+    found = reached(reach=(), entries=(ASR,), function="transcribe", call="POST /asr")
+    assert shown(chain_of(found)) == "POST /asr [loop]"
+
+
 def test_a_finding_about_a_function_ends_with_it() -> None:
     found = reached(reach=(), function="transcribe", call="transcribe")
     assert shown(chain_of(found)) == "POST /asr [loop]"

@@ -118,6 +118,13 @@ def test_every_file_has_one_owner(file: str, owner: Owner) -> None:
     assert Places(ROOT).locate(file)[1] is owner
 
 
+def test_an_installed_package_that_is_the_root_is_the_application_and_all_of_them_are_not() -> None:
+    packages = Path("/venv/lib/python3.11/site-packages")
+    file = str(packages / "shop/api.py")
+    assert Places(packages / "shop").locate(file) == ("api.py", Owner.APP)
+    assert Places(packages).locate(file) == (file, Owner.LIBRARY)
+
+
 def test_the_standard_library_is_nobodys_application_even_below_the_root() -> None:
     assert Places(Path("/")).locate(threading.__file__)[1] is Owner.STDLIB
     assert Places(Path("/")).locate("/srv/app/main.py") == ("srv/app/main.py", Owner.APP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unstall.explain.installed import FRAMEWORKS, callee_in, handler_in, known_below, package_of
 from unstall.model.finding import Entry, Hop, Site
 from unstall.model.observation import Request
 from unstall.model.place import Frame, Owner, Stack
@@ -22,6 +23,8 @@ ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("starlette.middleware.errors", "ServerErrorMiddleware.__call__", "middleware"),
     ("starlette.middleware.exceptions", "ExceptionMiddleware.__call__", "middleware"),
     ("starlette.responses", "StreamingResponse.", "route"),
+    ("starlette.endpoints", "HTTPEndpoint.dispatch", "route"),
+    ("starlette.endpoints", "WebSocketEndpoint.dispatch", "route"),
     ("starlette.routing", "request_response.", "route"),
     ("starlette.routing", "websocket_session.", "route"),
     ("starlette.routing", "Router.lifespan", "lifespan"),
@@ -35,6 +38,10 @@ ENTRIES: tuple[tuple[str, str, str], ...] = (
 The innermost one above a site names its kind, because middleware lies on every request's stack.
 """
 
+_KINDS = {
+    home: tuple((name, kind) for each, name, kind in ENTRIES if each == home)
+    for home, _, _ in ENTRIES
+}
 _MAX_REACH = 12
 
 
@@ -57,7 +64,10 @@ def step_of(stack: Stack) -> Stack:
 
 
 def site_of(stack: Stack) -> Site | None:
-    """The innermost application line and what it calls; without any, the innermost library line."""
+    """The line to blame and what it calls: the innermost of the application, which may be installed.
+
+    Without any it is the innermost line of a library.
+    """
     at = _blamed(stack)
     if at is None:
         return None
@@ -68,6 +78,17 @@ def site_of(stack: Stack) -> Site | None:
 def is_native(stack: Stack) -> bool:
     """Whether the blamed frame is the innermost, so that what it calls is C code."""
     return bool(stack.frames) and _blamed(stack) == len(stack.frames) - 1
+
+
+def inside_of(stack: Stack) -> tuple[str, ...]:
+    """What the catalog knows below the blamed line of an installed package, the outermost first.
+
+    Such an application's own helpers are installed as well, and stand for what they call.
+    """
+    at = _blamed(stack)
+    if at is None or stack.frames[at].owner is not Owner.LIBRARY:
+        return ()
+    return known_below(stack.frames[at + 1 :])
 
 
 def api_of(stack: Stack, at: int) -> str:
@@ -104,7 +125,7 @@ def entry_of(stack: Stack, request: Request | None, task: str | None) -> Entry |
 
 
 def reach_of(stack: Stack) -> tuple[Hop, ...]:
-    """The application's own calls from the entry to the site, the outermost first."""
+    """The blamed application's own calls from the entry to the site, the outermost first."""
     at = _blamed(stack)
     if at is None:
         return ()
@@ -112,17 +133,60 @@ def reach_of(stack: Stack) -> tuple[Hop, ...]:
     hops = [
         Hop(frame.file, frame.line, frame.function, "")
         for frame in stack.frames[start:at]
-        if frame.owner is Owner.APP
+        if _belongs(frame, stack.frames[at])
     ]
     return tuple(hops[-_MAX_REACH:])
 
 
+def answers(stack: Stack) -> int | None:
+    """Which frame whoever runs this app answers for: its innermost own line, or that of the installed
+    package that a framework runs below it; None if there is neither."""
+    return _answers(stack, _begin(stack))
+
+
+def _answers(stack: Stack, begin: int) -> int | None:
+    app = _innermost(stack, Owner.APP)
+    if not begin or (app is not None and app >= begin):
+        return app
+    at = handler_in(stack.frames[begin:])
+    return app if at is None else begin + at
+
+
 def _blamed(stack: Stack) -> int | None:
-    for wanted in (Owner.APP, Owner.LIBRARY):
-        for at in range(len(stack.frames) - 1, -1, -1):
-            if stack.frames[at].owner is wanted:
-                return at
-    return None
+    begin = _begin(stack)
+    at = _answers(stack, begin)
+    if at is not None:
+        return at
+    innermost = _innermost(stack, Owner.LIBRARY)
+    at = callee_in(stack.frames[begin:])
+    if at is None or (not begin and not _is_telling(stack, at)):
+        return innermost
+    return begin + at
+
+
+def _is_telling(stack: Stack, at: int) -> bool:
+    """Whether a frame may be taken for what a step runs, where no way in says so: all of the step is on the
+    stack, and the line is known to call, or to import, something of its own."""
+    below = stack.frames[at + 1 : at + 2]
+    return not stack.cut and (bool(stack.frames[at].call) or any(map(_is_import, below)))
+
+
+def _begin(stack: Stack) -> int:
+    """Where the code begins that the innermost way in calls; 0 if there is none.
+
+    An import is none: it belongs to who asked for it.
+    """
+    ways = (n for n in range(len(stack.frames) - 1, -1, -1) if _serves(stack.frames[n]))
+    return next(ways, -1) + 1
+
+
+def _serves(frame: Frame) -> bool:
+    return _kind(frame) not in (None, "startup")
+
+
+def _innermost(stack: Stack, owner: Owner) -> int | None:
+    frames = stack.frames
+    return next((n for n in range(len(frames) - 1, -1, -1) if frames[n].owner is owner), None)
 
 
 def _entered(stack: Stack, at: int) -> tuple[str | None, int]:
@@ -140,13 +204,25 @@ def _is_import(frame: Frame) -> bool:
 
 
 def _kind(frame: Frame) -> str | None:
-    module = frame.module.removeprefix("_frozen_")
-    for home, name, kind in ENTRIES:
-        if module == home and frame.function.startswith(name):
+    for name, kind in _KINDS.get(frame.module.removeprefix("_frozen_"), ()):
+        if frame.function.startswith(name):
             return kind
     return None
 
 
 def _first_of(stack: Stack, start: int, at: int) -> int:
-    wanted = stack.frames[at].owner
-    return next(n for n in range(start, at + 1) if stack.frames[n].owner is wanted)
+    blamed, places = stack.frames[at], range(start, at + 1)
+    own = next((n for n in places if _belongs(stack.frames[n], blamed)), None)
+    if own is not None:
+        return own
+    return next(n for n in places if stack.frames[n].owner is blamed.owner)
+
+
+def _belongs(frame: Frame, blamed: Frame) -> bool:
+    """Whether both are the application's, or of one installed package that is no framework."""
+    if frame.owner is not blamed.owner:
+        return False
+    if blamed.owner is not Owner.LIBRARY:
+        return True
+    package = package_of(blamed)
+    return package not in FRAMEWORKS and package_of(frame) == package

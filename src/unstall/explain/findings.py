@@ -62,9 +62,10 @@ def code_of(stall: Stall) -> str:
         return by_cause
     if stall.entry is not None and stall.entry.kind == "startup":
         return "US112"
-    by_call = rule_for(stall.site.call) if stall.site else None
     computes = stall.cause in (Cause.CPU, Cause.GIL)
-    if by_call is not None and (by_call in _COMPUTE) == computes:
+    known = (rule_for(call) for call in (stall.site.call, *stall.inside)) if stall.site else ()
+    by_call = next((code for code in known if code and (code in _COMPUTE) == computes), None)
+    if by_call is not None:
         return by_call
     if is_likely(stall):
         return methods()[_method(stall)]

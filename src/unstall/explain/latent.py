@@ -7,11 +7,11 @@ from functools import reduce
 from typing import NamedTuple
 
 from unstall.catalog.lookup import rule_for
-from unstall.explain.blame import entry_of, reach_of, site_of, step_of
+from unstall.explain.blame import answers, entry_of, reach_of, site_of, step_of
 from unstall.model.finding import Cause, Confidence, Evidence, Finding, Remedy, Severity
 from unstall.model.latent import LatentCall, merged_latent, one_peer
 from unstall.model.observation import Request
-from unstall.model.place import Owner, Stack
+from unstall.model.place import Stack
 from unstall.rules import BY_CODE
 
 QUIET_BELOW = frozenset(
@@ -59,15 +59,15 @@ _PRODUCTS = (
 def is_quiet(stack: Stack, request: Request | None, task: str | None) -> bool:
     """Whether a call is nobody's business: no application line made it, or it was for an import, a log
     record, the loop itself, or the start of the server."""
-    frames = step_of(stack).frames
-    at = next((n for n in range(len(frames) - 1, -1, -1) if frames[n].owner is Owner.APP), None)
+    step = step_of(stack)
+    frames, at = step.frames, answers(step)
     if at is None:
         return True
     if any(_package(frame.module) in QUIET_BELOW for frame in frames[at + 1 :]):
         return True
     if any(_package(frame.module) in _IMPORTS for frame in frames):
         return True
-    entry = entry_of(step_of(stack), request, task)
+    entry = entry_of(step, request, task)
     return entry is None or entry.kind in STARTING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from unstall.explain.blame import entry_of, is_native, reach_of, site_of, step_of
+from unstall.explain.blame import entry_of, inside_of, is_native, reach_of, site_of, step_of
 from unstall.explain.cause import MOSTLY, Diagnosis, cause_of, seconds
 from unstall.explain.paused import without_pauses
 from unstall.explain.steps import (
@@ -52,6 +52,7 @@ def judged(stretch: Stretch, threshold_ns: int) -> tuple[Stall, Look | None]:
         site=site,
         entry=entry_of(stack, request, look.task if look else None),
         reach=reach_of(stack),
+        inside=inside_of(stack) if site is not None and site.call else (),
         request=request,
         native=is_native(stack),
         syscall=diagnosis.wait.syscall if diagnosis.wait else None,

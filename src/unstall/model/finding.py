@@ -102,6 +102,8 @@ class Stall:
     site: Site | None = None
     entry: Entry | None = None
     reach: tuple[Hop, ...] = ()
+    inside: tuple[str, ...] = ()
+    """What the catalog knows below a site in an installed package, the outermost first."""
     request: Request | None = None
     native: bool = False
     """The site called C code: no Python frame lay below it."""

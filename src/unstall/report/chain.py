@@ -29,7 +29,8 @@ def chain_of(finding: Finding) -> tuple[Link, ...]:
     if entry is None:
         return rest
     if rest and rest[0].name == short(entry.function):
-        return (_renamed(rest[0], label_of(entry)), *rest[1:])
+        first = _renamed(rest[0], label_of(entry))
+        return (first, *(link for link in rest[1:] if link.name != first.name))
     return (Link(label_of(entry), rest[0].place if rest else finding.runs_on), *rest)
 
 

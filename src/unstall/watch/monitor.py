@@ -31,6 +31,7 @@ from unstall.watch.callbacks import Callbacks, Hook
 from unstall.watch.carried import Carried, Reader
 from unstall.watch.deadman import Deadman
 from unstall.watch.discover import Discovery, ImportHooks
+from unstall.watch.door import Door
 from unstall.watch.frameworks import Frameworks
 from unstall.watch.garbage import Garbage
 from unstall.watch.intent import Intent
@@ -91,6 +92,7 @@ class Monitor:
         """`patrol_ns`: how late the end of a loop may be heard of, where loops come and go by the hundred."""
         self.settings = settings or from_environment()
         self._carried = Carried(self._let_go)
+        self._door = Door()
         self._callbacks = Callbacks(self._carried, self._let_go)
         if on_stall is not None:
             self._callbacks.add(lambda stall, _: on_stall(stall))
@@ -330,7 +332,7 @@ class Monitor:
                 self._startup = self._startup or StartUp(time.monotonic_ns())
                 subject = Subject(
                     self._process.process, number, loop, self.settings, self._garbage.count,
-                    self._carried, self._startup,
+                    self._carried, self._startup, self._door,
                 )  # fmt: skip
                 self._attached[id(loop)] = subject
             subject.heartbeat.start()

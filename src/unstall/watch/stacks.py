@@ -51,7 +51,7 @@ class Places:
             inside = path.relative_to(self._root)
             if ours:
                 return inside.as_posix(), Owner.SELF
-            if not _is_installed(inside):
+            if not _is_installed(inside) and self._root.name not in _INSTALLED:
                 return inside.as_posix(), Owner.APP
         if ours:
             return str(path), Owner.SELF

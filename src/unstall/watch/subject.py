@@ -15,7 +15,7 @@ from unstall.model.observation import Doubts, Look, Loop, Pulse, Request, Stretc
 from unstall.settings import Settings
 from unstall.watch.carried import Carried
 from unstall.watch.census import Census
-from unstall.watch.door import waiting_at_door
+from unstall.watch.door import Door
 from unstall.watch.garbage import Garbage
 from unstall.watch.heartbeat import Heartbeat, Late, difference
 from unstall.watch.lateness import Lateness
@@ -79,6 +79,7 @@ class Subject:
         collected: Callable[[int], None],
         carried: Carried,
         startup: StartUp,
+        door: Door,
     ) -> None:
         thread = threading.current_thread()
         self.ident = threading.get_ident()
@@ -93,6 +94,7 @@ class Subject:
         )
         self._carried = carried
         self._startup = startup
+        self._door = door
         self._started_ns: int | None = None
         """When an application's lifespan completed its start-up; None while none was seen."""
         self._settings = settings
@@ -264,8 +266,10 @@ class Subject:
             self._open = _Open(seen.due_ns, seen.census)
         self._open.taken += 1
         due = seen.at_ns - self._open.door_at_ns > _DOOR_PAUSE_NS
-        if due and self._thread_waits(seen.at_ns):
-            self._open.at_door, self._open.door_at_ns = waiting_at_door(), seen.at_ns
+        stalled = seen.at_ns - seen.due_ns > self._settings.threshold_ns - _FIRST_PAUSE_NS
+        if stalled and due and self._thread_waits(seen.at_ns):
+            self._open.at_door = self._door.waiting(self._open.at_door)
+            self._open.door_at_ns = seen.at_ns
         look = Look(
             seen.at_ns, seen.at_ns, seen.step, reader.read(seen.glimpse),
             task=seen.task,
