@@ -81,7 +81,7 @@ RULES: tuple[Rule, ...] = (
     Rule("US306", "never-awaits", "an async route or dependency that never awaits",
          "make it a plain def if it blocks; leave it async if it only computes a little", Severity.NOTE),
     Rule("US401", "client-per-request", "a client made for each request",
-         "make one client in the lifespan and share it: its connections are then used again",
+         "make one client in the lifespan and share it: its TLS context and connections are then used again",
          Severity.WARNING),
     Rule("US402", "engine-per-request", "an engine or pool made for each request",
          "make the engine once, at module level or in the lifespan, and dispose of it at the end",

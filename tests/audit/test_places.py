@@ -58,6 +58,67 @@ def test_the_command_that_serves_is_the_service() -> None:
     assert sites(SEED + service) == ["seed time.sleep"]
 
 
+def test_what_a_command_hands_to_a_runner_of_its_own_is_the_commands() -> None:
+    runner = """
+    def run(main):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+    if __name__ == '__main__':
+        run(seed)
+    """
+    assert sites(SEED + runner) == []
+
+
+POOL = """
+    import asyncio, uvicorn
+    from concurrent.futures import ThreadPoolExecutor
+    async def main():
+        {around}
+            with ThreadPoolExecutor() as pool:
+                await uvicorn.Server(uvicorn.Config(app)).serve()
+"""
+RUN = """
+    if __name__ == "__main__":
+        asyncio.run(main())
+"""
+
+
+def test_what_a_program_leaves_at_its_end_keeps_nobody_waiting() -> None:
+    assert sites(POOL.format(around="if True:") + RUN) == []
+
+
+def test_a_pool_that_a_program_leaves_again_and_again_keeps_the_loop_waiting() -> None:
+    again = POOL.format(around="while True:") + RUN
+    assert sites(again) == ["main concurrent.futures.Executor"]
+
+
+def test_a_pool_that_a_request_leaves_keeps_the_loop_waiting() -> None:
+    route = """
+    @app.get("/")
+    async def route():
+        await main()
+    """
+    assert sites(POOL.format(around="if True:") + route) == ["main concurrent.futures.Executor"]
+
+
+def test_a_command_beside_the_one_that_serves_has_a_loop_of_its_own() -> None:
+    service = """
+    import uvicorn
+    if __name__ == "__main__":
+        uvicorn.run(app)
+    """
+    other = """
+    import asyncio, time
+    async def build():
+        time.sleep(1)
+    def main():
+        asyncio.run(build())
+    if __name__ == "__main__":
+        main()
+    """
+    assert sites(SEED + service, other=dedent(other)) == ["seed time.sleep"]
+
+
 def test_a_request_that_awaits_what_a_command_runs_is_told() -> None:
     service = """
     @app.get("/seed")
@@ -86,6 +147,52 @@ LIFESPAN = """
 
 def places(source: str) -> list[tuple[str, str]]:
     return sorted((each.site.call, each.runs_on) for each in found(source) if each.site)
+
+
+FILLED = """
+    import boto3
+    from contextlib import asynccontextmanager
+    engine = None
+    def make():
+        return boto3.client("secretsmanager").get_secret_value(SecretId="dsn")
+    def get():
+        global engine
+        if {empty}:
+            engine = make()
+        return engine
+    @asynccontextmanager
+    async def lifespan(app):
+        {start}
+        yield
+    app = FastAPI(lifespan=lifespan)
+    @app.get("/")
+    async def route():
+        return get()
+"""
+SECRET = "botocore.client.BaseClient.get_secret_value"
+
+
+def test_what_start_up_fills_keeps_no_request_waiting() -> None:
+    source = FILLED.format(empty="engine is None", start="get()")
+    assert sites(source) == []
+    assert (SECRET, "start-up") in places(source)
+
+
+def test_what_the_first_request_fills_is_told() -> None:
+    source = FILLED.format(empty="engine is None", start="pass")
+    assert sites(source) == [f"make {SECRET}"]
+
+
+def test_what_start_up_and_each_request_ask_for_is_told_twice() -> None:
+    source = FILLED.format(empty="stale()", start="get()")
+    assert sites(source) == [f"make {SECRET}"]
+    assert (SECRET, "start-up") in places(source)
+
+
+def test_what_start_up_hands_to_a_task_is_not_filled_then() -> None:
+    begun = "asyncio.create_task(asyncio.to_thread(get))"
+    source = FILLED.format(empty="engine is None", start=begun)
+    assert sites(source) == [f"make {SECRET}"]
 
 
 def test_a_task_that_start_up_begins_is_told_on_the_loop_alone() -> None:

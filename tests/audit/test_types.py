@@ -562,6 +562,64 @@ def test_a_protocol_is_any_class_with_its_methods() -> None:
     assert types_at_end(dedent(source), "x") == ("io.TextIOWrapper",)
 
 
+@pytest.mark.parametrize(
+    ("method", "fits"),
+    [
+        ("def load(self, key): ", True),
+        ("def load(self, key, fresh=False): ", True),
+        ("def load(self, *args, **kwargs): ", True),
+        ("def load(self): ", False),
+        ("def load(self, key, folder): ", False),
+        ("def load(self, key, *, folder): ", False),
+        ("def load(self, script): ", False),
+    ],
+)
+def test_a_protocol_is_no_class_whose_method_cannot_be_called_as_it_says(
+    method: str, fits: bool
+) -> None:
+    source = f"""
+    from requests import Session
+    from typing import Protocol
+    class Store(Protocol):
+        def load(self, key): ...
+    class Disk:
+        {method}return Session()
+    def f(store: Store):
+        return store.load("a")
+    x = f(1)
+    """
+    assert types_at_end(dedent(source), "x") == (("requests.Session",) if fits else ())
+
+
+def test_what_a_protocol_takes_by_place_has_any_name() -> None:
+    source = """
+    from requests import Session
+    from typing import Protocol
+    class Store(Protocol):
+        def load(self, key, /): ...
+    class Disk:
+        def load(self, path): return Session()
+    def f(store: Store):
+        return store.load("a")
+    x = f(1)
+    """
+    assert types_at_end(dedent(source), "x") == ("requests.Session",)
+
+
+def test_a_function_that_gives_some_context_manager_gives_the_one_in_its_body() -> None:
+    source = """
+    from contextlib import AbstractContextManager, contextmanager
+    from requests import Session
+    def made():
+        yield Session()
+    def session() -> AbstractContextManager[object]:
+        return contextmanager(made)()
+    with session() as x:
+        pass
+    """
+    assert types_at_end(dedent(source), "x") == ("requests.Session",)
+
+
 def test_a_method_that_is_abstract_is_what_subclasses_make_of_it() -> None:
     source = """
     import requests, httpx

@@ -191,6 +191,22 @@ def test_one_argument_may_make_a_call_clean(given: dict[str, str | None], holds:
     assert row.holds(given) is holds
 
 
+@pytest.mark.parametrize(
+    ("flags", "holds"),
+    [
+        ("fcntl.LOCK_NB", False),
+        ("fcntl.LOCK_EX | fcntl.LOCK_NB", False),
+        ("fcntl.LOCK_EX", True),
+        ("'fcntl.LOCK_EX, fcntl.LOCK_NB'", True),
+        (None, True),
+    ],
+)
+def test_of_several_flags_one_is_enough(flags: str | None, holds: bool) -> None:
+    row = _table(_blocks("fcntl.flock", unless="1=fcntl.LOCK_NB")).row_for("fcntl.flock")
+    assert row is not None
+    assert row.holds({"0": "file", "1": flags}) is holds
+
+
 def test_one_argument_may_be_what_makes_a_call_block() -> None:
     row = _table(_blocks("ldap.Connection", only_if="auto_bind=*")).row_for("ldap.Connection")
     assert row is not None

@@ -233,8 +233,10 @@ def test_the_app_of_a_plan_is_started_and_watched(
 def test_an_app_that_ends_under_load_is_told_and_nobody_was_frozen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ending = "import os, threading; threading.Timer(1.0, os._exit, [7]).start()\n"
-    (tmp_path / "ending.py").write_text(ending + APP)
+    answers = '    await send({"type": "http.response.start"'
+    ends = "    asked += scope['path'].startswith('/look')\n    asked <= 20 or os._exit(7)\n"
+    counts = APP.replace(answers, "    global asked\n" + ends + answers)
+    (tmp_path / "ending.py").write_text("import os\nasked = 0\n" + counts)
     uvicorn = f"{sys.executable} -m uvicorn ending:app --port {{port}} --log-level error"
     text = f'[app]\ncommand = "{uvicorn}"\n{PLAN.replace("seconds = 0.3", "seconds = 4")}'
     assert main(["load", plan(tmp_path, text=text)]) == 3

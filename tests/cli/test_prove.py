@@ -56,7 +56,7 @@ BAD = {
     "upstream not understood": (
         PLAN.replace("[[sc", 'env = { A_URL = "u:hidden@h" }\n[[sc')
         + '[[fault]]\nupstream = "A_URL"\nkind = "hang"\nseconds = 1\n', (), 2,
-        "A_URL is '***@h', which names no upstream in a form that is understood",
+        "A_URL is '…@h', which names no upstream in a form that is understood",
     ),
     "upstream not there": (
         PLAN.replace("[[sc", 'env = { A_URL = "127.0.0.1:1" }\n[[sc')

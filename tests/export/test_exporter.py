@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("UNSTALL_SEGMENT", "tests")
     monkeypatch.delenv("UNSTALL_METRICS_PORT", raising=False)
     monkeypatch.setattr(joining, "folders", lambda: [tmp_path / "memory"])
-    before = METERS.families()
+    before, threads = METERS.families(), set(threading.enumerate())
     yield tmp_path / "memory"
-    until(lambda: not [t.name for t in threading.enumerate() if t.name.startswith("unstall")])
+    until(lambda: not [t.name for t in set(threading.enumerate()) - threads
+                       if t.name.startswith("unstall")])  # fmt: skip
     assert [f.name for f in METERS.families()] == [f.name for f in before]
     assert list((tmp_path / "memory").glob("*")) == []
 
@@ -74,8 +75,19 @@ def sample(exporter: Exporter, name: str) -> Sample:
 
 
 async def served(exporter: Exporter) -> None:
-    while exporter.address is None:
-        await asyncio.sleep(0.01)
+    await soon(lambda: exporter.address is not None)
+
+
+async def soon(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def accusing(samples: Iterable[Sample]) -> list[Sample]:
+    """Of stalls, by cause and site: without those of a machine that is out of processors."""
+    caused = [each for each in samples if each.labels[0] != "starved"]
+    return [each for each in caused if each.labels[:2] != ("unknown", "")]
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
@@ -113,7 +125,7 @@ def test_a_stall_is_shown_while_it_lasts_and_counted_when_it_is_over(run: Any) -
     assert (worker["pid"], worker["state"]) == (os.getpid(), "frozen")
     assert worker["stall"]["call"] == "time.sleep"
     assert "1 of 1 worker frozen" in fragment
-    assert [s.labels[:2] for s in stalls if s.labels[0] != "starved"] == [("waiting", site)]
+    assert [s.labels[:2] for s in accusing(stalls)] == [("waiting", site)]
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
@@ -126,11 +138,7 @@ def test_a_clean_loop_shows_no_stall_and_is_hardly_busy(run: Any) -> None:
 
     with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
         (busy,) = run(main(exporter))
-        assert [
-            s
-            for s in family(exporter, "asyncio_eventloop_stall_seconds").samples
-            if s.labels[0] != "starved"
-        ] == []
+        assert accusing(family(exporter, "asyncio_eventloop_stall_seconds").samples) == []
         assert sample(exporter, "unstall_victims_total").value == 0
     assert busy < 0.5
 
@@ -221,9 +229,7 @@ def test_a_loop_that_runs_already_is_shown_too() -> None:
         await asyncio.sleep(0)
         exporter = Exporter(monitor, port=0).start()
         await served(exporter)
-        while not exporter.view().workers:
-            await asyncio.sleep(0.01)
-        assert exporter.view().workers[0].state is State.ALIVE
+        await soon(lambda: [w.state for w in exporter.view().workers] == [State.ALIVE])
         exporter.stop()
         monitor.stop()
 
@@ -243,6 +249,7 @@ def test_a_monitor_that_stops_first_leaves_no_frozen_worker_behind() -> None:
     async def main(monitor: Monitor, exporter: Exporter) -> None:
         await served(exporter)
         monitor.stop()
+        await soon(lambda: exporter.view().workers == ())
         await asyncio.sleep(0.5)
         assert exporter.view().workers == ()
 
@@ -426,12 +433,13 @@ def test_a_forked_child_that_runs_no_loop_does_nothing() -> None:
         child.start()
         names = await asyncio.to_thread(queue.get, timeout=PATIENCE_S)
         await asyncio.to_thread(child.join)
-        return names, [(w.pid, w.state) for w in exporter.view().workers]
+        mine = [(os.getpid(), State.ALIVE)]
+        await soon(lambda: [(w.pid, w.state) for w in exporter.view().workers] == mine)
+        return names
 
     with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
-        names, workers = asyncio.run(main(exporter))
+        names = asyncio.run(main(exporter))
     assert not [name for name in names if name.startswith("unstall")]
-    assert workers == [(os.getpid(), State.ALIVE)]
 
 
 def test_an_error_of_ours_ends_the_metrics_and_not_the_host(
@@ -458,8 +466,11 @@ def test_thousands_of_short_loops_leave_no_open_files_behind() -> None:
 
     with Monitor(SETTINGS) as monitor, Exporter(monitor, port=0) as exporter:
         asyncio.run(served(exporter))
-        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        before = opened()
         for _ in range(200):
             asyncio.run(nothing())
-        time.sleep(0.3)
-        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before + 4
+        until(lambda: opened() <= before + 4)
+
+
+def opened() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -118,7 +118,7 @@ def test_a_frozen_worker_is_shown_by_a_sibling_with_its_site_while_it_is_frozen(
 
 def test_one_that_holds_the_interpreter_lock_is_shown_by_the_age_of_its_beat(four: Fleet) -> None:
     served = addresses(four)
-    four.freeze("/hold/5")
+    four.freeze("/hold/10")
     worker, sibling = frozen_as_seen_by(served)
     assert worker["stall"] is None
     with pytest.raises(OSError, match="timed out"):

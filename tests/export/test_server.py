@@ -114,7 +114,7 @@ def test_a_failure_of_ours_is_an_answer_and_the_next_one_works(start: Start) -> 
 def test_who_says_nothing_or_too_slowly_keeps_nobody_waiting(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(servers, "_PATIENCE_S", 1.0)
     server = start()
     with socket.create_connection(("127.0.0.1", port(server)), timeout=20) as slow:
         slow.sendall(b"GET / HT")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.guard.asgi import Got, answer, ask, ok
 from tests.support.serving import served
-from unstall import Deadline, Lane, Monitor, Settings, remaining
+from unstall import Deadline, Guard, Lane, Monitor, Settings, remaining
 from unstall.errors import UsageError
 from unstall.guard.budget import BadDeadline, left_of
 from unstall.guard.deadline import Overrun
@@ -60,6 +60,72 @@ def test_what_is_late_is_cancelled_and_answered_with_504() -> None:
     overrun = tried.overrun
     assert (overrun.answered, overrun.ended, overrun.left) == (True, True, ())
     assert str(overrun).startswith("GET /orders/7 was not answered within 0.05 s")
+
+
+def test_a_504_says_nothing_of_another_try_unless_it_is_told_to() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(30)
+
+    late = {"X-Request-Deadline": "1763719200.250"}
+    for headers, reason in (({}, "deadline"), (late, "deadline-passed")):
+        given = {name.lower(): value for name, value in headers.items()}
+        plain = Tried(slow).ask(headers=given)
+        assert (plain.status, plain.problem["reason"]) == (504, reason)
+        assert "retry-after" not in plain.headers
+        told = Tried(slow, retry_after=2.5).ask(headers=given)
+        assert (told.status, told.problem["reason"]) == (504, reason)
+        assert 3 <= int(told.headers["retry-after"]) <= 6
+        assert told.problem["retry_after"] == int(told.headers["retry-after"])
+
+
+def test_who_is_still_at_a_guards_door_is_told_that_nothing_was_begun() -> None:
+    begun: list[str] = []
+
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(scope["path"])
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        guard = Guard(held, in_flight=1, queue=9, queue_timeout=60)
+        told: list[Overrun] = []
+        deadline = Deadline(guard, 0.03, told=told.append)
+        inside = asyncio.create_task(ask(guard, "/inside"))
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(ask(deadline, "/waits")) for _ in range(5)]
+        await asyncio.sleep(0)
+        time.sleep(0.06)  # both timers are due in one turn of the loop
+        found = await asyncio.gather(*waiting)
+        assert [(got.status, got.problem["reason"]) for got in found] == [
+            (503, "queue-timeout")
+        ] * 5
+        assert all("retry-after" in got.headers for got in found)
+        assert (told, begun) == ([], ["/inside"])
+        assert guard.statistics().shed == {"queue-timeout": 5}
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_who_was_let_in_after_a_wait_has_no_more_time_for_it() -> None:
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await (go.wait() if scope["path"] == "/first" else asyncio.sleep(30))
+            await answer(send)
+
+        guard = Guard(slow, in_flight=1, queue=9, queue_timeout=60)
+        deadline = Deadline(guard, 0.2, told=lambda overrun: None)
+        first = asyncio.create_task(ask(guard, "/first"))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(ask(deadline, "/second"))
+        await asyncio.sleep(0)
+        go.set()
+        assert (await first).status == 200
+        second = await waiting
+        assert (second.status, second.problem["reason"]) == (504, "deadline")
+
+    asyncio.run(main())
 
 
 def test_what_is_in_time_is_left_alone() -> None:
@@ -230,13 +296,14 @@ def test_a_lane_whose_thread_goes_on_is_named_and_that_of_another_request_is_not
 
     async def main() -> None:
         with Lane("sdk", threads=2) as lane:
+            await lane.warm()
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 await lane.run(hang)
 
             told: list[Overrun] = []
-            assert (await ask(Deadline(app, 0.05, told=told.append))).status == 504
-            assert (await ask(Deadline(app, 0.05, told=told.append))).status == 504
+            assert (await ask(Deadline(app, 0.3, told=told.append))).status == 504
+            assert (await ask(Deadline(app, 0.3, told=told.append))).status == 504
             go.set()
         for overrun in told:
             (left,) = overrun.left
@@ -262,7 +329,7 @@ def test_a_thread_of_a_shared_pool_that_goes_on_is_named(pool: str) -> None:
                 await asyncio.to_thread(hang)
 
         told: list[Overrun] = []
-        assert (await ask(Deadline(app, 0.05, told=told.append))).status == 504
+        assert (await ask(Deadline(app, 0.5, told=told.append))).status == 504
         go.set()
         (overrun,) = told
         (left,) = overrun.left
@@ -333,6 +400,12 @@ def test_of_two_deadlines_the_nearer_one_counts() -> None:
     assert left[0] <= 0.05
 
 
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "2", True])
+def test_a_time_to_come_back_that_makes_no_sense_is_refused(seconds: Any) -> None:
+    with pytest.raises(UsageError, match=r"retry_after of the deadline is .* greater than 0"):
+        Deadline(ok, retry_after=seconds)
+
+
 @pytest.mark.parametrize("grace", [-1, float("inf"), "2", True, None])
 def test_a_grace_that_makes_no_sense_is_refused(grace: Any) -> None:
     with pytest.raises(UsageError, match=r"grace of the deadline is .* give seconds from 0"):
@@ -348,6 +421,8 @@ def test_a_budget_that_makes_no_sense_is_refused(seconds: Any) -> None:
 
 
 # --- on a real server -------------------------------------------------------------------------
+
+BUDGET_S = 0.5
 
 
 def service(done: list[str], go: threading.Event, **options: Any) -> FastAPI:
@@ -365,7 +440,7 @@ def service(done: list[str], go: threading.Event, **options: Any) -> FastAPI:
     @app.get("/background")
     async def background(tasks: BackgroundTasks) -> dict[str, bool]:
         async def later() -> None:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.5 * BUDGET_S)
             done.append("background")
 
         tasks.add_task(later)
@@ -375,7 +450,7 @@ def service(done: list[str], go: threading.Event, **options: Any) -> FastAPI:
     async def stream() -> StreamingResponse:
         async def parts() -> AsyncIterator[bytes]:
             for _ in range(3):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(BUDGET_S / 2)
                 yield b"x"
             done.append("stream")
 
@@ -391,13 +466,13 @@ def test_on_a_real_server_a_plain_endpoint_is_answered_in_time_although_its_thre
     go = threading.Event()
     told: list[Overrun] = []
     with (
-        served(service(done, go, default=0.15, grace=0.1, told=told.append)) as url,
+        served(service(done, go, default=BUDGET_S, grace=0.1, told=told.append)) as url,
         httpx2.Client(base_url=url) as client,
     ):
         assert client.get("/slow").status_code == 504
         assert client.get("/plain").status_code == 504
         assert client.get("/background").status_code == 200  # the connection is as good as before
-        assert done == []  # the thread was still there when its request had been answered
+        assert "plain" not in done  # the thread was still there when its request had been answered
         end = time.monotonic() + 10
         while len(told) < 2:
             assert time.monotonic() < end
@@ -413,14 +488,14 @@ def test_on_a_real_server_a_plain_endpoint_is_answered_in_time_although_its_thre
 def test_streams_and_background_tasks_outlive_the_deadline_unless_streams_are_cut() -> None:
     done: list[str] = []
     with (
-        served(service(done, threading.Event(), default=0.15)) as url,
+        served(service(done, threading.Event(), default=BUDGET_S)) as url,
         httpx2.Client(base_url=url) as client,
     ):
         assert client.get("/stream").content == b"xxx"
         assert client.get("/background").status_code == 200
     assert sorted(done) == ["background", "stream"]
     told: list[Overrun] = []
-    cut = service([], threading.Event(), default=0.15, streams=True, told=told.append)
+    cut = service([], threading.Event(), default=BUDGET_S, streams=True, told=told.append)
     with served(cut) as url, httpx2.Client(base_url=url) as client:
         with pytest.raises(httpx2.RemoteProtocolError):
             client.get("/stream")
@@ -457,7 +532,7 @@ def test_threads_that_outlive_their_requests_keep_their_tokens() -> None:
     async def small() -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 2
 
-    app.add_middleware(Deadline, default=0.1, grace=0.05, told=lambda overrun: None)
+    app.add_middleware(Deadline, default=0.3, grace=0.05, told=lambda overrun: None)
 
     async def main(url: str) -> list[int]:
         async with httpx2.AsyncClient(base_url=url) as client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.guard.asgi import Got, answer, ask, ok, scope_of
 from tests.support.serving import served
-from unstall import Guard, Lane
+from unstall import Guard, Lane, LaneDeadline
 from unstall.errors import SwitchedOff, UsageError
 from unstall.guard.guard import Guard as PlainGuard
 from unstall.guard.guard import Route
@@ -187,14 +188,18 @@ def test_an_episode_is_logged_once_with_who_held_the_loop(caplog: pytest.LogCapt
 
 
 def test_a_route_is_refused_while_a_lane_that_it_needs_is_stuck() -> None:
+    go = threading.Event()
+
     async def main() -> None:
-        with Lane("guarded", threads=1, deadline=0.02) as lane:
+        with Lane("guarded", threads=1, deadline=0.3) as lane:
+            await lane.warm()
             guard = Guard(ok, routes={"/pay": Route(lanes=("guarded",))})
             assert (await ask(guard, "/pay")).status == 200
-            with pytest.raises(Exception, match="guarded"):
-                await lane.run(time.sleep, 0.5)
+            with pytest.raises(LaneDeadline, match="guarded"):
+                await lane.run(go.wait, 30)
             assert (await ask(guard, "/pay")).problem["reason"] == "lane-stuck"
             assert (await ask(guard, "/other")).status == 200
+            go.set()
 
     asyncio.run(main())
 
@@ -261,6 +266,69 @@ def test_the_queue_before_us_is_measured() -> None:
     assert asyncio.run(ask(Guard(ok), headers=start)).status == 200
     samples = QUEUED.family().samples
     assert sum(sum(sample.buckets) for sample in samples) == before + 1
+
+
+def queued() -> int:
+    """Requests whose time before us is known, since the process began."""
+    return sum(sum(sample.buckets) for sample in QUEUED.family().samples)
+
+
+@pytest.mark.parametrize(
+    "route", [Route(in_flight=4), Route(priority="critical"), Route(priority="low")]
+)
+def test_the_queue_is_measured_where_no_request_comes_in_unasked(route: Route) -> None:
+    guard = PlainGuard(ok, routes={"GET /": route})
+
+    async def main() -> None:
+        for _ in range(200):  # by others, who do not come through the proxy
+            await ask(guard)
+        start = {"x-request-start": f"t={time.time() - 0.5:.3f}"}
+        before = queued()
+        for _ in range(64):
+            await ask(guard, headers=start)
+        assert queued() > before, "one of so many is read"
+        before = queued()
+        for _ in range(64):
+            await ask(guard, headers=start)
+        assert queued() == before + 64, "and then each"
+
+    asyncio.run(main())
+
+
+def test_the_queue_is_measured_although_few_come_and_the_first_said_nothing() -> None:
+    guard = PlainGuard(ok, lag_ms=10_000)
+
+    async def main() -> None:
+        for _ in range(80):
+            await ask(guard)
+        before = queued()
+        for _ in range(200):  # fewer than there are passes, so none have to be handed out
+            await asyncio.sleep(0.011)
+            await ask(guard, headers={"x-request-start": f"t={time.time() - 0.5:.3f}"})
+            if queued() > before:
+                return
+        raise AssertionError("nobody was read")
+
+    asyncio.run(main())
+
+
+def test_each_request_is_measured_by_its_own_moment() -> None:
+    guard = PlainGuard(ok, lag_ms=10_000, in_flight=8)
+    waits = (0.3, 3.0, 30.0)
+
+    async def waited(seconds: float) -> None:
+        await ask(guard, headers={"x-request-start": f"t={time.time() - seconds:.6f}"})
+
+    async def main() -> None:
+        await waited(0.1)
+        before = QUEUED.family().samples[0].buckets
+        for seconds in waits:
+            await waited(seconds)
+        after = QUEUED.family().samples[0].buckets
+        assert sum(now - then for then, now in zip(before, after, strict=True)) == len(waits)
+        assert sum(now > then for then, now in zip(before, after, strict=True)) == len(waits)
+
+    asyncio.run(main())
 
 
 def test_a_websocket_is_told_to_come_back_and_a_lifespan_is_none_of_our_business() -> None:

@@ -34,8 +34,8 @@ def test_contention_is_told_as_wait_and_hold(postgres: Postgres, watch: Watching
             seen = watch.one("asyncpg contention")
             assert (seen.kind, seen.limit, seen.used, seen.pending) == ("asyncpg", 1, 0, 0)
             assert (seen.acquired, seen.returned, seen.created) == (3, 3, 1)
-            assert 0.58 < seen.wait_s < 2.0  # 0, 0.2 and 0.4 s
-            assert 0.58 < seen.use_s < 2.0
+            assert 0.58 < seen.wait_s < 60  # 0, 0.2 and 0.4 s
+            assert 0.58 < seen.use_s < 60
 
     asyncio.run(main())
     assert watch.findings == []
@@ -48,8 +48,8 @@ def test_who_waits_is_seen_and_a_time_out_is_counted(postgres: Postgres, watch: 
             unstall.gate(pool, name="asyncpg time-out")
             async with pool.acquire():
                 waiter = asyncio.create_task(pool._acquire(0.3))
-                await asyncio.sleep(0.1)
-                seen = watch.one("asyncpg time-out")
+                while not (seen := watch.one("asyncpg time-out")).pending:
+                    await asyncio.sleep(0)
                 assert (seen.pending, seen.used, seen.idle) == (1, 1, 0)
                 with pytest.raises(TimeoutError):
                     await waiter
@@ -95,7 +95,7 @@ def test_a_second_slot_is_reported_before_the_deadlock(postgres: Postgres, watch
         async with asyncpg.create_pool(postgres.dsn, min_size=1, max_size=1) as pool:
             unstall.gate(pool, name="asyncpg nested")
             request = asyncio.create_task(create(pool))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not watch.findings:
                     await asyncio.sleep(0.01)
             assert not request.done()  # it hangs, and we know already

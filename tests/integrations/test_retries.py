@@ -114,7 +114,8 @@ def test_work_that_was_begun_and_took_too_long_is_not_begun_twice() -> None:
             go.wait(30)
             return ""
 
-        with Lane("retried", threads=2, deadline=0.05) as lane:
+        with Lane("retried", threads=2, deadline=0.4) as lane:
+            await lane.warm()
             with pytest.raises(LaneDeadline):
                 await Billing(lane, hang).receipt(1)
             go.set()

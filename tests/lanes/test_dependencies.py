@@ -173,7 +173,7 @@ def test_what_comes_too_late_to_be_used_is_given_back_by_its_thread() -> None:
         finally:
             closed.append(thread())
 
-    with Lane("deps", threads=1, deadline=0.1) as lane:
+    with Lane("deps", threads=1, deadline=0.5) as lane:
 
         @app.get("/")
         async def route(number: Annotated[int, Depends(lane.depends(session))]) -> int:
@@ -217,8 +217,11 @@ def test_a_full_lane_is_answered_with_503() -> None:
             assert client.get("/").json() == 1
 
             async def fill() -> None:
-                with anyio.move_on_after(0.05):
-                    await lane.run(hang)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(lane.run, hang)
+                    while not hang.entered:
+                        await anyio.sleep(0.001)
+                    group.cancel_scope.cancel()
 
             anyio.run(fill)
             answer = client.get("/")

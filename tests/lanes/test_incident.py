@@ -25,6 +25,10 @@ def idle(lane: Lane) -> bool:
     return (reading.held, reading.queued, reading.left) == (0, 0, ())
 
 
+def threads_named(prefix: str) -> int:
+    return sum(thread.name.startswith(prefix) for thread in threading.enumerate())
+
+
 def test_with_all_threads_hung_a_lane_refuses_at_once_and_a_bystander_stays_quick() -> None:
     hang = Hang()
 
@@ -39,7 +43,8 @@ def test_with_all_threads_hung_a_lane_refuses_at_once_and_a_bystander_stays_quic
                 bystander.append(time.monotonic() - asked)
                 await asyncio.sleep(0.001)
 
-        with Lane("billing", threads=4, queue=8, deadline=0.1) as lane, Lane("other") as other:
+        with Lane("billing", threads=4, queue=8, deadline=0.4) as lane, Lane("other") as other:
+            await lane.warm()
             watching = asyncio.create_task(beside())
             first = await asyncio.gather(
                 *(lane.run(hang) for _ in range(12)), return_exceptions=True
@@ -130,8 +135,7 @@ def test_a_long_storm_over_several_loops_loses_no_slot_and_no_thread() -> None:
             thread.join(120)
         assert sum(ended) == 3 * 5 * 300
         assert eventually(lambda: idle(lane))
-        names = [t.name for t in threading.enumerate() if t.name.startswith("lane soak")]
-        assert len(names) <= 6
+        assert eventually(lambda: threads_named("lane soak") <= 6)
 
 
 @pytest.mark.slow
@@ -161,8 +165,11 @@ def test_a_forked_child_begins_with_an_empty_lane(kind: str) -> None:
         size = {kind: 1}
         with Lane("forked", queue=0, **size) as lane, Lane("hung", threads=1, queue=0) as hung:
             before = await lane.run(work.pid)
-            with anyio.move_on_after(0.05):
-                await hung.run(hang)
+            async with anyio.create_task_group() as group:
+                group.start_soon(hung.run, hang)
+                while not hang.entered:
+                    await anyio.sleep(0.001)
+                group.cancel_scope.cancel()
             child = os.fork()
             if child == 0:
                 os._exit(_child(lane, hung, before))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from tests.lanes import work
 from tests.lanes.work import eventually
 from unstall import Lane, LaneDeadline
 from unstall.errors import LaneBroken, LaneError, UsageError
+from unstall.lanes import child
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +76,7 @@ def test_a_deadline_ends_the_process_and_replaces_it() -> None:
                 assert eventually(lambda: not alive(doomed))
                 assert not impatient.statistics().stuck
                 assert eventually(lambda: impatient.reading().held == 0)
+                await impatient.warm()  # a new process takes its time to start
                 again = await impatient.run(work.pid)
                 assert again != doomed
                 assert impatient.statistics().abandoned == ()
@@ -203,7 +206,7 @@ def run_script(program: str) -> list[int]:
     """The numbers that it prints."""
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=30, check=True,
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True,
     )  # fmt: skip
     return [int(number) for number in ran.stdout.split()]
 
@@ -225,6 +228,49 @@ def test_a_process_ends_with_its_parent_even_in_the_middle_of_a_call() -> None:
     """
     (pid,) = run_script(program)
     assert eventually(lambda: not alive(pid))
+
+
+def test_a_process_whose_answer_nobody_takes_ends_without_a_word() -> None:
+    requests_out, requests = os.pipe()
+    answers, answers_in = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, child.__file__],
+        stdin=requests_out, stdout=answers_in, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(requests_out)
+    os.close(answers_in)
+    child.write(requests, pickle.dumps((sys.path, sys.argv, None, [])))
+    assert child.read(answers) == b""
+    os.close(answers)
+    child.write(requests, pickle.dumps((bytes, (5,), {})))
+    _, said = process.communicate(timeout=30)
+    os.close(requests)
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_processes_of_a_parent_that_is_killed_end_without_a_word() -> None:
+    program = """
+        import asyncio, os, signal, time
+        from unstall import Lane
+        from unstall.lanes import child
+
+        async def main():
+            lane = Lane("pdf", processes=2)
+            await lane.warm()
+            child.read = lambda fd: time.sleep(60)  # nobody takes their answers
+            for _ in range(2):
+                asyncio.create_task(lane.run(bytes, 3_000_000))  # more than is in a pipe at once
+            await asyncio.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        asyncio.run(main())
+    """
+    for _ in range(2):
+        ran = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            cwd=ROOT, stderr=subprocess.PIPE, timeout=30, check=False,
+        )  # fmt: skip
+        assert (ran.returncode, ran.stderr) == (-9, b"")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -288,7 +334,7 @@ def test_a_function_of_the_main_module_runs_without_the_main_module_running_twic
         )
     )
     ran = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True
     )
     assert ran.stderr.splitlines() == [
         "main runs as __main__",
@@ -366,8 +412,6 @@ def test_threads_are_asked_for_what_processes_cannot_do(lane: Lane) -> None:
 
 
 def test_an_error_of_a_lane_crosses_processes_whole() -> None:
-    import pickle
-
     for error in (LaneDeadline("late", "pdf", 3.0), LaneError("bad", "pdf", 2.0)):
         back = pickle.loads(pickle.dumps(error))
         assert (type(back), str(back), back.lane, back.retry_after) == (

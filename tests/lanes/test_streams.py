@@ -258,7 +258,8 @@ def test_an_iterator_that_hangs_is_closed_by_its_own_thread_when_it_is_back(run:
             closed.append(threading.get_ident())
 
     async def main() -> None:
-        with Lane("export", threads=1, deadline=0.1) as lane:
+        with Lane("export", threads=1, deadline=0.3) as lane:
+            await lane.warm()
             with pytest.raises(LaneDeadline):
                 async for _ in lane.iterate(items()):
                     pass

@@ -31,7 +31,7 @@ class Hang:
         self._go.set()
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> bool:
+def eventually(holds: Callable[[], bool], within_s: float = 30.0) -> bool:
     """Whether it holds before long; for what other threads do."""
     end = time.monotonic() + within_s
     while not holds():

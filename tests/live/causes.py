@@ -163,8 +163,9 @@ async def future() -> None:
 
 
 async def future_clean() -> None:
-    with ThreadPoolExecutor(1) as pool:
-        await asyncio.get_running_loop().run_in_executor(pool, crunch, LONG_S)
+    pool = ThreadPoolExecutor(1)
+    await asyncio.get_running_loop().run_in_executor(pool, crunch, LONG_S)
+    pool.shutdown(wait=False)  # to wait until its thread has gone would be a stall, too
 
 
 # --- gc -----------------------------------------------------------------------------------------
@@ -199,7 +200,9 @@ async def stopped_for(seconds: float) -> None:
     """SIGSTOP and SIGCONT from outside, while this loop idles."""
     pid = os.getpid()
     stop = f"kill -STOP {pid}; sleep {seconds};" if seconds else ""
-    outside = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.2; {stop} kill -CONT {pid}"])
+    command = ["/bin/sh", "-c", f"sleep 0.2; {stop} kill -CONT {pid}"]
+    # to start one waits until it runs, and that would be a stall, too
+    outside = await asyncio.to_thread(subprocess.Popen, command)
     while outside.poll() is None:
         await asyncio.sleep(0.01)
 

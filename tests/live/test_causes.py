@@ -92,6 +92,13 @@ def test_a_stall_gets_its_one_right_cause_and_line(
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_clean_twin_accuses_nobody(name: str, loop: str, postgres: Postgres) -> None:
     result = seen(f"{name}_clean", loop, postgres.dsn)
-    # On a machine that is out of processors a stall may be real, and then it is told as that.
-    accused = [stall for stall in result["stalls"] if stall["cause"] != "starved"]
-    assert accused == []
+    assert [stall for stall in result["stalls"] if accuses(stall)] == []
+
+
+def accuses(stall: dict[str, Any]) -> bool:
+    """On a machine that is out of processors a stall may be real, and then it is told as that.
+
+    Or as one of which too little was seen, with no line to blame.
+    """
+    nobody = stall.get("site") is None
+    return stall["cause"] != "starved" and not (stall["cause"] == "unknown" and nobody)

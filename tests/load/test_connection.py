@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 
 MS = NS_PER_MS
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-TWO = (0, 100 * MS)
+TWO = (0, 250 * MS)
 
 
 async def outcome(

@@ -62,6 +62,7 @@ def test_an_app_that_ended_under_load_was_not_frozen_by_it() -> None:
     ended = "the app ended while it was asked"
     phase = phase_of(Loaded(outcome(answered=0), 17, 4.0), unwatched("x"), ended=ended)
     assert (phase.verdict, phase.because) == (WitnessVerdict.NOT_ENOUGH_DATA, ended)
+    assert phase.ended == ended
 
 
 def test_a_load_is_a_phase_without_a_fault_that_nobody_watched() -> None:

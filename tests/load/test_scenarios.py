@@ -13,7 +13,7 @@ from unstall.clock import NS_PER_S, SystemClock
 from unstall.errors import TargetError, UsageError
 from unstall.load import Loaded, Share, run_scenarios
 from unstall.load import workers as workers_module
-from unstall.load.scenarios import check
+from unstall.load.scenarios import check, seconds_of
 from unstall.model.outcome import Progress
 from unstall.model.plan import Arrivals, Example, Scenario, Stage, WitnessPlan
 
@@ -186,4 +186,5 @@ def test_what_makes_no_request_is_told_before_anything_is_started(
 def test_the_path_of_the_witness_is_checked_with_the_others() -> None:
     with pytest.raises(UsageError, match="the path of scenario 'witness' is '/a b'"):
         check([LOOK], WitnessPlan("/a b"))
-    assert check([LOOK, BUY], WITNESS) == 0.5
+    check([LOOK, BUY], WITNESS)
+    assert seconds_of([LOOK, BUY], WITNESS) == 0.5

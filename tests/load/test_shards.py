@@ -57,6 +57,14 @@ def test_thresholds_and_the_verdict_are_those_of_the_whole() -> None:
     assert [(each.held, round(each.value or 0)) for each in whole.thresholds] == [(True, 6)]
 
 
+def test_an_app_that_ended_under_one_part_has_ended_for_the_whole() -> None:
+    file, other = part(2, ms=40)
+    ended = replace(other, phases=(replace(other.phases[0], ended="the app ended: bye"),))
+    whole = merged([part(1), (file, ended)])
+    assert whole.phases[0].ended == whole.phases[0].because == "the app ended: bye"
+    assert whole.verdict is WitnessVerdict.NOT_ENOUGH_DATA
+
+
 def test_what_only_the_app_can_tell_is_told_as_such_and_what_was_said_of_parts_is_not() -> None:
     loop = replace(PLAN, thresholds=(*PLAN.thresholds, Threshold("loop.stalls", "==", 0)))
     whole = merged([part(n, plan=loop, gaps=(OF_THE_WHOLE, "one")) for n in (1, 2)])

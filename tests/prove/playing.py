@@ -66,6 +66,10 @@ class FakeChild:
     def __init__(self) -> None:
         self.running = True
 
+    @property
+    def ended(self) -> str:
+        return "" if self.running else "the app ended while it was asked: bye"
+
     def failure(self, what: str) -> TargetError:
         return TargetError(f"the app {what}: bye")
 

@@ -92,9 +92,9 @@ def test_an_app_that_says_much_is_not_stopped_by_it(tmp_path: Path) -> None:
 @pytest.mark.live
 def test_an_app_that_does_not_get_ready_is_told_with_its_last_answer(tmp_path: Path) -> None:
     with pytest.raises(
-        TargetError, match=r"not ready within 2 s: GET /busy, and the last answer was 503"
+        TargetError, match=r"not ready within 6 s: GET /busy, and the last answer was 503"
     ):
-        booted(tmp_path, "/busy", patience=2.0)
+        booted(tmp_path, "/busy", patience=6.0)
 
 
 @pytest.mark.live

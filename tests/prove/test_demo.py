@@ -49,7 +49,7 @@ def test_the_blocking_call_is_named_while_it_freezes_and_the_lane_stays_clean() 
     assert blocking.verdict is WitnessVerdict.FROZEN
     assert blocking.victims > 0
     frozen = [line for line in notes.heard if "FROZEN" in line]
-    assert f"reference/incident/app.py:{worst.site.line}" in frozen[0]
+    assert any(f"reference/incident/app.py:{worst.site.line}" in line for line in frozen)
     assert notes.advanced
 
     assert not [f for f in lane.report.findings if f.cause is not Cause.STARVED]
@@ -74,11 +74,27 @@ def test_an_interrupt_ends_the_demonstration_and_every_process_it_started(
         time.sleep(0.1)
     children = started_by(demo.pid)
     demo.send_signal(number)
-    _, said = demo.communicate(timeout=30)
+    _, said = demo.communicate(timeout=60)
     assert len(children) >= 3, said
     assert demo.returncode == (130 if number is signal.SIGINT else 143)
     assert "Traceback" not in said
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert left_of(children) == []
+
+
+def is_alive(pid: int) -> bool:
+    """Not gone, and not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def left_of(children: set[int]) -> list[int]:
+    """Who is still there when all had time to end; who watches over others ends after them."""
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return [pid for pid in children if is_alive(pid)]
 
 
 def started_by(pid: int) -> set[int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.prove.test_demo import started_by
+from tests.prove.test_demo import left_of, started_by
 from unstall.model.finding import is_proved
 from unstall.model.proof import Run
 from unstall.model.report import WitnessVerdict
@@ -125,7 +125,7 @@ def test_an_interrupt_tells_what_there_was_and_leaves_no_process(
     assert "Traceback" not in heard
     assert said
     assert outcome(file).interrupted
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert left_of(children) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
@@ -142,15 +142,4 @@ def test_a_run_that_is_killed_leaves_no_process(tmp_path: Path, downstream: str)
     run.kill()
     run.communicate(timeout=60)
     assert len(children) >= 6
-    deadline = time.monotonic() + 60
-    while any(map(is_alive, children)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert [pid for pid in children if is_alive(pid)] == []
-
-
-def is_alive(pid: int) -> bool:
-    """Not gone, and not merely waiting to be collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    assert left_of(children) == []

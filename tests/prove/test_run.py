@@ -236,6 +236,7 @@ def test_an_app_that_dies_under_a_fault_is_told_and_never_isolated(
     assert run.gaps[0] == f"{HANG}: the app ended while it was asked: bye"
     assert run.phases[1].verdict is run.verdict is verdict
     assert run.phases[1].because.endswith("; the app ended while it was asked: bye")
+    assert [bool(phase.ended) for phase in run.phases] == [False, True]
 
 
 def test_an_app_that_dies_without_a_fault_has_frozen_nobody(billing: str) -> None:
@@ -246,7 +247,7 @@ def test_an_app_that_dies_without_a_fault_has_frozen_nobody(billing: str) -> Non
     run = played(World(felt={"healthy": lost, HANG: lost}, during=die), billing)
     assert {phase.verdict for phase in run.phases} == {WitnessVerdict.NOT_ENOUGH_DATA}
     assert run.verdict is WitnessVerdict.NOT_ENOUGH_DATA
-    assert run.phases[0].because == "the app ended while it was asked: bye"
+    assert run.phases[0].because == run.phases[0].ended == "the app ended while it was asked: bye"
 
 
 def test_what_is_not_this_machine_or_checks_a_name_is_a_gap(billing: str) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HERE = Path(__file__).parent
 APP = HERE / "app"
 UNSTALL = (sys.executable, "-m", "unstall")
@@ -74,7 +74,7 @@ class Running:
         """The exit code after a signal; none of its processes may be left."""
         self.process.send_signal(signum)
         code = self.process.wait(PATIENCE_S)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while (left := processes_of_session(self.process.pid)) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert left == [], self.stderr

@@ -214,7 +214,7 @@ def test_a_plain_asyncio_program_is_watched(tmp_path: Path) -> None:
     done = run([sys.executable, "plain.py"], "--record", str(record))
     assert done.returncode == 5
     line = line_in(APP / "plain.py", "# BLOCKS")
-    first = done.stderr.splitlines()[0]
+    first = first_seen(done.stderr)
     assert first.startswith("unstall: FROZEN 0.")
     assert f"  main  plain.py:{line} in main  time.sleep  waiting in clock_nanosleep" in first
     finding = report_of(read(record), "plain").findings[0]
@@ -222,9 +222,15 @@ def test_a_plain_asyncio_program_is_watched(tmp_path: Path) -> None:
     assert (finding.code, finding.site.file, finding.site.line) == ("US101", "plain.py", line)
 
 
+def first_seen(stderr: str) -> str:
+    """The first line about a stall that is not the machine's own."""
+    return next(line for line in stderr.splitlines() if "  cause not seen  " not in line)
+
+
 def test_json_lines_hold_each_stall_and_the_report() -> None:
     done = run([sys.executable, "plain.py"], "--format", "json")
-    told = [json.loads(line) for line in done.stderr.splitlines()]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    told = [each for each in lines if each.get("cause") != "starved"]
     assert [each["kind"] for each in told] == ["stall", "stall", "report"]
     assert [each.get("ongoing") for each in told] == [True, False, None]
     assert told[-1]["verdict"] == "findings"
@@ -233,7 +239,7 @@ def test_json_lines_hold_each_stall_and_the_report() -> None:
 def test_a_worker_that_was_forked_is_watched() -> None:
     done = run([sys.executable, "forking.py"])
     line = line_in(APP / "forking.py", "# BLOCKS")
-    assert f"forking.py:{line} in work  time.sleep" in done.stderr.splitlines()[0]
+    assert f"forking.py:{line} in work  time.sleep" in first_seen(done.stderr)
     assert "last word" not in done.stderr
 
 
@@ -383,7 +389,9 @@ def test_a_storm_of_stalls_is_told_in_a_few_lines(tmp_path: Path) -> None:
     told = [line for line in done.stderr.splitlines() if line.startswith("unstall: ")]
     assert 4 <= len(told) <= 4 + 2 * took
     assert any("more before it not shown" in line for line in told)
-    assert "16 stalls" in done.stderr or "15 stalls" in done.stderr
+    stalls = re.search(r"(\d+) stalls", done.stderr)
+    assert stalls is not None
+    assert int(stalls[1]) >= 15
 
 
 def test_latent_calls_are_told_of_only_when_asked_for(tmp_path: Path) -> None:

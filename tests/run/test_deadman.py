@@ -31,7 +31,7 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
         listening.listen()
-        listening.settimeout(5)
+        listening.settimeout(20)
         yield listening
 
 
@@ -130,7 +130,7 @@ def test_a_handler_that_came_after_ours_outlives_us(
             deadman.alive(1 + BEAT_NS, 0, LOOPS)
             assert "SIGURG" in str(deadman.inactive)
             connection, _ = listener.accept()
-            connection.settimeout(5)
+            connection.settimeout(20)
             while connection.recv(1 << 16):  # hung up: nobody asks the program's handler
                 pass
             connection.close()
@@ -159,7 +159,7 @@ def test_a_reader_that_is_slow_costs_beats_and_no_time(
     began = time.monotonic()
     for n in range(1, 40_000):
         deadman.alive(1 + n * BEAT_NS, 0, LOOPS)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     connection.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import signal
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.running import APP, Running, free_port, line_in, running
+from tests.run.running import APP, PATIENCE_S, Running, free_port, line_in, running
 from unstall.explain.report import report_of, settled
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Cause, Stall
@@ -62,7 +63,7 @@ def stalls_in(recording: Recording) -> list[Stall]:
 def ask_for_a_stall(service: Running, port: int) -> None:
     service.get(f"http://127.0.0.1:{port}/pid")
     service.get(f"http://127.0.0.1:{port}/users/7")
-    service.until_said(r"^unstall: (free after|froze) ")
+    service.until_said(rf"^unstall: (free after|froze) .*  service.py:{BLOCKS} in user  ")
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -75,9 +76,9 @@ def test_a_blocking_route_is_named_under(name: str, tmp_path: Path) -> None:
         assert service.end(signal.SIGTERM) == server.on_term
     frozen = [line for line in service.stderr.splitlines() if "FROZEN" in line]
     # A worker that a busy machine kept from running as it started is told, too, and as what it is.
-    line = next(line for line in frozen if "  cause not seen  " not in line)
+    line = next(line for line in frozen if f"  service.py:{BLOCKS} in user  " in line)
     assert "  GET /users/{user}  " in line
-    assert f"  service.py:{BLOCKS} in user  time.sleep  waiting in clock_nanosleep  pid " in line
+    assert "  time.sleep  waiting in clock_nanosleep  pid " in line
     report = report_of(read(record), name)
     finding = next(f for f in report.findings if f.code == "US101")
     assert finding.site is not None
@@ -105,7 +106,11 @@ def test_nothing_is_said_of_a_clean_service_before_its_summary(tmp_path: Path) -
         for _ in range(50):
             service.get(f"http://127.0.0.1:{port}/pid")
         service.end()
-    assert service.stderr.startswith("\nclean: no stall was seen in ")
+    starved = re.findall("^US902 ", service.stderr, re.MULTILINE)  # by a busy machine
+    assert starved == re.findall(r"^US\d+ ", service.stderr, re.MULTILINE)
+    assert service.stderr.startswith(
+        "\nfindings: " if starved else "\nclean: no stall was seen in "
+    )
 
 
 def test_a_call_in_c_that_holds_the_interpreter_lock_is_named_before_it_ends(
@@ -113,25 +118,25 @@ def test_a_call_in_c_that_holds_the_interpreter_lock_is_named_before_it_ends(
 ) -> None:
     port = free_port()
     record = tmp_path / "run.jsonl"
-    named = f"  service.py:{HOLDS} in match  re.match  holding the interpreter lock"
+    named = rf"^unstall: FROZEN (\S+) .*  service.py:{HOLDS} in match  re.match  holding the interpreter lock"
     with running(
         tmp_path, SERVERS["uvicorn"].argv(port), "--inside-c", "--record", str(record)
     ) as service:
         service.get(f"http://127.0.0.1:{port}/pid")
-        for times in range(1, 4):  # a busy machine may hide that one thread alone runs
+        for times in range(1, 9):  # a busy machine may hide that one thread alone runs
             service.get(f"http://127.0.0.1:{port}/match/{MATCH_SIZE}")
             service.until_said(rf"(?:^unstall: free after [\s\S]*){{{times}}}")
-            if named in service.stderr:
+            if re.search(named, service.stderr, re.MULTILINE):
                 break
         service.end()
     told = [line for line in service.stderr.splitlines() if line.startswith("unstall: ")]
-    live = next(line for line in told if named in line)
-    assert live.startswith("unstall: FROZEN ")
+    live = re.search(named, service.stderr, re.MULTILINE)
+    assert live is not None, service.stderr
     assert "GET /match/{size}" in told[-1]
     *_, stall = [s for s in stalls_in(read(record)) if s.site and s.site.line == HOLDS]
     assert stall.cause is Cause.GIL
     assert not stall.ongoing
-    assert float(live.split()[2]) < stall.held_ns / 1e9 - 0.1
+    assert float(live[1]) < stall.held_ns / 1e9 - 0.1
 
 
 def test_a_worker_killed_while_it_is_frozen_is_still_in_the_report(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_a_worker_killed_while_it_is_frozen_is_still_in_the_report(tmp_path: Pat
         pid = int(service.get(f"http://127.0.0.1:{port}/pid"))
         with pytest.raises(ConnectionError):
             kill_when_frozen(service, pid, f"http://127.0.0.1:{port}/match/40")
-        assert service.process.wait(10) == 137
+        assert service.process.wait(PATIENCE_S) == 137
     (stall,) = [s for s in stalls_in(read(record)) if s.site and s.site.line == HOLDS]
     assert stall.ongoing
     assert stall.cause is Cause.GIL
@@ -155,12 +160,12 @@ def kill_when_frozen(service: Running, pid: int, url: str) -> None:
     import urllib.request
 
     def kill() -> None:
-        service.until_said(r"^unstall: FROZEN ")
+        service.until_said(rf"^unstall: FROZEN .*  service.py:{HOLDS} in match  ")
         os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        urllib.request.urlopen(url, timeout=20)
+        urllib.request.urlopen(url, timeout=PATIENCE_S)
     finally:
         killer.join()

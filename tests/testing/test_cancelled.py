@@ -20,13 +20,16 @@ from unstall import Lane
 from unstall.errors import UsageError
 from unstall.testing import Asked, cancelled
 
+LATER_S = 0.3
+"""By then a handler is at work, on a busy machine, too."""
+
 
 def test_a_tidy_handler_frees_its_lock_and_says_so(service: Service) -> None:
     asyncio.run(
         cancelled(
             service.app,
             "GET /tidy",
-            after_s=0.05,
+            after_s=LATER_S,
             by="time-out",
             free=[service.lock, service.lane],
             logged="cancelled",
@@ -37,8 +40,10 @@ def test_a_tidy_handler_frees_its_lock_and_says_so(service: Service) -> None:
 
 def test_one_that_says_nothing_is_told(service: Service) -> None:
     with pytest.raises(AssertionError, match="no record from warning upwards was written"):
-        asyncio.run(cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", grace_s=0.1))
-    asyncio.run(cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", logged=None))
+        asyncio.run(
+            cancelled(service.app, "GET /silent", after_s=LATER_S, by="time-out", grace_s=0.1)
+        )
+    asyncio.run(cancelled(service.app, "GET /silent", after_s=LATER_S, by="time-out", logged=None))
 
 
 def test_a_lock_that_stays_locked_is_told(service: Service) -> None:
@@ -47,7 +52,7 @@ def test_a_lock_that_stays_locked_is_told(service: Service) -> None:
             cancelled(
                 service.app,
                 "GET /leaks-lock",
-                after_s=0.05,
+                after_s=LATER_S,
                 by="time-out",
                 free=[service.lock],
                 grace_s=0.1,
@@ -59,7 +64,7 @@ def test_a_thread_that_stays_is_named(service: Service) -> None:
     async def main() -> None:
         try:
             await cancelled(
-                service.app, "GET /leaves-thread", after_s=0.1, by="time-out", grace_s=0.1
+                service.app, "GET /leaves-thread", after_s=LATER_S, by="time-out", grace_s=0.1
             )
         finally:
             service.let_go.set()
@@ -67,7 +72,7 @@ def test_a_thread_that_stays_is_named(service: Service) -> None:
     with pytest.raises(AssertionError) as caught:
         asyncio.run(main())
     assert "thread 'asyncio_0' was at tests/testing/app.py:" in str(caught.value)
-    assert "in Service.hang for 0." in str(caught.value)
+    assert "in Service.hang for " in str(caught.value)
 
 
 def waits_in_c(go: threading.Event, socket_: socket.socket) -> Callable[[], Awaitable[object]]:
@@ -87,8 +92,8 @@ def waits_in_a_lane(go: threading.Event, socket_: socket.socket) -> Callable[[],
 @pytest.mark.parametrize(
     ("waits", "said"),
     [
-        (waits_in_c, "thread 'asyncio_0' was at socket.recv for 0."),
-        (waits_in_a_library, "in Event.wait for 0."),
+        (waits_in_c, "thread 'asyncio_0' was at socket.recv for "),
+        (waits_in_a_library, "in Event.wait for "),
         (waits_in_a_lane, "thread 'lane hangs 0' was at"),
     ],
 )
@@ -107,7 +112,9 @@ def test_a_thread_of_a_pool_that_runs_nothing_of_the_application_is_named_too(
         await asyncio.to_thread(int)  # threads that wait for work are there before, and no work
         await anyio.to_thread.run_sync(int)
         try:
-            await cancelled(app, "GET /hangs", after_s=0.1, by="time-out", logged=None, grace_s=0.1)
+            await cancelled(
+                app, "GET /hangs", after_s=LATER_S, by="time-out", logged=None, grace_s=0.1
+            )
         finally:
             go.set()
             theirs.send(b"x")
@@ -121,7 +128,7 @@ def test_threads_that_wait_for_work_are_no_work(service: Service) -> None:
     async def main() -> None:
         await asyncio.to_thread(int)
         await anyio.to_thread.run_sync(int)
-        await cancelled(service.app, "GET /silent", after_s=0.05, by="time-out", logged=None)
+        await cancelled(service.app, "GET /silent", after_s=LATER_S, by="time-out", logged=None)
 
     asyncio.run(main())
 
@@ -153,7 +160,13 @@ def test_one_permit_of_several_and_a_reentrant_lock_are_told(make: Callable[[], 
     async def main(path: str) -> None:
         things[:] = [make()]
         await cancelled(
-            app, f"GET {path}", after_s=0.05, by="time-out", free=things, logged=None, grace_s=0.1
+            app,
+            f"GET {path}",
+            after_s=LATER_S,
+            by="time-out",
+            free=things,
+            logged=None,
+            grace_s=0.1,
         )
 
     asyncio.run(main("/tidy"))
@@ -166,19 +179,19 @@ def test_one_permit_of_several_and_a_reentrant_lock_are_told(make: Callable[[], 
 def test_a_task_that_does_not_end_is_named(service: Service) -> None:
     async def main() -> None:
         try:
-            await cancelled(service.app, "GET /stubborn", after_s=0.05, grace_s=0.2)
+            await cancelled(service.app, "GET /stubborn", after_s=LATER_S, grace_s=0.2)
         finally:
             service.let_go.set()
 
     with pytest.raises(AssertionError) as caught:
         asyncio.run(main())
     assert "its task goes on" in str(caught.value)
-    assert "in Service._locked.<locals>.stubborn for 0." in str(caught.value)
+    assert "in Service._locked.<locals>.stubborn for " in str(caught.value)
 
 
 def test_a_request_that_was_quicker_was_not_cancelled(service: Service) -> None:
     with pytest.raises(AssertionError, match=r"GET /livez had ended \(200\) before it was left"):
-        asyncio.run(cancelled(service.app, "GET /livez", after_s=0.2))
+        asyncio.run(cancelled(service.app, "GET /livez", after_s=1.0))
 
 
 def test_what_cannot_be_tried_is_refused(service: Service) -> None:

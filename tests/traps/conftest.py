@@ -33,19 +33,23 @@ def _interpreter() -> dict[str, Any]:
     state["steps"] = vars(asyncio.Handle)["_run"]
     state["run_forever"] = asyncio.BaseEventLoop.run_forever
     state["listening"] = AUDIT.listened
-    state["threads"] = sorted(each.name for each in threading.enumerate() if "unstall" in each.name)
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is not None:
         state["tools"] = [monitoring.get_tool(number) for number in range(6)]
     return state
 
 
+def _threads() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if "unstall" in each.name}
+
+
 @pytest.fixture(autouse=True)
 def everything_is_restored() -> Iterator[None]:
-    before = _interpreter()
+    before, threads = _interpreter(), _threads()
     failures = list(HOOKS.sight.failures)
     yield
     assert _interpreter() == before
+    assert _threads() <= threads  # those of other tests may end meanwhile
     assert HOOKS.sight.failures == failures
     assert AUDIT.failures == []
     assert not HOOKS.sight.openings

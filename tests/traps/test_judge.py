@@ -204,3 +204,17 @@ def test_a_look_at_a_file_is_no_call_of_the_library_that_looks() -> None:
     asked = call("pymongo.pool.send", HANDLER, line, below)
     (finding,) = found(call("os.stat", HANDLER, line, below), asked)
     assert (finding.code, finding.severity) == ("US103", Severity.ERROR)
+
+
+def test_below_a_test_that_asks_an_installed_application_its_own_line_is_told() -> None:
+    asks = frame("test_orders:test_create", 4, file="tests/test_orders.py")
+    handler = library("myservice.api:create", 7, "time.sleep")
+    (finding,) = found(call("time.sleep", asks, ROUTE, handler))
+    assert finding.site is not None
+    assert finding.entry is not None
+    assert (finding.site.function, finding.site.line) == ("create", 7)
+    assert (finding.entry.kind, finding.entry.function) == ("route", "myservice.api:create")
+    encoder = library("fastapi.encoders:jsonable_encoder", 9)
+    (finding,) = found(call("time.sleep", asks, encoder))
+    assert finding.site is not None
+    assert finding.site.function == "test_create"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import string
 from base64 import b64decode, b64encode
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.runs import PLAN, calm
 from unstall.model.plan import AppPlan, Example, Plan, Scenario
@@ -14,7 +18,7 @@ from unstall.model.proof import Run, Unexercised
 from unstall.report import run_json
 from unstall.triage.regression import compare
 from unstall.triage.same_plan import differences
-from unstall.triage.secrets import HIDDEN, in_text, masked, without_secrets
+from unstall.triage.secrets import HIDDEN, in_text, in_value, masked, without_secrets
 
 
 def test_values_of_the_environment_are_hidden_and_names_are_not() -> None:
@@ -188,3 +192,40 @@ def test_a_body_that_differs_beside_its_secret_is_another_plan() -> None:
 
 def test_of_a_plan_without_secrets_nothing_was_masked() -> None:
     assert masked(without_secrets(PLAN)) == ()
+
+
+# --- of a variable that says where something is ------------------------------------------------
+
+
+SECRETS = st.text(
+    string.ascii_letters + string.digits + "/?#:,=&' +;", min_size=6, max_size=20
+).map(lambda text: f"q{text}z")
+HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,10}(\.[a-z]{2,5}){0,2}", fullmatch=True)
+
+
+@given(SECRETS, HOSTS)
+def test_the_password_of_an_address_is_never_told(secret: str, host: str) -> None:
+    for value in (
+        f"nosuch://user:{quote(secret, safe='')}@{host}/x",
+        f"nosuch://user:{secret}@{host}/x",
+        f"user:{secret}@{host}",
+        "user=u password='" + secret.replace("'", r"\'") + "' x=1",
+    ):
+        for hidden in (secret, quote(secret, safe="")):
+            assert hidden not in in_value("UPSTREAM", value)
+    assert secret not in in_value("API_TOKEN", secret)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://billing:8080/v1", "a:1,b:2", "host=h port=5432 dbname=x", "redis://[::1]:6380/0"],
+)
+def test_an_address_without_a_secret_is_told_whole(value: str) -> None:
+    assert in_value("UPSTREAM", value) == value
+
+
+def test_what_is_masked_once_stays_as_it_is() -> None:
+    for value in ("amqp://u:p@h/x", "u:p@h", "host=h password='a b'"):
+        hidden = in_value("UPSTREAM", value)
+        assert HIDDEN in hidden
+        assert in_value("UPSTREAM", hidden) == hidden

@@ -715,20 +715,20 @@ def test_a_bare_asgi_app_inside_scope_is_measured() -> None:
 def test_a_streamed_answer_is_a_piece_that_makes_no_request_slow() -> None:
     app = FastAPI()
 
-    @app.get("/")
-    async def work() -> StreamingResponse:
+    @app.get("/{pause_ms}")
+    async def work(pause_ms: int) -> StreamingResponse:
         async def chunks() -> AsyncIterator[bytes]:
             for _ in range(3):
                 spin(2)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_ms / 1e3)
                 yield b"x"
 
         return StreamingResponse(chunks())
 
-    stream = only(asked(app, "/").request, "stream")
+    stream = only(asked(app, "/20").request, "stream")
     assert held_ms(stream) >= 6
     assert away_ms(stream) >= 58
-    assert asked(app, "/", slow_ms=50.0).slow == ()
+    assert asked(app, "/150", slow_ms=400.0).slow == ()
 
 
 @pytest.mark.skipif(EVENTS is None, reason="this FastAPI has no server-sent events")
@@ -778,23 +778,23 @@ def test_a_websocket_is_one_entry_for_as_long_as_it_is_open() -> None:
 def test_background_tasks_are_pieces_that_make_no_request_slow() -> None:
     app = FastAPI()
 
-    async def mail() -> None:
+    async def mail(pause_ms: int) -> None:
         spin(3)
-        await asyncio.sleep(0.04)
+        await asyncio.sleep(pause_ms / 1e3)
 
     def report() -> None:
         time.sleep(0.04)
 
-    @app.get("/")
-    async def work(background: BackgroundTasks) -> None:
-        background.add_task(mail)
+    @app.get("/{pause_ms}")
+    async def work(background: BackgroundTasks, pause_ms: int) -> None:
+        background.add_task(mail, pause_ms)
         background.add_task(report)
 
-    request = asked(app, "/").request
+    request = asked(app, "/40").request
     assert held_ms(only(request, "background", ".mail")) >= 3
     assert away_ms(only(request, "background", ".mail")) >= 40
     assert only(request, "background", ".report").worked_ns >= 40 * MS
-    assert asked(app, "/", slow_ms=60.0).slow == ()
+    assert asked(app, "/400", slow_ms=400.0).slow == ()
 
 
 def test_a_background_task_can_be_started_as_a_task() -> None:

@@ -45,13 +45,14 @@ def test_values_come_in_order_on_one_thread_that_is_not_the_callers() -> None:
 
 
 def test_nothing_runs_before_the_first_value_or_after_the_end() -> None:
+    others = threads()  # of callbacks of other tests, which may still end
     worker: Worker[int] = Worker(lambda _: None, print)
-    assert threads() == []
     worker.stop()
+    assert set(threads()) <= set(others)
     worker.put(1)
-    assert len(threads()) == 1
+    assert len(set(threads()) - set(others)) == 1
     worker.stop(PATIENCE_S)
-    assert threads() == []
+    assert set(threads()) <= set(others)
 
 
 def test_a_full_queue_lets_go_of_its_oldest_and_counts_them() -> None:

@@ -43,8 +43,8 @@ def thread_that(does: Callable[[], object]) -> Iterator[ThreadProbe]:
 
 
 def wait_seen(probe: ThreadProbe, syscall: str) -> Wait | None:
-    """The first wait in one of those system calls that the probe sees, None after a second."""
-    deadline = time.monotonic() + 1
+    """The first wait in one of those system calls that the probe sees, None after a long time."""
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         look = probe.look()
         if look and look.wait and look.wait.syscall in syscall.split():

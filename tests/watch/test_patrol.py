@@ -77,9 +77,13 @@ def test_a_stall_of_a_loop_that_nobody_was_told_of_is_seen_with_its_line() -> No
         for _ in range(MANY):
             asyncio.run(short())
         asyncio.run(stalls())
-        monitor.settle(5)
-    (stretch,) = (each for each in stretches(heard) if each.until_ns - each.due_ns > 60_000_000)
-    assert "stalls" in {frame.function for look in stretch.looks for frame in look.stack.frames}
+        monitor.settle(20)
+    # a busy machine may have made stretches of its own
+    assert [functions_in(each).count("stalls") for each in stretches(heard)].count(1) == 1
+
+
+def functions_in(stretch: Stretch) -> list[str]:
+    return sorted({frame.function for look in stretch.looks for frame in look.stack.frames})
 
 
 def test_a_watchdog_that_goes_to_sleep_looks_first_who_came_meanwhile() -> None:

@@ -1,6 +1,7 @@
 """How long work waited for a thread, told as what it is: a full pool and no blocked loop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,26 @@ from unstall.watch.monitor import Monitor
 pytestmark = pytest.mark.frameworks
 
 WORK_S = 0.1
+ALL_HERE = threading.Event()
+"""Until then whoever has a thread keeps it: those who come later, on a busy machine, find it taken."""
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_waited_for() -> Iterator[None]:
+    ALL_HERE.set()
+    yield
+    ALL_HERE.set()
 
 
 def busy() -> None:
+    ALL_HERE.wait(20)
     time.sleep(WORK_S)
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def def_route() -> FastAPI:
@@ -35,14 +52,35 @@ def def_route() -> FastAPI:
     return app
 
 
-def at_once(app: FastAPI, times: int, tokens: int | None = None) -> Seen:
-    """So many requests at the same time, on a default limiter of so many tokens."""
+def waiting(limiter: CapacityLimiter) -> int:
+    return limiter.statistics().tasks_waiting
+
+
+def at_once(
+    app: FastAPI,
+    times: int,
+    tokens: int | None = None,
+    queued: Callable[[], object] | None = None,
+) -> Seen:
+    """So many requests at the same time, on a default limiter of so many tokens.
+
+    Who has a thread keeps it until all others have `queued`, by default for that limiter.
+    """
 
     async def ask() -> None:
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        all_here = queued
         if tokens is not None:
-            anyio.to_thread.current_default_thread_limiter().total_tokens = tokens
+            limiter.total_tokens = tokens
+            all_here = all_here or (lambda: waiting(limiter) == times - tokens)
+        if all_here is not None:
+            ALL_HERE.clear()
         async with client(app) as http:
-            answers = await asyncio.gather(*(http.get("/") for _ in range(times)))
+            asking = [asyncio.ensure_future(http.get("/")) for _ in range(times)]
+            if all_here is not None:
+                await until(all_here)
+                ALL_HERE.set()
+            answers = await asyncio.gather(*asking)
         assert {answer.status_code for answer in answers} == {200}
 
     return watched(ask)
@@ -92,7 +130,7 @@ def test_a_named_limiter_has_its_name_and_another_its_size() -> None:
         for limiter in limiters.values():
             await anyio.to_thread.run_sync(busy, limiter=limiter)
 
-    seen = at_once(app, 3)
+    seen = at_once(app, 3, queued=lambda: limiters and waiting(limiters["named"]) == 2)
     billing = seen.pool("billing", ":busy")
     assert (billing.tokens, billing.calls, billing.full) == (1, 3, 2)
     assert seen.pool("limiter of 3", ":busy").full == 0
@@ -247,10 +285,13 @@ def test_threads_have_meters_while_the_monitor_runs() -> None:
     async def work() -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 2
         calls = [anyio.to_thread.run_sync(busy) for _ in range(3)]
+        ALL_HERE.clear()
         running = asyncio.gather(*calls)
-        await asyncio.sleep(WORK_S / 4)
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        await until(lambda: waiting(limiter) == 1)
         for family in METERS.families():
             read[family.name] = {sample.labels: sample.value for sample in family.samples}
+        ALL_HERE.set()
         await running
 
     watched(work)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from unstall.audit.entrances_index import Binding, Class, Def, Index, Where, own_nodes
+from unstall.audit.entrances_index import Binding, Class, Def, Index, Use, Where, own_nodes
 from unstall.audit.ir import Names
 
 MOST_BASES = 256
@@ -24,6 +25,14 @@ class Lookup:
     def functions(self, node: ast.expr, where: Where) -> tuple[str, ...]:
         """First-party functions that the expression names, without calling it."""
         return tuple(id_ for id_ in self.named(node, where) if id_ in self.index.functions)
+
+    def mains(self) -> Iterator[tuple[Use, str]]:
+        """What `if __name__ == "__main__"` calls, or hands to `asyncio.run` or a runner of its own."""
+        for use in self.index.in_main:
+            handed = (*use.call.args, *(keyword.value for keyword in use.call.keywords))
+            for each in (use.call.func, *handed):
+                for function in self.functions(each, use.where):
+                    yield use, function
 
     def named(self, node: ast.expr, where: Where) -> tuple[str, ...]:
         """What the expression names: functions and classes of the project by id, everything else dotted."""

@@ -231,12 +231,10 @@ def _streams(targets: Targets) -> Iterator[Registered]:
 
 
 def _mains(targets: Targets) -> Iterator[Registered]:
-    """What `if __name__ == "__main__"` calls, and what it gives to `asyncio.run`."""
+    """What a program begins with, as long as it is no test."""
     ran = STEPS["offline", ""]
-    for use in targets.values.index.in_main:
-        if targets.values.index.is_test(use.where):
-            continue
-        for id_ in targets.values.functions(use.call.func, use.where):
+    for use, id_ in targets.values.mains():
+        if not targets.values.index.is_test(use.where):
             target = targets.function(targets.values.index.functions[id_])
             yield Registered("offline", target, ran, use.where, use.call.lineno)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import takewhile
 from typing import NamedTuple
 
 from unstall.audit.scopes import Scope
@@ -29,7 +30,13 @@ class Shape(NamedTuple):
     """Its body runs once for equal arguments."""
     parameters: tuple[str, ...]
     """Positional ones in order, the receiver included."""
+    by_place: int
+    """So many of the first cannot be passed by name."""
+    defaults: int
+    """So many of the last of them may be left out."""
     keywords: tuple[str, ...]
+    needed: tuple[str, ...]
+    """Those of them without a default."""
     rest: str
     rest_keywords: str
 
@@ -50,10 +57,26 @@ def shape_of(scope: Scope, is_generator: bool) -> Shape:
         is_abstract="abstractmethod" in names or "overload" in names or _is_empty(node),
         is_cached=bool(names & {"lru_cache", "cache"}),
         parameters=tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args)),
+        by_place=_by_place(arguments),
+        defaults=len(arguments.defaults),
         keywords=tuple(a.arg for a in arguments.kwonlyargs),
+        needed=tuple(
+            each.arg
+            for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            if default is None
+        ),
         rest=arguments.vararg.arg if arguments.vararg else "",
         rest_keywords=arguments.kwarg.arg if arguments.kwarg else "",
     )
+
+
+def _by_place(arguments: ast.arguments) -> int:
+    """Those before `/`, else those whose names begin with two underscores."""
+    if arguments.posonlyargs:
+        return len(arguments.posonlyargs)
+    private = (each.arg.startswith("__") for each in arguments.args[1:])
+    hidden = sum(takewhile(bool, private))
+    return hidden + 1 if hidden else 0
 
 
 def _last(decorator: ast.expr) -> str:
@@ -75,6 +98,30 @@ def _is_empty(node: ast.AST) -> bool:
             continue
         return False
     return True
+
+
+def takes(own: Shape, asked: Shape) -> bool:
+    """Whether a method could stand for one of a protocol: it takes what that takes, and needs no more.
+
+    As type checkers have it, a parameter that can be passed by name has that name.
+    """
+    mine, theirs = _passed(own), _passed(asked)
+    surplus, names = len(mine) - len(theirs), {*asked.keywords, *theirs}
+    if surplus < 0 and not own.rest:
+        return False
+    if surplus > own.defaults and not asked.rest:
+        return False
+    if not (own.rest_keywords or {*asked.keywords} <= {*own.keywords, *mine}):
+        return False
+    if not (asked.rest_keywords or {*own.needed} <= names):
+        return False
+    nameless = max(asked.by_place - (len(asked.parameters) - len(theirs)), 0)
+    return all(a == b for a, b in list(zip(mine, theirs, strict=False))[nameless:])
+
+
+def _passed(shape: Shape) -> tuple[str, ...]:
+    """Positional parameters without the receiver."""
+    return shape.parameters if shape.is_static else shape.parameters[1:]
 
 
 def argument_for(call: ast.Call, shape: Shape, parameter: str, skip: int) -> ast.expr | None:

@@ -92,6 +92,8 @@ def hit_of(outside: Outside, rows: Rows) -> Hit | None:
     call = seen.node if isinstance(seen.node, ast.Call) and seen.via is not Via.READ else None
     if call is not None and not row.holds(given(call, outside.place is outside.node.place)):
         return None
+    if name in _WHEN_READY and rows.reads_when_ready(outside.node):
+        return Hit(row, name, outside.place, outside, 2)
     if row.code not in _FIRST_TIME_ONLY:
         return Hit(row, name, outside.place, outside)
     if call is not None and _is_loaded(call):
@@ -99,6 +101,11 @@ def hit_of(outside: Outside, rows: Rows) -> Hit | None:
     return Hit(row, name, outside.place, outside, 1)
 
 
+_WHEN_READY = frozenset(
+    "os.read os.readv socket.socket.accept socket.socket.recv socket.socket.recv_into "
+    "socket.socket.recvfrom".split()
+)
+"""They wait for nothing where the loop has said that there is something to read."""
 _FIRST_TIME_ONLY = frozenset({"US112"})
 """Rules of calls that may have been made long before: never certain."""
 
@@ -118,6 +125,7 @@ class Rows:
         self._classes = walk.types.classes
         self._table = table
         self._known: dict[tuple[str, str, Via], tuple[Row | None, str]] = {}
+        self._callers = walk.types.callers
 
     def find(self, value: Value, via: Via) -> tuple[Row | None, str]:
         """The row, and the public name that it is of."""
@@ -126,6 +134,10 @@ class Rows:
         if found is None:
             found = self._known[key] = self._find(*key)
         return found
+
+    def reads_when_ready(self, node: Node) -> bool:
+        """Its module asks the loop when there is something to read."""
+        return node.function.partition(":")[0] in self._callers.modules_calling("add_reader")
 
     def _find(self, name: str, owner: str, via: Via) -> tuple[Row | None, str]:
         for each in self._names(name, owner, via):
@@ -191,6 +203,9 @@ def _literal(node: ast.expr) -> str | None:
         )
     if isinstance(node, (ast.Attribute, ast.Name)):
         return text_of(node)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        flags = [_literal(each) for each in (node.left, node.right)]
+        return " | ".join(each for each in flags if each is not None) or None
     return None
 
 
@@ -235,9 +250,12 @@ def findings(
 
 
 def _one_per_line(made: Iterable[Finding]) -> Iterator[Finding]:
-    """Where one call can be several APIs of one rule, the surest speaks for them."""
+    """Of several calls of one rule in a line, one that weighs speaks for them; of those the surest."""
     best: dict[tuple[object, ...], Finding] = {}
-    order = list(Confidence)
+
+    def rank(finding: Finding) -> tuple[bool, int]:
+        return finding.impact == "trivial", _CONFIDENCE.index(finding.confidence)
+
     for finding in made:
         assert finding.site is not None
         key = (
@@ -248,16 +266,24 @@ def _one_per_line(made: Iterable[Finding]) -> Iterator[Finding]:
             finding.site.function,
         )
         other = best.get(key)
-        if other is None or order.index(finding.confidence) < order.index(other.confidence):
+        if other is None or rank(finding) < rank(other):
             best[key] = finding
     return iter(best.values())
 
 
+_CONFIDENCE = list(Confidence)
+
+
 def impact_of(hit: Hit) -> str:
-    """`trivial` is a single call of microseconds; in a loop over files there are as many as files."""
+    """`trivial` is a single call of microseconds; in a loop over files there are as many as files.
+
+    So is a file that is read once in a process. What computes or asks others stalls the first request.
+    """
+    repeats = hit.outside.seen.event.repeats
+    if hit.row.code == "US106" and hit.row.cost is Cost.MS and hit.outside.node.once:
+        return "low" if repeats else "trivial"
     if hit.row.cost is Cost.US:
-        is_many = hit.outside.seen.event.repeats and hit.row.code == "US106"
-        return "low" if is_many else "trivial"
+        return "low" if repeats and hit.row.code == "US106" else "trivial"
     return "low" if hit.row.cost is Cost.MS else "high"
 
 
@@ -269,9 +295,7 @@ def _finding(
     found: Mapping[Node, Way],
     reached: Mapping[Node, int],
 ) -> Finding:
-    hit, node = min(
-        group, key=lambda pair: (max(pair[0].guess, found[pair[1]].guess), found[pair[1]].length)
-    )
+    hit, node = min(group, key=lambda pair: _rank(pair[0], found[pair[1]]))
     guess = max(hit.guess, found[node].guess)
     bits = 0
     for _, each in group:
@@ -301,6 +325,11 @@ def _finding(
         entries=tuple(dict.fromkeys(entry_of(e) for e in ordered)),
         impact=impact_of(hit),
     )
+
+
+def _rank(hit: Hit, way: Way) -> tuple[bool, int, int]:
+    """Of one call in several nodes: the one that weighs speaks, then the surest, then the nearest."""
+    return impact_of(hit) == "trivial", max(hit.guess, way.guess), way.length
 
 
 class _Entries:

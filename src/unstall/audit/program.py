@@ -10,6 +10,7 @@ from unstall.audit.calls import Calls
 from unstall.audit.calls_ir import as_call
 from unstall.audit.entrances import entrances as entrances_of
 from unstall.audit.entrances_index import Index
+from unstall.audit.entrances_lookup import Lookup
 from unstall.audit.entrances_named import named
 from unstall.audit.entrances_read import index
 from unstall.audit.followed import followed
@@ -158,7 +159,10 @@ def work_out(
         merged = merge(own.entrances, imported, frozenset(functions.declared))
         entered, gaps = merged.entrances, (*merged.gaps, *own.gaps)
     entered = (*_placed(entered), *named(more, functions.declared))
-    walk = Walk(types, calls)
+    mains = frozenset(function for _, function in Lookup(names, found_by_name).mains())
+    walk = Walk(types, calls, mains=mains)
+    at_start = [each for each in entered if each.place is Place.STARTUP]
+    walk.begin(node for each in at_start for node in roots_of(each))
     begun = started(walk, entered)
     walk.explore(node for each in begun for node in roots_of(each.entrance))
     entered = tuple(each.entrance for each in begun)

@@ -61,12 +61,22 @@ def own_loops(walk: Walk, begun: Sequence[Started], found: Mapping[Node, Way]) -
     """Functions that commands and threads surely come to: no request waits for the loop they make."""
     if not any(each.entrance.kind in SERVED for each in begun):
         return frozenset()
-    reach = _Reach(walk)
-    reach.add(each.entrance for each in begun)
-    places = _THREADS if reach.serves_offline() else _THREADS | {Place.OFFLINE}
+    commands = [each.entrance for each in begun if each.entrance.place is Place.OFFLINE]
+    serving = _Reach(walk)
+    serving.add(each for each in commands if _serves(walk, each))
     return frozenset(
-        node.function for node, way in found.items() if way.guess < 2 and node.place in places
+        node.function
+        for node, way in found.items()
+        if way.guess < 2
+        if node.place in _THREADS
+        or (node.place is Place.OFFLINE and node.function not in serving.places)
     )
+
+
+def _serves(walk: Walk, command: Entrance) -> bool:
+    reach = _Reach(walk)
+    reach.add([command])
+    return reach.serves_offline()
 
 
 class _Reach:

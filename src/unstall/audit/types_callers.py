@@ -107,7 +107,12 @@ class Callers:
     def mentions(self, scope: Scope) -> list[Mention]:
         """Calls that may be calls of this function, by its name."""
         name = getattr(scope.node, "name", "")
-        return self._all().get(_called_by(scope, name), [])
+        return self._all().get(called_by(scope, name), [])
+
+    def modules_calling(self, name: str) -> frozenset[str]:
+        """Where something of this last name is called."""
+        found = (each.scope.module for each in self._all().get(name, ()) if each.argument < 0)
+        return frozenset(found)
 
     def _from_below(self, scope: Scope) -> list[Mention]:
         """`super().__init__(…)` in classes that inherit this constructor."""
@@ -263,7 +268,7 @@ def _is_setter(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(getattr(decorator, "attr", "") == "setter" for decorator in node.decorator_list)
 
 
-def _called_by(scope: Scope, name: str) -> str:
+def called_by(scope: Scope, name: str) -> str:
     """A constructor is called by the name of its class."""
     if name in ("__init__", "__new__") and scope.outer is not None:
         return getattr(scope.outer.node, "name", name)

@@ -216,14 +216,17 @@ def _returns(types: Types, target: Scope) -> Values:
 
 
 def _exact(types: Types, target: Scope, stated: Values) -> Values:
-    """An annotated base is narrowed to the classes that the body makes, where all of them are known."""
-    if not any(v.kind == INSTANCE and types.classes.subclasses(v.name) for v in stated):
+    """An annotated base is narrowed to what the body makes, where all of it is known: classes, contexts."""
+    if not any(
+        v.kind == CONTEXT or (v.kind == INSTANCE and types.classes.subclasses(v.name))
+        for v in stated
+    ):
         return stated
     found = where(
         union(types.values(target, r.value) for r in target.returns[:24] if r.value is not None),
         lambda value: value.kind != CONSTANT,
     )
-    if found and all(value.kind == INSTANCE and value.exact for value in found):
+    if found and all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found):
         return found
     return stated
 

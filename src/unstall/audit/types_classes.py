@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from unstall.audit.functions import takes
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.values import CLASS, EXTERNAL
 
@@ -129,20 +130,28 @@ class Classes:
         )
 
     def implementers(self, name: str) -> tuple[str, ...]:
-        """Classes with all methods of a protocol that do not inherit from it."""
+        """Classes with all methods of a protocol, called as it says, that do not inherit from it."""
         scope = self.scope(name)
-        if scope is None:
-            return ()
-        wanted = {
-            attribute
-            for attribute, bindings in scope.bindings.items()
-            if any(binding.kind == "def" for binding in bindings)
-        }
+        wanted = self._methods(scope) if scope is not None else {}
         if not wanted:
             return ()
         return tuple(
             other.id
             for other in self._types.project.own_scopes()
-            if other.kind == "class" and other.id != name and wanted <= other.bindings.keys()
+            if other.kind == "class" and other.id != name and wanted.keys() <= other.bindings.keys()
             if not self.is_protocol(other.id)
+            if all(self._fits(other, method, asked) for method, asked in wanted.items())
         )
+
+    def _methods(self, scope: Scope) -> dict[str, Scope]:
+        """As a class body defines them last."""
+        return {
+            name: scope.children[id(nodes[-1])]
+            for name, bindings in scope.bindings.items()
+            if (nodes := [binding.node for binding in bindings if binding.kind == "def"])
+        }
+
+    def _fits(self, class_: Scope, method: str, wanted: Scope) -> bool:
+        """What is no `def` may be anything."""
+        own = self._methods(class_).get(method)
+        return own is None or takes(self._types.shape(own), self._types.shape(wanted))

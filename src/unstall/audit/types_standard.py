@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from unstall.audit import types_elements
 from unstall.audit.scopes import Scope
-from unstall.audit.values import NOTHING, Values, instance, union
+from unstall.audit.values import GENERATOR, INSTANCE, NOTHING, Values, instance, union, where
+from unstall.catalog.row import Effect
 
 if TYPE_CHECKING:
     from unstall.audit.types import Types
@@ -52,8 +53,30 @@ def _second(types: Types, given: list[Values]) -> Values:
     return given[1] if len(given) > 1 else NOTHING
 
 
+def _csv(name: str) -> _Gives:
+    """It reads as what it is passed does: lines of a file, of a generator, or what is in memory."""
+
+    def gives(types: Types, given: list[Values]) -> Values:
+        if not given or not given[0]:
+            return instance(name, guess=2)
+        lazy = where(given[0], lambda value: value.kind == GENERATOR)
+        files = where(given[0], lambda value: value.kind == INSTANCE and _reads(types, value.name))
+        guess = min((value.guess for value in files), default=0)
+        read = instance(name, guess=guess) if files else NOTHING
+        return lazy | read or instance("builtins.list")
+
+    return gives
+
+
+def _reads(types: Types, name: str) -> bool:
+    row = types.table.row_for(name, "iterate")
+    return row is not None and row.effect is Effect.BLOCKS
+
+
 _GIVES: dict[str, _Gives] = {
     "collections.deque": _deque,
+    "csv.DictReader": _csv("csv.DictReader"),
+    "csv.reader": _csv("csv.reader"),
     "itertools.chain": _as_lazy,
     "itertools.chain.from_iterable": _element,
     "itertools.cycle": _first,

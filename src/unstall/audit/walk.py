@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from unstall.audit.calls import Calls, Seen
 from unstall.audit.dead import kind_rules_out
+from unstall.audit.first_time import first_times
+from unstall.audit.flags import Flags, Passed, rule_out
+from unstall.audit.functions import Shape
 from unstall.audit.ir import Place, Via
 from unstall.audit.scopes import Scope
 from unstall.audit.slips import Kept
@@ -47,6 +50,10 @@ class Node(NamedTuple):
     """The class of `self`, where it is known better than by the function's own class."""
     bindings: Bindings = ()
     first_part: bool = False
+    flags: Flags = ()
+    """The truth of what it is passed for parameters that it branches on."""
+    once: bool = False
+    """At most once in a process: below a cached function without arguments, or what fills a global."""
 
 
 class Edge(NamedTuple):
@@ -78,14 +85,40 @@ class Reached:
 class Walk:
     """Nodes are worked out once, whoever reaches them; what reaches what is asked afterwards."""
 
-    def __init__(self, types: Types, calls: Calls, exact: bool = False) -> None:
-        """`exact`: receivers are of the class that is named, and of none below it."""
+    def __init__(
+        self, types: Types, calls: Calls, exact: bool = False, mains: frozenset[str] = frozenset()
+    ) -> None:
+        """`exact`: receivers are of the class that is named, and of none below it.
+
+        `mains`: functions that are a whole program: what they leave at their end, its end leaves.
+        """
         self._exact = exact
+        self._mains = mains
         self.types = types
         self.calls = calls
         self.nodes: dict[Node, Reached] = {}
         self._warm: dict[str, bool] = {}
-        self._contexts: dict[str, set[Bindings]] = {}
+        self._first: dict[str, frozenset[int]] = {}
+        self._begun: frozenset[str] = frozenset()
+        self._passed = Passed(types)
+        self._contexts: dict[str, set[tuple[Bindings, Flags]]] = {}
+
+    def begin(self, roots: Iterable[Node]) -> None:
+        """Work out what start-up comes to, before all else: what it fills is there for requests."""
+        waiting = list(roots)
+        self.explore(waiting)
+        seen = set(waiting)
+        while waiting:
+            reached = self.nodes.get(waiting.pop())
+            for edge in reached.edges if reached is not None else ():
+                if (
+                    edge.guess < 2
+                    and edge.target.place is Place.STARTUP
+                    and edge.target not in seen
+                ):
+                    seen.add(edge.target)
+                    waiting.append(edge.target)
+        self._begun = frozenset(node.function for node in seen)
 
     def explore(self, roots: Iterable[Node]) -> None:
         """Work out all nodes that the roots reach."""
@@ -107,9 +140,15 @@ class Walk:
         with self.kept(node):
             after = self._after_serving(node, scope)
             for seen in self._seen(node, scope):
-                at = node._replace(place=Place.SHUTDOWN) if id(seen.node) in after else node
+                ends = id(seen.node) in after or self._ends_the_program(scope, seen)
+                at = node._replace(place=Place.SHUTDOWN) if ends else node
                 self._step(at, scope, seen, reached)
+            if node.once:
+                reached.edges = [_once_more(edge) for edge in reached.edges]
         return reached
+
+    def _ends_the_program(self, scope: Scope, seen: Seen) -> bool:
+        return scope.id in self._mains and seen.via is Via.EXIT and not seen.event.repeats
 
     def _after_serving(self, node: Node, scope: Scope) -> frozenset[int]:
         """Of a lifespan: what comes after its `yield`."""
@@ -132,7 +171,8 @@ class Walk:
         ruled_out = self._is_ruled_out(node, scope, seen)
         if ruled_out:
             return
-        extra = 2 if seen.dead else int(ruled_out is None)
+        dead = seen.dead or bool(node.flags and rule_out(seen.event, node.flags))
+        extra = 2 if dead else int(ruled_out is None)
         values = self._resolved(node, scope, seen.targets, seen)
         if not values and seen.via is Via.CALL:
             reached.outside.append(Outside(node, node.place, seen, None, extra))
@@ -250,17 +290,30 @@ class Walk:
             place = Place.LOOP
         if shape.is_async and place is Place.STARTUP and seen.event.begins:
             return  # start-up does not wait for a task, which is an entrance of its own
-        if shape.is_cached and not shape.parameters and self._is_warm(target):
+        once = _runs_once(shape)
+        if once and self._is_warm(target):
             guess = 2
+        if not once and self._fills(scope, seen):
+            once = True
+            guess = 2 if scope.id in self._begun and place is not Place.STARTUP else guess
         receiver = self._receiver(node, value, target)
         bindings = self._bindings(node, scope, seen, value, target)
-        if bindings:
+        flags = self._passed.by(seen, value, target, node.flags)
+        if bindings or flags:
             known = self._contexts.setdefault(value.name, set())
             if len(known) < _CONTEXTS:
-                known.add(bindings)
-            elif bindings not in known:
-                bindings = ()
-        reached.edges.append(Edge(Node(value.name, place, receiver, bindings), seen, guess))
+                known.add((bindings, flags))
+            elif (bindings, flags) not in known:
+                bindings, flags = (), ()
+        to = Node(value.name, place, receiver, bindings, flags=flags, once=once)
+        reached.edges.append(Edge(to, seen, guess))
+
+    def _fills(self, scope: Scope, seen: Seen) -> bool:
+        """The call fills something that lives as long as the process, for the first time only."""
+        known = self._first.get(scope.id)
+        if known is None:
+            known = self._first[scope.id] = first_times(scope.node, shared=True)
+        return id(seen.node) in known
 
     def _is_warm(self, target: Scope) -> bool:
         """A cached function without arguments that has run while modules were imported."""
@@ -401,6 +454,19 @@ class Walk:
                     reached.edges.append(
                         Edge(Node(method.name, place), seen, max(guess, method.guess))
                     )
+
+
+def _runs_once(shape: Shape) -> bool:
+    """Cached, and nothing can be passed."""
+    given = shape.parameters or shape.keywords or shape.rest or shape.rest_keywords
+    return shape.is_cached and not given
+
+
+def _once_more(edge: Edge) -> Edge:
+    """What is called from where the process comes once, unless in a loop."""
+    if edge.seen.event.repeats:
+        return edge
+    return edge._replace(target=edge.target._replace(once=True))
 
 
 def _with(value: Value, inside: dict[str, Values]) -> Value:

@@ -49,7 +49,8 @@ class Row:
     via: str = "call"
     """How control goes over: call, iterate, enter, exit, read."""
     unless: tuple[str, ...] = ()
-    """Arguments of which each makes it clean: `PARAMETER=LITERAL`, `POSITION=LITERAL`; `*`: any value."""
+    """Arguments of which each makes it clean: `PARAMETER=LITERAL`, `POSITION=LITERAL`; `*`: any value.
+    Of flags joined by `|` one is enough."""
     only_if: tuple[str, ...] = ()
     """Arguments of which one must be there; in the same words."""
     instead: str = ""
@@ -77,4 +78,7 @@ class Row:
 
 def _is_given(condition: str, given: Mapping[str, str | None]) -> bool:
     parameter, _, literal = condition.partition("=")
-    return parameter in given and literal in ("*", given[parameter])
+    if parameter not in given:
+        return False
+    value = given[parameter]
+    return literal in ("*", value) or (value is not None and literal in value.split(" | "))

@@ -18,7 +18,6 @@ from unstall.load.phase import lateness_of
 from unstall.load.scenarios import check as check_sent
 from unstall.load.shards import merged
 from unstall.model.proof import HEALTHY, Phase, Run
-from unstall.prove.processes import ENDED
 from unstall.report import run_json
 from unstall.report.load_text import text
 from unstall.report.terminal import complain, write
@@ -120,8 +119,8 @@ def _concluded(done: Run, args: argparse.Namespace, before: Run | None = None) -
 def _check_enough(phase: Phase, processes: int) -> None:
     """Raises NotEnoughData if figures would be the generator's, or nobody's."""
     outcome = phase.outcome
-    if ENDED in phase.because:
-        raise NotEnoughData(phase.because)
+    if phase.ended:
+        raise NotEnoughData(phase.ended)
     if not any(stream.due for stream in outcome.streams):
         raise NotEnoughData("no request was due: give a rate above 0, and more seconds")
     if not outcome.trustworthy:

@@ -27,7 +27,6 @@ from unstall.model.outcome import Progress
 from unstall.model.plan import Threshold
 from unstall.model.proof import SHARD, Phase, Run
 from unstall.model.report import Report
-from unstall.prove.processes import ENDED
 from unstall.prove.traffic import here_it_ends
 from unstall.report.terminal import complain
 from unstall.triage.thresholds import from_outside, judge
@@ -135,7 +134,7 @@ async def app(order: Order) -> AsyncIterator[tuple[str, Callable[[], Watched]]]:
         env.setdefault("UNSTALL_PULSE_S", "1")  # lag is told by the second
         async with started(plan, env, folder=place, record=record, hear=_pass_on) as running:
             yield running.url, seen.pop
-            ended = "" if running.process.running else str(running.process.failure(ENDED))
+            ended = running.process.ended
         recording = read(record)
         seen.append(Watched(report_of(recording, order.target), recording.pulses, ended))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,11 @@ async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
         return
     for message in problem.messages():
         await send(message)
+
+
+def spread(seconds: int) -> int:
+    """One to two times as long, so that those who were refused together do not come back together."""
+    return seconds + random.randrange(seconds + 1)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

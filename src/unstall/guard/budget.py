@@ -26,13 +26,15 @@ _MOST_EPOCH_S = 1e11
 class Budget:
     """Of one request. Its identity tells whose a context is."""
 
-    __slots__ = ("allowed_ns", "due_ns", "route")
+    __slots__ = ("allowed_ns", "due_ns", "queued", "route")
 
     def __init__(self, due_ns: int, allowed_ns: int, route: str) -> None:
         self.due_ns = due_ns
         """On the monotonic clock."""
         self.allowed_ns = allowed_ns
         self.route = route
+        self.queued = False
+        """Whether it waits at a guard's door, so that nothing was begun."""
 
     def left_ns(self) -> int:
         return self.due_ns - time.monotonic_ns()

@@ -13,12 +13,25 @@ from typing import Any
 
 from unstall.clock import NS_PER_MS, NS_PER_S
 from unstall.errors import UsageError
-from unstall.guard.asgi import App, Message, Problem, Receive, Scope, Send, header, path_of, refuse
+from unstall.guard.asgi import (
+    App,
+    Message,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    header,
+    path_of,
+    refuse,
+    spread,
+)
 from unstall.guard.budget import CURRENT, HEADER, BadDeadline, Budget, left_of
 from unstall.guard.metrics import OVERRUN, REJECTED
 from unstall.guard.routes import Routes
 
 _AGAIN_S = 0.05
+_DOOR_S = 0.01
+"""How soon a request is looked at again that was still at a guard's door."""
 _LATE_NS = 50 * NS_PER_MS
 """A timer that comes later than this was kept from coming: the loop was held."""
 _DEEPEST = 64
@@ -76,8 +89,8 @@ class Deadline:
     `default` is in seconds, `routes` has others by template, `header` may only shorten them. The time
     ends when the answer begins, so streams and background tasks go on; with `streams` it ends when the
     answer does. A task that goes on for `grace` seconds after it was cancelled is told of. `told` is
-    given each overrun; without it they are logged as warnings by `unstall.deadline`. Needs asyncio.
-    Raises UsageError.
+    given each overrun; without it they are logged as warnings by `unstall.deadline`. `retry_after`, in
+    seconds, goes into the 504 where every request may be sent again. Needs asyncio. Raises UsageError.
     """
 
     def __init__(
@@ -89,6 +102,7 @@ class Deadline:
         header: str | None = HEADER,
         streams: bool = False,
         grace: float = 1.0,
+        retry_after: float | None = None,
         told: Callable[[Overrun], object] | None = None,
     ) -> None:
         self.app = app
@@ -98,7 +112,12 @@ class Deadline:
         self.header = None if header is None else header.lower().encode()
         self.streams = streams
         self.grace_s = _grace(grace)
+        self.retry_after = _again(retry_after)
         self.told = told or _logged
+
+    def late(self, reason: str, detail: str) -> Problem:
+        again = None if self.retry_after is None else spread(self.retry_after)
+        return Problem(504, reason, detail, again)
 
     def left(self, budget: Budget) -> tuple[str, ...]:
         """The threads that work on for it; for those who know lanes and pools."""
@@ -138,7 +157,7 @@ class Deadline:
             detail = (
                 f"The deadline passed {past:.3f} s before the request came in. Nothing was begun."
             )
-            await refuse(Problem(504, "deadline-passed", detail), scope, send)
+            await refuse(self.late("deadline-passed", detail), scope, send)
             return
         budget = Budget(time.monotonic_ns() + allowed, allowed, route)
         outer = CURRENT.get()
@@ -216,6 +235,9 @@ class _Run:
     # --- on the loop, when time is over -----------------------------------------------------------
 
     def _due(self) -> None:
+        if self._budget.queued:  # its guard says so in this moment, and when to come back
+            self._timer = self._loop.call_later(_DOOR_S, self._due)
+            return
         late_ns = time.monotonic_ns() - self._budget.due_ns
         self._held_ns = late_ns if late_ns > _LATE_NS else 0
         self._late = True
@@ -241,7 +263,7 @@ class _Run:
         seconds = self._budget.allowed_ns / NS_PER_S
         detail = f"The request was not answered within {seconds:.3g} s; it may have been done all the same."
         try:
-            await refuse(Problem(504, "deadline", detail), self._scope, self._send)
+            await refuse(self._deadline.late("deadline", detail), self._scope, self._send)
         except Exception as error:  # the client has gone
             _LOG.debug("a 504 could not be sent: %r", error)
 
@@ -318,21 +340,34 @@ def _waits_for_thread(frame: FrameType) -> bool:
     )
 
 
+def _number(given: Any) -> float:
+    """Not a number for what is none."""
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return float(given) if is_number else math.nan
+
+
 def _grace(seconds: Any) -> float:
-    number = (
-        seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else math.nan
-    )
+    number = _number(seconds)
     if 0 <= number < math.inf:
-        return float(number)
+        return number
     raise UsageError(f"grace of the deadline is {seconds!r}: give seconds from 0 upwards")
+
+
+def _again(seconds: Any) -> int | None:
+    if seconds is None:
+        return None
+    number = _number(seconds)
+    if 0 < number < math.inf:
+        return math.ceil(number)
+    raise UsageError(
+        f"retry_after of the deadline is {seconds!r}: give seconds greater than 0, or None"
+    )
 
 
 def _checked(name: str, seconds: Any) -> int | None:
     if seconds is None:
         return None
-    number = (
-        seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else math.nan
-    )
+    number = _number(seconds)
     if not 0 < number < math.inf:
         raise UsageError(
             f"the deadline of {name} is {seconds!r}: give seconds greater than 0, for example 2.0, or None"

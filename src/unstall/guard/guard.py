@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,18 @@ from typing import Any, Final
 from unstall.clock import NS_PER_MS, NS_PER_S
 from unstall.errors import SwitchedOff, UsageError
 from unstall.guard.arrivals import waited_ns
-from unstall.guard.asgi import PROBES, App, Message, Problem, Receive, Scope, Send, path_of, refuse
+from unstall.guard.asgi import (
+    PROBES,
+    App,
+    Message,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    path_of,
+    refuse,
+    spread,
+)
 from unstall.guard.budget import CURRENT
 from unstall.guard.door import TOO_LONG, Door, Lot
 from unstall.guard.limits import AIMD, Adaptive, Gradient
@@ -40,6 +50,7 @@ _FOREVER_NS: Final = 1 << 62
 _AT_ONCE: Final = 64
 """Passes that are handed out together where the loop does not count."""
 _MARKED: Final = 64
+"""After so many requests in a row without X-Request-Start only some are read for it."""
 _MOST_SEEN: Final = 1_000
 _LONGEST_SEEN: Final = 200
 _DROPPED: Final = (503, 504)
@@ -151,8 +162,8 @@ class Guard:
         """Passes, with the last beat."""
         self._calm = False
         """Whether nothing pressed a request of normal priority at the last beat."""
-        self._marked = 0
-        """How many more requests are looked at for the moment at which a proxy took them in."""
+        self._marked = 1
+        """How many more requests are read for the moment at which a proxy took them in."""
         self._rates = tuple(RateLimit(self.app, rate) for rate in _each_rate(rates))
         self._shed: Counter[str] = Counter()
         self._told_ns = -_EPISODE_NS
@@ -181,6 +192,8 @@ class Guard:
             passes.left -= 1
             door.in_flight += 1
         else:
+            if not (self._marked or known.admitted.count % _MARKED):
+                self._look_for_start(scope)
             decision = await self._decided(known)
             if decision is not None:
                 await self._refuse(decision, known, scope, send)
@@ -228,6 +241,7 @@ class Guard:
     def _beaten(self, sight: Sight) -> bool:
         """After each beat; whether passes have been used since the last."""
         self.looked()
+        self._marked = max(1, self._marked)
         used = self._passes.left != self._handed_out
         self._calm = pressed(self.pressure, sight, SHARES[Priority.NORMAL].pressure) is None
         self._handed_out = self._door.hand_out(SEVERAL if self._calm else 0)
@@ -258,7 +272,8 @@ class Guard:
         return known
 
     def _look_for_start(self, scope: Scope) -> None:
-        """Of each request where proxies say it; else of those that come when passes are handed out."""
+        """Of each request where proxies say it; else of the first after a beat, of those that come when
+        passes are handed out, and of some that do not come in by a pass."""
         self._marked = max(0, self._marked - 1)
         for name, value in scope["headers"]:
             if name == b"x-request-start":
@@ -288,11 +303,19 @@ class Guard:
         return None
 
     async def _wait(self, known: _Known) -> Decision | None:
-        """None when it is in; a request's own deadline may be nearer than the queue's."""
-        budget = CURRENT.get()
-        within = self._timeout_ns if budget is None else min(self._timeout_ns, budget.left_ns())
+        """None when it is in; a request's own deadline may be nearer than the queue's, and then it is the
+        guard that answers: nothing was begun."""
+        budget, within = CURRENT.get(), self._timeout_ns
         begun = time.monotonic_ns()
-        let_in = await self._door.wait(known.lot, known.priority, within)
+        if budget is None:
+            let_in = await self._door.wait(known.lot, known.priority, within)
+        else:
+            budget.queued = True
+            try:
+                within = min(within, budget.left_ns())
+                let_in = await self._door.wait(known.lot, known.priority, within)
+            finally:
+                budget.queued = False
         WAITED.observe((), time.monotonic_ns() - begun)
         return None if let_in else TOO_LONG
 
@@ -321,8 +344,7 @@ class Guard:
         self._shed[decision.reason] += 1
         SHED.add((decision.reason, known.labels[0]))
         self._tell(decision)
-        # Spread, so that those who were refused together do not come back together.
-        seconds = self._retry_after + random.randrange(self._retry_after + 1)
+        seconds = spread(self._retry_after)
         detail = f"The service is overloaded. Nothing was begun; try again in {seconds} s."
         await refuse(Problem(503, decision.reason, detail, seconds), scope, send)
 

@@ -157,9 +157,16 @@ def main() -> None:
     if hello is None:
         return
     _prepare(hello)
-    write(answers, b"")
-    while (request := read(requests)) is not None:
-        write(answers, answer(request))
+    reply = b""
+    try:
+        while True:
+            write(answers, reply)
+            request = read(requests)
+            if request is None:
+                return
+            reply = answer(request)
+    except BrokenPipeError:  # the parent has died, and nobody is left to be told
+        return
 
 
 if __name__ == "__main__":

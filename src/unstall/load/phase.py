@@ -23,10 +23,8 @@ NEVER_SERVED = (
 def phase_of(
     loaded: Loaded, report: Report, repeat: int = 0, pulses: Iterable[Pulse] = (), ended: str = ""
 ) -> Phase:
-    """`ended`: that the app did so while it was asked, as a sentence; then nobody was frozen by a load."""
-    verdict, because = felt(loaded.outcome)
-    if ended:
-        verdict, because = WitnessVerdict.NOT_ENOUGH_DATA, ended
+    """`ended` is that of the phase: then nobody was frozen by a load."""
+    verdict, because = felt_of(loaded.outcome, ended)
     return Phase(
         name=HEALTHY,
         fault=None,
@@ -34,6 +32,7 @@ def phase_of(
         report=report,
         verdict=verdict,
         because=because,
+        ended=ended,
         from_ns=loaded.from_ns,
         seconds=loaded.seconds,
         lag=lag_by_second(pulses, loaded.from_ns),
@@ -54,6 +53,11 @@ def lag_by_second(pulses: Iterable[Pulse], from_ns: int) -> tuple[tuple[int, His
 def unwatched(target: str) -> Report:
     """Of an app that runs already, of which only answers are seen."""
     return Report(TOOL, target, Verdict.NOT_ENOUGH_DATA)
+
+
+def felt_of(outcome: Outcome, ended: str) -> tuple[WitnessVerdict, str]:
+    """As `felt`; an app that ended while it was asked has frozen nobody."""
+    return (WitnessVerdict.NOT_ENOUGH_DATA, ended) if ended else felt(outcome)
 
 
 def felt(outcome: Outcome) -> tuple[WitnessVerdict, str]:

@@ -64,7 +64,7 @@ async def run_scenarios(
     """
     clock = clock or SystemClock()
     check_client(client)
-    seconds = check(scenarios, witness)
+    seconds = seconds_of(scenarios, witness)
     share = share or Share()
     limits = Limits(in_flight=in_flight, drain=drain_s)
     own = [witness_stream(witness, seconds, seed)] if witness.rate else []
@@ -88,8 +88,16 @@ async def run_scenarios(
     return Loaded(outcome, from_ns, seconds, stopped)
 
 
-def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
-    """The seconds that the longest scenario takes. Raises UsageError, also for what makes no request."""
+def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> None:
+    """Makes every request once. Raises UsageError for what cannot be sent, before anything is started."""
+    seconds = seconds_of(scenarios, witness)
+    for stream in (*streams_of(scenarios, 0), witness_stream(witness, seconds, 0)):
+        if not stream.call:
+            requests_of(stream, _ANYWHERE)
+
+
+def seconds_of(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
+    """That the longest scenario takes. Raises UsageError for what is no load."""
     for scenario in scenarios:
         if scenario.name in (WITNESS, LOOP):  # thresholds mean something else by them
             raise UsageError(
@@ -103,11 +111,7 @@ def check(scenarios: Sequence[Scenario], witness: WitnessPlan) -> float:
         raise UsageError("there is no scenario to send: give one, with a request and stages")
     if not 0 <= witness.rate <= 1_000:
         raise UsageError(f"the rate of the witness is {witness.rate:g}: give 0 to 1000 a second")
-    seconds = max(stepped(scenario.stages).seconds for scenario in scenarios)
-    for stream in (*streams_of(scenarios, 0), witness_stream(witness, seconds, 0)):
-        if not stream.call:
-            requests_of(stream, _ANYWHERE)
-    return seconds
+    return max(stepped(scenario.stages).seconds for scenario in scenarios)
 
 
 def streams_of(scenarios: Sequence[Scenario], seed: int) -> list[Stream]:

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from unstall.errors import UsageError
 from unstall.load.engine import Share
-from unstall.load.phase import felt
+from unstall.load.phase import felt_of
 from unstall.model.codec import dump
 from unstall.model.outcome import Outcome
 from unstall.model.plan import Plan
@@ -107,6 +107,9 @@ def _of(run: Run) -> str:
 
 def _phase(parts: Sequence[Phase]) -> Phase:
     outcome = reduce(Outcome.__add__, (part.outcome for part in parts))
-    verdict, because = felt(outcome)
+    ended = next((part.ended for part in parts if part.ended), "")
+    verdict, because = felt_of(outcome, ended)
     seconds = max(part.seconds for part in parts)
-    return replace(parts[0], outcome=outcome, verdict=verdict, because=because, seconds=seconds)
+    return replace(
+        parts[0], outcome=outcome, verdict=verdict, because=because, ended=ended, seconds=seconds
+    )

@@ -52,6 +52,8 @@ class Phase:
     verdict: WitnessVerdict
     because: str
     """The numbers behind the verdict, in a clause."""
+    ended: str = ""
+    """That the app did so while it was asked, as a sentence; empty where it did not."""
     from_ns: int = 0
     """When its first request was due, on the clock that stalls count on; where the second 0 begins."""
     seconds: float = 0.0

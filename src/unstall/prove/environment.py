@@ -12,8 +12,9 @@ from difflib import get_close_matches
 
 from unstall.errors import UsageError
 from unstall.prove.spots import Address, Found, Spot, in_dsn, in_pairs, in_urls, is_dsn
+from unstall.triage.secrets import in_value
 
-__all__ = ["Address", "addresses", "rewritten", "shown", "tls_gap"]
+__all__ = ["Address", "addresses", "rewritten", "tls_gap"]
 
 _CERTIFICATE = frozenset(
     "amqps bolt+s clickhouses ftps https imaps ldaps mqtts mysqls nats+tls neo4j+s rediss sasl_ssl smtps ssl "
@@ -21,11 +22,6 @@ _CERTIFICATE = frozenset(
 )
 """Schemes whose clients compare the name in the server's certificate with the one they were given."""
 _CHECKED = re.compile(r"\b(?:sslmode|ssl)=verify-full\b|\b(?:ssl|tls)=(?:true|1)\b", re.IGNORECASE)
-_USERINFO = re.compile(r"(://)[^/?#]*@|(://[^@/:]*:).*@", re.DOTALL)
-_SECRET = re.compile(
-    r"((?:pass\w*|pwd|secret|token|\w*key)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)*)", re.IGNORECASE
-)
-_SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 
 def addresses(name: str, env: Mapping[str, str]) -> tuple[Address, ...]:
@@ -64,18 +60,6 @@ def tls_gap(name: str, env: Mapping[str, str]) -> str | None:
     )
 
 
-def shown(name: str, value: str) -> str:
-    """The value as it may be printed: without what stands before an @, and without secrets."""
-    if _SECRET_NAME.search(name) and "://" not in value:
-        return "***"
-    if "://" in value:
-        hidden = _USERINFO.sub(lambda match: f"{match[1] or match[2]}***@", value)
-    else:
-        _, at, behind = value.rpartition("@")
-        hidden = f"***@{behind}" if at else value
-    return _SECRET.sub(r"\1***", hidden)
-
-
 def _text(spot: Spot, new: Sequence[Address]) -> str:
     return spot.lead + ",".join(
         spot.template.format(
@@ -96,7 +80,7 @@ def _found(name: str, env: Mapping[str, str]) -> Found:
     else:
         found = in_pairs(name, value, env)
     if isinstance(found, str):
-        raise UsageError(f"{name} is {shown(name, value)!r}, {found}")
+        raise UsageError(f"{name} is {in_value(name, value)!r}, {found}")
     return found
 
 

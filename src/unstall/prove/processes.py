@@ -16,7 +16,6 @@ from pathlib import Path
 from unstall.errors import TargetError
 from unstall.reaper import ended_with_us
 
-ENDED = "ended while it was asked"
 _TAIL_LINES = 12
 _LAST_WORDS_S = 2.0
 
@@ -37,6 +36,11 @@ class Child:
     @property
     def running(self) -> bool:
         return self._process.returncode is None
+
+    @property
+    def ended(self) -> str:
+        """That it did so while it was asked, as a sentence; empty while it runs."""
+        return "" if self.running else str(self.failure("ended while it was asked"))
 
     async def first_line(self, patience_s: float) -> str:
         """The first line of stdout. Raises TargetError if it does not come in time."""

@@ -20,7 +20,7 @@ from unstall.explain.report import report_of
 from unstall.load import Loaded, quiet_gc
 from unstall.load.machine import machine
 from unstall.load.phase import lag_by_second
-from unstall.load.scenarios import check as lasts
+from unstall.load.scenarios import seconds_of
 from unstall.model.finding import Finding
 from unstall.model.outcome import Progress
 from unstall.model.plan import Fault, Plan, WitnessPlan
@@ -32,7 +32,6 @@ from unstall.prove.conclusion import concluded
 from unstall.prove.environment import rewritten
 from unstall.prove.ground import Ground, check, check_reachable, folder_of, ground_of
 from unstall.prove.peers import read_behind, renamed
-from unstall.prove.processes import ENDED
 from unstall.prove.stood import Watched
 from unstall.prove.tools import Proxy, Tools
 from unstall.prove.traffic import entries_under_load, here_it_ends, until_stopped, warm_up
@@ -202,7 +201,7 @@ async def _play(
 ) -> tuple[Phase, bool]:
     """One phase, and whether it was cut short; `gaps` takes what there is to say beside."""
     plan, name = stage.plan, title_of(fault)
-    stage.audience.begins(name, lasts(plan.scenarios, plan.witness))
+    stage.audience.begins(name, seconds_of(plan.scenarios, plan.witness))
     record = stage.folder / f"{len(before)}.jsonl"
     hear = _hearing(stage)
     async with stage.tools.start(
@@ -214,7 +213,7 @@ async def _play(
             stage.asked.extend(await asked_by(ask, ill))
             gaps += (no_bystander(stage.witness.path, each) for each in stage.asked)
         loaded, exchanges, cut_short = await _loaded(stage, app, fault, repeat)
-        ended = "" if app.process.running else str(app.process.failure(ENDED))
+        ended = app.process.ended
     if ended:
         gaps.append(f"{name}: {ended}")
     recording = read_behind(record, stage.names)
@@ -240,6 +239,7 @@ async def _play(
         report=report,
         verdict=verdict,
         because=because,
+        ended=ended,
         from_ns=loaded.from_ns,
         seconds=loaded.seconds,
         lag=lag_by_second(recording.pulses, loaded.from_ns),

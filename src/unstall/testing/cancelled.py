@@ -232,18 +232,21 @@ async def _nothing_left(
     grace_s: float,
 ) -> None:
     left_at = time.monotonic()
+    left: list[str] = []
 
-    def left() -> list[str]:
+    def nothing() -> bool:
         held = [word for state in states if (word := state()) is not None]
         if not over():
             held.insert(0, "its task goes on")
-        return held + [str(hold) for hold in holders.now() if hold.what.startswith("thread")]
+        held += [str(hold) for hold in holders.now() if hold.what.startswith("thread")]
+        left[:] = held
+        return not held
 
-    if not await eventually(lambda: not left(), grace_s):
+    if not await eventually(nothing, grace_s):
         ours = [hold for hold in holders.now() if not hold.what.startswith("thread")]
         raise AssertionError(
             f"{asked} was left after {after_s:g} s, and {time.monotonic() - left_at:.2f} s later "
-            f"{', '.join(left())}; {told(ours, 'no task or slot of the application was seen')}"
+            f"{', '.join(left)}; {told(ours, 'no task or slot of the application was seen')}"
         )
 
 

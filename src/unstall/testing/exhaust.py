@@ -143,15 +143,18 @@ def _only_controlled(slots: Slots, errors: Sequence[BaseException | None]) -> No
 
 
 async def _all_back(before: Sequence[tuple[Slots, int]], holders: Holders, grace_s: float) -> None:
-    def lost() -> list[str]:
+    lost: list[str] = []
+
+    def back() -> bool:
         found = [(slots, slots.used() - used) for slots, used in before]
-        return [
+        lost[:] = [
             f"{more} of {slots.limit} slots of {slots.name}" for slots, more in found if more > 0
         ]
+        return not lost
 
-    if not await eventually(lambda: not lost(), grace_s):
+    if not await eventually(back, grace_s):
         raise AssertionError(
-            f"{', '.join(lost())} did not come back within {grace_s:g} s; "
+            f"{', '.join(lost)} did not come back within {grace_s:g} s; "
             f"{told(holders.now(), 'nobody is seen to hold one: a connection was never given back')}"
         )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType, TracebackType
+from typing import NamedTuple
 
 from unstall.explain.stalls import judged
 from unstall.gates.flow import line_of
@@ -15,7 +16,7 @@ from unstall.integrations.pools import Gates
 from unstall.model.finding import Cause, Stall
 from unstall.model.place import Owner
 from unstall.settings import Settings, working_folder
-from unstall.testing.pools import at_work
+from unstall.testing.pools import at_work, work_of
 from unstall.threads import frames as thread_frames
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import awaited_by
@@ -41,6 +42,16 @@ class Hold:
         return f"{self.what} was at {self.place} for {self.seconds:.2f} s"
 
 
+class _Seen(NamedTuple):
+    """Something that is at work now."""
+
+    thing: object
+    """Kept, so that meanwhile nothing else gets its number."""
+    number: int
+    what: str
+    place: str
+
+
 class Holders:
     """Watches this process while it is open: its loop's stalls, its threads, its tasks, its pools.
 
@@ -53,21 +64,25 @@ class Holders:
         self._monitor = Monitor(self._settings)
         self._gates = Gates()
         self._places = Places(working_folder())
-        self._since: dict[tuple[str, int, str], float] = {}
+        self._lock = threading.Lock()
+        self._held: dict[tuple[int, str], tuple[_Seen, float]] = {}
+        """By number and place, and since when; as it was at the last sample."""
         self._longest: dict[tuple[str, str], float] = {}
-        self._before: frozenset[tuple[str, int]] = frozenset()
+        self._before: dict[int, _Seen] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="unstall-holders", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._opener = 0
 
     def __enter__(self) -> Holders:
+        self._opener = threading.get_ident()
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
             self._loop = None
         self._gates.start()
         self._monitor.start()
-        self._before = frozenset((kind, number) for kind, number, _, _ in self._seen())
+        self._before = {seen.number: seen for seen in self._seen()}
         self._thread.start()
         return self
 
@@ -86,16 +101,16 @@ class Holders:
 
     def now(self) -> list[Hold]:
         """What is held at this moment, the longest first."""
-        self._sample()
-        found = [
-            Hold(self._names[kind, number], place, time.monotonic() - since)
-            for (kind, number, place), since in list(self._since.items())
-        ]
+        held = self._sample()
+        now = time.monotonic()
+        found = [Hold(seen.what, seen.place, now - since) for seen, since in held]
         return sorted(found, key=lambda hold: -hold.seconds)
 
     def longest(self) -> list[Hold]:
         """The longest hold of each line, whether it has ended or not."""
-        found = [Hold(what, place, seconds) for (what, place), seconds in self._longest.items()]
+        with self._lock:
+            longest = list(self._longest.items())
+        found = [Hold(what, place, seconds) for (what, place), seconds in longest]
         return sorted(found, key=lambda hold: -hold.seconds)
 
     def stalls(self) -> tuple[Stall, ...]:
@@ -107,43 +122,52 @@ class Holders:
 
     # --- sampling -----------------------------------------------------------------------------
 
-    _names: dict[tuple[str, int], str]
-
     def _run(self) -> None:
         while not self._end.wait(SAMPLE_S):
             self._sample()
 
-    def _sample(self) -> None:
-        now = time.monotonic()
-        held: dict[tuple[str, int, str], float] = {}
-        names: dict[tuple[str, int], str] = {}
-        for kind, number, name, place in self._seen():
-            if (kind, number) in self._before:
-                continue
-            since = self._since.get((kind, number, place), now)
-            held[kind, number, place] = since
-            names[kind, number] = name
-            known = (name, place)
-            self._longest[known] = max(self._longest.get(known, 0.0), now - since)
-        self._names, self._since = names, held
+    def _sample(self) -> list[tuple[_Seen, float]]:
+        """What is held now, and since when; from any thread."""
+        with self._lock:
+            now = time.monotonic()
+            held: dict[tuple[int, str], tuple[_Seen, float]] = {}
+            for seen in self._seen():
+                if seen.number in self._before:
+                    continue
+                key = seen.number, seen.place
+                _, since = self._held.get(key, (seen, now))
+                held[key] = seen, since
+                known = seen.what, seen.place
+                self._longest[known] = max(self._longest.get(known, 0.0), now - since)
+            self._held = held
+        return list(held.values())
 
-    def _seen(self) -> Iterator[tuple[str, int, str, str]]:
-        """Kind, number, name and place of all that is at work now."""
+    def _seen(self) -> Iterator[_Seen]:
+        """All that is at work now."""
         yield from self._threads()
         yield from self._tasks()
         yield from self._loans()
 
-    def _threads(self) -> Iterator[tuple[str, int, str, str]]:
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        apart = {threading.get_ident(), self._thread.ident, threading.main_thread().ident}
+    def _threads(self) -> Iterator[_Seen]:
+        known = {thread.ident: thread for thread in threading.enumerate()}
+        apart = {
+            threading.get_ident(),
+            self._opener,
+            self._thread.ident,
+            threading.main_thread().ident,
+        }
         for ident, frame in thread_frames().items():
             place = None
             if ident not in apart:
                 place = self._place(frame) or at_work(frame, self._places.locate)
             if place is not None:
-                yield "thread", ident, f"thread {names.get(ident, ident)!r}", place
+                thread = known.get(ident)
+                thing = work_of(frame) or thread  # a thread of a pool that goes on to other work
+                number = ident if thing is None else id(thing)
+                name = ident if thread is None else thread.name
+                yield _Seen(thing, number, f"thread {name!r}", place)
 
-    def _tasks(self) -> Iterator[tuple[str, int, str, str]]:
+    def _tasks(self) -> Iterator[_Seen]:
         if self._loop is None:
             return
         try:
@@ -155,15 +179,15 @@ class Holders:
             places = (self._here(frame) for frame in reversed(frames) if frame is not None)
             place = next((place for place in places if place is not None), None)
             if place is not None:
-                yield "task", id(task), f"task {task.get_name()!r}", place
+                yield _Seen(task, id(task), f"task {task.get_name()!r}", place)
 
-    def _loans(self) -> Iterator[tuple[str, int, str, str]]:
+    def _loans(self) -> Iterator[_Seen]:
         for loan in self._gates.lent():
             if loan.where is not None:
                 code, _, _ = loan.where
                 file, _ = self._places.locate(code.co_filename)
                 place = f"{file}:{line_of(loan.where)} in {code.co_qualname}"
-                yield "slot", id(loan), f"a slot of {loan.gate.name}", place
+                yield _Seen(loan, id(loan), f"a slot of {loan.gate.name}", place)
 
     def _place(self, frame: FrameType | None) -> str | None:
         """Of the innermost line of the application."""

@@ -10,13 +10,14 @@ from unstall.model.place import Owner
 
 Locate = Callable[[str], tuple[str, Owner]]
 """From the name of a file to what it is called and whose it is."""
-_RUNS = {
-    "concurrent.futures.thread": ("_WorkItem.run",),
-    "anyio._backends._asyncio": ("WorkerThread.run",),
-    "unstall.lanes.jobs": ("Job.here",),
-    "unstall.lanes.workers": ("InterpreterWorker.call",),
+_RUNS: dict[str, dict[str, str]] = {
+    "concurrent.futures.thread": {"_WorkItem.run": "self"},
+    "anyio._backends._asyncio": {"WorkerThread.run": "future"},
+    "unstall.lanes.jobs": {"Job.here": "self"},
+    "unstall.lanes.workers": {"InterpreterWorker.call": "job"},
 }
-"""What is on the stack of a thread that has work to do; anyio's is also there when it waits for some."""
+"""What is on the stack of a thread that has work to do, and where it keeps that; anyio's function is also
+there when it waits for some."""
 _DEEPEST = 128
 _OURS = "unstall.testing"
 
@@ -31,9 +32,18 @@ def at_work(frame: FrameType, locate: Locate) -> str | None:
         module = str(each.f_globals.get("__name__"))
         if module.startswith(_OURS):
             return None
-        if each.f_code.co_qualname in _RUNS.get(module, ()):
+        if each.f_code.co_qualname in _RUNS.get(module, {}):
             return None if _waits(each, below) else _told(each, below, locate)
         below.append(each)
+    return None
+
+
+def work_of(frame: FrameType) -> object | None:
+    """What a pool has told the thread to do, one object for each time; None of other threads."""
+    for each in _outwards(frame):
+        kept = _RUNS.get(str(each.f_globals.get("__name__")), {}).get(each.f_code.co_qualname)
+        if kept is not None:
+            return each.f_locals.get(kept)
     return None
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from unstall.catalog.allowed import Pack, packs
-from unstall.explain.blame import entry_of, reach_of, site_of, step_of
+from unstall.explain.blame import answers, entry_of, reach_of, site_of, step_of
 from unstall.explain.latent import STARTING, code_of_call, sentence_of
 from unstall.model.finding import (
     Cause,
@@ -109,10 +109,10 @@ def _named(site: Site, call: str, *, is_last: bool) -> Site:
 
 
 def below(step: Stack) -> tuple[tuple[Frame, ...], bool]:
-    """The frames under the application's line, and whether there is one; else all of the step's."""
-    frames = step.frames
-    at = next((n for n in range(len(frames) - 1, -1, -1) if frames[n].owner is Owner.APP), None)
-    return (frames, False) if at is None else (frames[at + 1 :], True)
+    """The frames under the line that answers for the call, else all of the step's; and whether any line is
+    the application's."""
+    frames, at = step.frames, answers(step)
+    return frames if at is None else frames[at + 1 :], any(f.owner is Owner.APP for f in frames)
 
 
 def _dearest(claims: Sequence[Claim]) -> str:

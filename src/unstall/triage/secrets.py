@@ -1,4 +1,4 @@
-"""What of a plan must not lie about in files: passwords, tokens, and values of the app's environment.
+"""What must not be printed or lie about in files: passwords, tokens, and values of the app's environment.
 
 Names stay, and so does what a placeholder stands for: that something was sent is worth knowing. What is
 masked once stays as it is when it is masked again.
@@ -52,6 +52,13 @@ _VALUE = re.compile(
 _MADE = re.compile(
     rf"\s*(?:(?:Bearer|Basic|Digest|Token)\s+)?(?:{_PLACEHOLDER})+\s*", re.IGNORECASE
 )
+_VARIABLE = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
+_USERINFO = re.compile(r"(://)[^/?#]*@|(://[^@/:]*:).*@", re.DOTALL)
+"""Of a URL that is all there is: passwords stand in it as people write them, also with a slash or a space."""
+_IN_DSN = re.compile(
+    r"((?:pass\w*|pwd|secret|token|\w*key)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)*)", re.IGNORECASE
+)
+"""As libpq has it."""
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
@@ -106,6 +113,18 @@ def in_text(text: str) -> str:
         for name in (_ASSIGNED, _OPTION):
             text = _without_values(text, name)
     return _SHAPES.sub(HIDDEN, text)
+
+
+def in_value(name: str, value: str) -> str:
+    """Of a variable that says where something is: nothing else is in it, so more is hidden than in a text."""
+    if _VARIABLE.search(name) and "://" not in value:
+        return HIDDEN
+    if "://" in value:
+        hidden = _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", value)
+    else:
+        _, at, behind = value.rpartition("@")
+        hidden = f"{HIDDEN}@{behind}" if at else value
+    return in_text(_IN_DSN.sub(rf"\1{HIDDEN}", hidden))
 
 
 def _second(match: re.Match[str]) -> str:

@@ -21,6 +21,7 @@ KEPT = {
     "in a global": "global client\nclient = Client()",
     "in a tuple": "self.both = (1, Client())",
     "if there was none": "self.client = self.client or Client()",
+    "as a part of it": "self.pool = Client().pool",
 }
 LET_GO = {
     "used at once": "Client().get('a')",
@@ -30,6 +31,8 @@ LET_GO = {
     "lent": "client = Client()\nfetch(client, 'a')",
     "awaited": "client = await Client()\nawait client.get('a')",
     "a statement": "Client()",
+    "asked in an attribute": "self.found = Client().get('a')",
+    "a part, in a local name": "pool = Client().pool",
 }
 RETURNED = {
     "at once": "return Client()",

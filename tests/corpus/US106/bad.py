@@ -1,6 +1,8 @@
 """File I/O on the event loop."""
 
 import asyncio
+import csv
+import fcntl
 import os
 import shutil
 import tempfile
@@ -87,3 +89,26 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.get("/rows")
+async def rows(value: str = "") -> list[list[str]]:
+    await authorise()
+    with open(ROOT / value) as file:  # expect: US106 loop
+        return [row for row in csv.reader(file)]  # expect: US106 loop
+
+
+@app.post("/lock")
+async def with_a_lock(descriptor: int) -> None:
+    await authorise()
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # expect: US106 loop
+
+
+async def first_line(descriptor: int) -> bytes:
+    await authorise()
+    return os.read(descriptor, 100)  # expect: US106 loop
+
+
+@app.get("/pipe")
+async def from_a_pipe(descriptor: int) -> bytes:
+    return await first_line(descriptor)

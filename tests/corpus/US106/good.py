@@ -1,7 +1,10 @@
 """File I/O on the event loop: what only looks like it."""
 
 import asyncio
+import csv
+import fcntl
 import os
+from io import StringIO
 from pathlib import Path
 
 import aiofiles
@@ -51,6 +54,39 @@ async def names(value: str) -> object:
 async def download(value: str) -> FileResponse:
     # clean: Starlette opens and reads it in a thread
     return FileResponse(ROOT / value)
+
+
+@app.post("/rows")
+async def rows(value: str) -> list[dict[str, str]]:
+    reader = csv.DictReader(StringIO(value))
+    # clean: the lines are in memory
+    found = [row for row in reader if row]
+    # clean: these, too
+    return found + list(csv.DictReader(value.splitlines()))
+
+
+@app.post("/lock")
+async def lock(descriptor: int) -> None:
+    # clean: it does not wait for who holds the lock
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    await asyncio.sleep(0)
+    # clean: to let go is no wait
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def take(descriptor: int) -> bytes:
+    # clean: the loop has said that there is something to read
+    return os.read(descriptor, 100)
+
+
+@app.get("/pipe")
+async def from_a_pipe(descriptor: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(descriptor, ready.set_result, None)
+    await ready
+    loop.remove_reader(descriptor)
+    return take(descriptor)
 
 
 if __name__ == "__main__":

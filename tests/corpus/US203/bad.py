@@ -5,6 +5,7 @@ from io import BytesIO
 
 import cv2
 from fastapi import BackgroundTasks, Depends, FastAPI
+from fpdf import FPDF
 from PIL import Image
 from pydub import AudioSegment
 from pypdf import PdfReader
@@ -88,3 +89,12 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.get("/letter")
+async def letter(text: str) -> bytes:
+    await authorise()
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.multi_cell(0, 4, text)  # expect: US203 loop
+    return bytes(pdf.output())  # expect: US203 loop

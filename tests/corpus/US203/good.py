@@ -3,6 +3,7 @@
 import asyncio
 
 from fastapi import FastAPI
+from fpdf import FPDF
 from PIL import Image
 
 app = FastAPI()
@@ -29,6 +30,16 @@ async def twin(value: str = "") -> object:
     # clean: a picture of one pixel
     await asyncio.sleep(0)
     return Image.new('RGB', (1, 1)).size
+
+
+@app.get("/label")
+async def label(value: str = "") -> int:
+    # clean: one cell of text
+    await asyncio.sleep(0)
+    pdf = FPDF()
+    pdf.add_page()
+    pdf.cell(0, 6, value)
+    return pdf.page_no()
 
 
 def nightly(value: str) -> None:

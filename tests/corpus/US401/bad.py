@@ -43,3 +43,24 @@ def in_a_loop(urls: str) -> list[int]:
         session = requests.Session()  # expect: US401 thread pool
         found.append(session.get(url, timeout=2).status_code)
     return found
+
+
+region: str | None = None
+
+
+def region_or_ask() -> str:
+    if region is None:
+        client = boto3.client("ssm")  # expect: US401 thread pool
+        return str(client.get_parameter(Name="region"))
+    return region
+
+
+def buckets(session: object = None) -> object:
+    if session is None:
+        session = boto3.Session()  # expect: US401 thread pool
+    return session.client("s3").list_buckets()
+
+
+@app.get("/buckets")
+def guards_that_fill_nothing_kept() -> str:
+    return region_or_ask() + str(buckets())

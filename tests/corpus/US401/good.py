@@ -6,6 +6,7 @@ from functools import cache
 
 import boto3
 import httpx
+import redis
 from fastapi import Depends, FastAPI, Request
 
 
@@ -64,6 +65,43 @@ def get_shared() -> httpx.Client:
 @app.get("/global")
 def in_a_global(client: httpx.Client = Depends(get_shared)) -> object:
     return client.get("http://rates.internal").json()
+
+
+def storage_of_region() -> object:
+    # clean: what calls it keeps what comes back, and calls it once
+    session = boto3.Session()
+    return session.client("s3")
+
+
+by_region: object = None
+
+
+def get_by_region() -> object:
+    global by_region
+    if by_region is not None:
+        return by_region
+    by_region = storage_of_region()
+    return by_region
+
+
+class Cache:
+    pool: object = None
+
+    def connect(self) -> None:
+        if Cache.pool is None:
+            # clean: a part of it is kept
+            Cache.pool = redis.from_url(address()).connection_pool
+
+
+def address() -> str:
+    # clean: asked for once
+    return str(boto3.client("ssm").get_parameter(Name="redis"))
+
+
+@app.get("/guarded")
+def guarded() -> str:
+    Cache().connect()
+    return str(get_by_region())
 
 
 @app.get("/state")

@@ -40,7 +40,7 @@ async def ask_until_it_answers(pool: db.Pool) -> int:
 
 def test_every_wait_has_a_bound(settings: Settings) -> None:
     async def main() -> None:
-        settings_ = replace(settings, statement_s=0.2, acquire_s=0.2, pool_size=2, pool_waiting=1)
+        settings_ = replace(settings, statement_s=0.2, acquire_s=1.0, pool_size=2, pool_waiting=1)
         async with db.async_pool(settings_) as pool:
             assert await ask(pool, "SHOW statement_timeout") == "200ms"
             with pytest.raises(psycopg.errors.QueryCanceled):

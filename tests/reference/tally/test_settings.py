@@ -31,10 +31,11 @@ def test_what_is_set_is_used() -> None:
         TALLY_POOL_SIZE="4",
         TALLY_STATEMENT_S="0.5",
         TALLY_UPLOAD_BYTES="1024",
+        TALLY_NAMES="20",
         REDIS_URL="redis://localhost",
     )
     assert (found.stage, found.spool, found.pool_size) == ("blocking", Path("spool"), 4)
-    assert (found.statement_s, found.limits.upload_bytes) == (0.5, 1024)
+    assert (found.statement_s, found.limits.upload_bytes, found.limits.names) == (0.5, 1024, 20)
     assert found.redis_url == "redis://localhost"
 
 
@@ -49,6 +50,7 @@ def test_what_is_set_is_used() -> None:
         ("AUTH_URL", "auth:80", "AUTH_URL must list http:// or https:// URLs, not 'auth:80'"),
         ("TALLY_POOL_SIZE", "1", "TALLY_POOL_SIZE must be a whole number, 2 or more, not '1'"),
         ("TALLY_POOL_SIZE", "²", "whole number"),
+        ("TALLY_NAMES", "0", "TALLY_NAMES must be a whole number, 1 or more, not '0'"),
         ("TALLY_ACQUIRE_S", "nan", "TALLY_ACQUIRE_S must be a number, 0.05 or more, not 'nan'"),
         ("TALLY_DEADLINE_S", "soon", "not 'soon'"),
         ("TALLY_RETENTION_DAYS", "3", "still lets in: keep at least 7 days"),

@@ -50,6 +50,10 @@ def _schemas(limits: Limits) -> dict[str, Any]:
     event = schemas["Event"]
     event["additionalProperties"] = False
     event["properties"]["dimensions"]["maxProperties"] = limits.dimensions
+    event["properties"]["name"]["description"] = (
+        f"of a customer's events of one day, UTC, at most {limits.names} are different: another is refused"
+        " with 422 and `too-many-names`"
+    )
     schemas["Batch"] = {
         "type": "object",
         "required": ["events"],
@@ -129,7 +133,7 @@ def _problems(*statuses: int) -> dict[str, Any]:
         422: "not what is allowed; `reason` says what",
         429: "too many requests",
         503: "try again after Retry-After; nothing was acknowledged",
-        504: "not answered in time; send it again, it is stored once",
+        504: "not answered in time; send it again after Retry-After, it is stored once",
     }
     return {str(status): {"description": told[status], "content": content} for status in statuses}
 

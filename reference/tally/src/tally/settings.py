@@ -44,6 +44,8 @@ class Limits:
     """The longest answer of a query."""
     series: int = 10_000
     """Different dimensions of one customer's name in an hour; what comes beyond is summed as one."""
+    names: int = 5_000
+    """Different names of one customer's events of a day; events with another are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Settings:
             retention_days=read.whole("TALLY_RETENTION_DAYS", default.retention_days, 1),
             limits=Limits(
                 past_s=read.number("TALLY_PAST_S", Limits().past_s, 0),
+                names=read.whole("TALLY_NAMES", Limits().names, 1),
                 upload_bytes=read.whole("TALLY_UPLOAD_BYTES", Limits().upload_bytes, 1),
                 unpacked_bytes=read.whole("TALLY_UNPACKED_BYTES", Limits().unpacked_bytes, 1),
             ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstall.audit.entrances_index import Use
+from unstall.audit.first_time import first_times, path_to, repeats
 from unstall.audit.ir import Place
-from unstall.audit.rules.kept import Fate, fate, is_cached, path_to, repeats
+from unstall.audit.rules.kept import Fate, fate, is_cached
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.model.finding import Confidence, Finding
 
@@ -64,8 +65,10 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Finding]:
     definition = subject.definition(use.where)
-    ways = _uncached(subject, subject.requests(use.where.scope, *SERVING))
-    if definition is None or not ways:
+    if definition is None or id(use.call) in first_times(definition.node):
+        return
+    ways = _again(subject, use.where.scope, subject.requests(use.where.scope, *SERVING))
+    if not ways:
         return
     what = fate(subject, use)
     if what is Fate.KEPT:
@@ -86,6 +89,24 @@ def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Findin
     )
 
 
-def _uncached(subject: Subject, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+def _again(subject: Subject, function: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
     """Those on which nothing is called only once."""
-    return tuple(way for way in ways if not any(is_cached(subject, id_) for id_ in way.through))
+    return tuple(way for way in ways if not _is_once(subject, function, way))
+
+
+def _is_once(subject: Subject, function: str, way: Way) -> bool:
+    if any(is_cached(subject, id_) for id_ in way.through):
+        return True
+    return any(
+        _is_first_time(subject, caller, called)
+        for caller, called in zip(way.through, (function, *way.through), strict=False)
+    )
+
+
+def _is_first_time(subject: Subject, caller: str, called: str) -> bool:
+    """All calls of the one in the other fill something that is kept."""
+    definition = subject.index.functions.get(caller)
+    calls = subject.calls_between(caller, called)
+    if definition is None or not calls:
+        return False
+    return {id(call) for call in calls} <= first_times(definition.node)

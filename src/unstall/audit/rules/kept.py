@@ -7,6 +7,7 @@ import enum
 from collections.abc import Iterator, Sequence
 
 from unstall.audit.entrances_index import Use, own_nodes
+from unstall.audit.first_time import is_part, path_to
 from unstall.audit.rules.subject import Subject
 
 CACHES = frozenset(
@@ -55,23 +56,6 @@ def is_cached(subject: Subject, function: str) -> bool:
     return False
 
 
-def path_to(body: Sequence[ast.AST], wanted: ast.AST) -> tuple[ast.AST, ...]:
-    """From the outermost statement to the node's parent."""
-    stack: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(node, ()) for node in body]
-    while stack:
-        node, above = stack.pop()
-        if node is wanted:
-            return above
-        stack += [(child, (*above, node)) for child in ast.iter_child_nodes(node)]
-    return ()
-
-
-def repeats(above: Sequence[ast.AST]) -> bool:
-    """Inside a loop or comprehension."""
-    loops = ast.For | ast.AsyncFor | ast.While | ast.comprehension | ast.ListComp | ast.GeneratorExp
-    return any(isinstance(node, loops) for node in above)
-
-
 def _of_expression(body: Sequence[ast.stmt], above: Sequence[ast.AST], value: ast.AST) -> Fate:
     for node in reversed(above):
         match node:
@@ -86,13 +70,15 @@ def _of_expression(body: Sequence[ast.stmt], above: Sequence[ast.AST], value: as
             case ast.Return() | ast.Yield():
                 return Fate.RETURNED
             case ast.Call(func=func):
-                if func is value or _is_part(func, value):
+                if func is value or is_part(func, value):
                     return Fate.LET_GO
                 return _of_argument(func)
             case ast.withitem(optional_vars=name):
                 # What is returned from inside `with` is closed: it does not outlive it.
                 return Fate.RETURNED if _is_yielded(body, name) else Fate.LET_GO
-            case ast.Attribute() | ast.Subscript():
+            case ast.Attribute():
+                value = node  # who keeps a part of it keeps it
+            case ast.Subscript():
                 return Fate.LET_GO
             case ast.stmt():
                 return Fate.LET_GO
@@ -163,10 +149,6 @@ def _of_argument(func: ast.expr) -> Fate:
     if name in _BORROWING:
         return Fate.LET_GO
     return Fate.HANDED_ON if name.lstrip("_")[:1].isupper() else Fate.LET_GO
-
-
-def _is_part(whole: ast.AST, part: ast.AST) -> bool:
-    return any(node is part for node in ast.walk(whole))
 
 
 def _is_yielded(body: Sequence[ast.stmt], name: ast.expr | None) -> bool:

@@ -182,6 +182,16 @@ class Subject:
                     yield self.table.canonical(outside.value.name) if outside.value else "?"
                 return
 
+    def calls_between(self, caller: str, called: str) -> tuple[ast.expr, ...]:
+        """Where a function hands over to another one."""
+        found = {
+            id(edge.seen.node): edge.seen.node
+            for node in self.nodes.get(caller, ())
+            for edge in self.worked.walk.nodes[node].edges
+            if edge.target.function == called
+        }
+        return tuple(found.values())
+
     # What blocks
 
     def hits(self, *places: Place) -> Iterator[tuple[Node, Hit]]:

@@ -143,6 +143,11 @@ def test_nginx_is_given_all_that_its_configuration_asks_for() -> None:
     assert (DEPLOY / mount.split(":")[0]).is_file()
 
 
+def test_nginx_begins_again_with_those_whose_addresses_it_knows() -> None:
+    needed = compose()["services"]["nginx"]["depends_on"]
+    assert all(each["restart"] is True for each in needed.values())
+
+
 def test_health_is_asked_off_the_loop() -> None:
     for name in ("api", "api-canary", "worker"):
         (script,) = compose()["services"][name]["healthcheck"]["test"][3:]

@@ -96,6 +96,17 @@ def test_a_frozen_loop_is_told_from_a_slow_upstream(name: str) -> None:
     assert ports == {"http": 8000, "metrics": 9108}
 
 
+@pytest.mark.parametrize("name", ["tally-api", "tally-canary"])
+def test_a_pod_that_waits_for_migrations_is_not_killed_for_it(name: str) -> None:
+    """Nobody answers before the application has begun, and it begins when the tables are there."""
+    (container,) = named("Deployment", name)["spec"]["template"]["spec"]["containers"]
+    started = container["startupProbe"]
+    waits_s = float(named("ConfigMap", "tally")["data"]["TALLY_SCHEMA_WAIT_S"])
+    assert started["periodSeconds"] * started["failureThreshold"] >= waits_s + 15
+    rollout = named("Deployment", name)["spec"]["progressDeadlineSeconds"]
+    assert rollout > started["periodSeconds"] * started["failureThreshold"]
+
+
 def test_pods_end_in_peace() -> None:
     command = re.search(
         r"^CMD (\[.*\])", (DEPLOY / "Dockerfile").read_text(), re.DOTALL | re.MULTILINE
@@ -201,6 +212,27 @@ def test_containers_are_locked_up(name: str, container: Resource) -> None:
     assert "cpu" not in container["resources"]["limits"], "a throttled loop is a frozen loop"
     assert {"cpu", "memory"} <= set(container["resources"]["requests"])
     assert not container["image"].endswith(":latest"), name
+
+
+@pytest.mark.parametrize(("name", "template"), list(templates()), ids=lambda each: str(each)[:14])
+def test_where_nothing_can_be_written_there_is_a_temporary_folder(
+    name: str, template: Resource
+) -> None:
+    """Python will not say which folder is the temporary one until it has found one to write to."""
+    volumes = {each["name"]: each for each in template["spec"].get("volumes", ())}
+    for container in template["spec"]["containers"]:
+        places = {each["mountPath"]: each for each in container.get("volumeMounts", ())}
+        assert "/tmp" in places, name
+        assert "emptyDir" in volumes[places["/tmp"]["name"]]
+
+
+def test_uploads_pass_every_door() -> None:
+    most = Settings("").limits.upload_bytes
+    template = (DEPLOY / "nginx/tally.conf.template").read_text()
+    (own,) = re.findall(r"location = /v1/imports \{\s+client_max_body_size (\d+)m;", template)
+    annotations = named("Ingress", "tally")["metadata"]["annotations"]
+    before = annotations["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert most < int(own) << 20 <= int(before.removesuffix("m")) << 20
 
 
 def test_pods_are_locked_up() -> None:

@@ -146,6 +146,31 @@ def test_those_who_wait_share_a_transaction(settings: Settings, customer: int) -
     written(settings, work)
 
 
+def test_an_event_alone_is_written_at_once_and_those_after_it_share_a_transaction(
+    settings: Settings, customer: int
+) -> None:
+    async def work(writer: Counted) -> None:
+        await writer.write([row("alone", customer)])
+        assert writer.transactions == 1
+        late = asyncio.create_task(writer.write([row("first", customer)]))
+        await asyncio.sleep(0.05)
+        assert await writer.write([row("second", customer)]) == await late == [ACCEPTED]
+        assert writer.transactions == 2
+
+    written(settings, work, pace_s=1.0)
+
+
+def test_enough_rows_for_a_transaction_wait_for_no_others(
+    settings: Settings, customer: int
+) -> None:
+    async def work(writer: Counted) -> None:
+        await writer.write([row("alone", customer)])
+        async with asyncio.timeout(60):
+            await writer.write([row("a", customer), row("b", customer)])
+
+    written(settings, work, pace_s=3_600.0, rows=2)
+
+
 def test_a_row_that_cannot_be_stored_fails_alone(settings: Settings, customer: int) -> None:
     async def work(writer: Counted) -> None:
         good = [row(f"e{n}", customer) for n in range(20)]
@@ -260,7 +285,7 @@ def test_nothing_is_acknowledged_while_the_database_is_away(
 def test_a_database_that_goes_away_is_told_of_once_and_so_is_its_return(
     own: Postgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(own.url, acquire_s=0.2)
+    settings = Settings(own.url, acquire_s=1.0)
     to(settings)
 
     async def work(writer: Counted) -> None:

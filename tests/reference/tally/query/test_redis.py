@@ -43,9 +43,9 @@ def run(settings: Settings, work: Callable[[Far, Clock], Awaitable[None]]) -> No
 def test_what_is_put_is_there_and_ends(cached: Settings) -> None:
     async def work(far: Far, _: Clock) -> None:
         assert await far.get("test:missing") is None
-        await far.put("test:a", b"value", 0.05)
+        await far.put("test:a", b"value", 0.5)
         assert await far.get("test:a") == b"value"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         assert await far.get("test:a") is None
 
     run(cached, work)

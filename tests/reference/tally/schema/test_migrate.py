@@ -45,6 +45,7 @@ def test_all_of_it_comes_and_all_of_it_goes(empty: Settings) -> None:
     assert revision(empty) == HEAD
     there = objects(empty)
     assert {
+        "table event_names",
         "table events",
         "table rollup_hour",
         "table usage_outbox",
@@ -63,6 +64,24 @@ def test_each_revision_can_be_taken_back_alone(empty: Settings) -> None:
     assert to(empty, "0002") == "0002"
     assert to(empty, "0001") == "0001"
     assert objects(empty) == first
+
+
+def test_names_in_use_count_when_the_limit_comes(empty: Settings) -> None:
+    to(empty, "0003")
+    with psycopg.connect(empty.database_url) as connection:
+        connection.execute(
+            "INSERT INTO rollup_hour (customer_id, name, bucket, dims, dimensions, count, sum)"
+            " SELECT 7, name, date_trunc('day', now(), 'UTC') + n * interval '1 h', '{}', '{}', 1, 1"
+            " FROM unnest(ARRAY['a', 'b']) name, generate_series(0, 2) n"
+        )
+    to(empty)
+    with psycopg.connect(empty.database_url) as connection:
+        names = connection.execute(
+            "SELECT customer_id, day = tally_today(), name FROM event_names ORDER BY name"
+        ).fetchall()
+        counted = connection.execute("SELECT customer_id, names FROM event_name_counts").fetchall()
+    assert names == [(7, True, "a"), (7, True, "b")]
+    assert counted == [(7, 2)]
 
 
 def test_to_be_there_already_is_no_error(settings: Settings) -> None:

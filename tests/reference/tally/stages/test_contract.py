@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from tally.settings import Settings
+from tally.settings import Limits, Settings
 from tests.reference.tally.events import event, moment, nested, text_of
 from tests.reference.tally.stages.conftest import Customer
 
@@ -268,4 +268,6 @@ def test_the_api_describes_itself(client: TestClient) -> None:
         "/v1/events", "/v1/events/batch", "/v1/metrics", "/v1/imports", "/v1/imports/{number}",
         "/livez", "/readyz",
     }  # fmt: skip
-    assert found["components"]["schemas"]["Event"]["required"] == ["event_id", "name", "at"]
+    described = found["components"]["schemas"]["Event"]
+    assert described["required"] == ["event_id", "name", "at"]
+    assert f"at most {Limits().names} " in described["properties"]["name"]["description"]

@@ -124,6 +124,24 @@ def test_each_line_becomes_an_event(bench: Run, pack: Callable[[bytes], bytes], 
     bench(test)
 
 
+def test_a_line_with_one_name_too_many_is_told_and_the_others_are_loaded(
+    settings: Settings,
+) -> None:
+    few = replace(settings, limits=replace(settings.limits, names=2))
+
+    async def main() -> None:
+        async with bench_of(few) as bench:
+            number = await bench.upload(ndjson(text_of(name=name) for name in "abcab"))
+            done = await bench.run(number)
+            assert (done.state, total(done)) == (State.DONE, (5, 4, 0, 1))
+            (line,) = await bench.lines(number)
+            assert (line.line, line.status) == (3, "rejected")
+            assert str(line.reason).startswith("too-many-names: customer 7 has used 2 names")
+            assert await bench.counted() == (4, 4, 4, 4)
+
+    asyncio.run(main())
+
+
 def test_a_line_that_is_not_accepted_is_told_with_its_number(bench: Run) -> None:
     async def test(bench: Bench) -> None:
         once = text_of()

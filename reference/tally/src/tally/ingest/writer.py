@@ -1,7 +1,8 @@
 """Group commit: what waits while one transaction runs goes into the next, and all are answered after it.
 
-One task writes, over one connection that it keeps from the pool. There is no timer: alone, a request is a
-transaction of its own; under load, dozens share one.
+One task writes, over one connection that it keeps from the pool. Alone, a request is a transaction of its own
+and waits for nobody; under load transactions begin so far apart that dozens share one, for it costs as much
+as ten of its events do.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -21,20 +22,23 @@ from psycopg.rows import TupleRow
 
 from tally.db import Pool
 from tally.ingest.faults import BLAMED, Fault, Unavailable, fault_of, refused
-from tally.ingest.rows import Row
+from tally.ingest.names import USE, Names
+from tally.ingest.rows import Identity, Row, firsts
 from tally.ingest.series import Series
 from tally.ingest.statement import INGEST, in_order, parameters
 from tally.model import Rejected, Status
 from tally.schema.partitions import open_days
 from tally.settings import Limits
 
+T = TypeVar("T")
+
 Connection: TypeAlias = AsyncConnection[TupleRow]
 Outcome: TypeAlias = Status | Rejected
-Identity: TypeAlias = tuple[int, str, int]
 
 _LOG = logging.getLogger("tally.ingest")
 _ROWS: Final = 200
 _ATTEMPTS: Final = 3
+_PACE_S: Final = 0.005
 _LEAST_PAUSE_S: Final = 0.1
 _MOST_PAUSE_S: Final = 2.0
 _LOOK_S: Final = 0.01
@@ -47,25 +51,31 @@ class _Waiting:
 
 
 class Writer:
-    """The pool's connections commit by themselves. `most_waiting` rows may wait for a transaction, and none
-    for one that has taken `patience_s` already. Events may be `past_s` old.
+    """The pool's connections commit by themselves. Transactions of less than `rows` begin `pace_s` apart.
+
+    `most_waiting` rows may wait for one, and none if it has taken `patience_s` already. Events may be
+    `past_s` old.
     """
 
     def __init__(
         self,
         pool: Pool,
         series: Series,
+        names: Names | None = None,
         *,
         rows: int = _ROWS,
         most_waiting: int = 10_000,
+        pace_s: float = _PACE_S,
         patience_s: float = 6.0,
         past_s: float = Limits().past_s,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._series = series
+        self._names = names or Names(Limits().names)
         self._rows = rows
         self._most_waiting = most_waiting
+        self._pace_s = pace_s
         self._patience_s = patience_s
         self._past_s = past_s
         self._clock = clock
@@ -126,6 +136,8 @@ class Writer:
             if self._connection is None:
                 await self._reconnect()
             await self._more.wait()
+            if self._queue:
+                await self._gather()
             taken = self._take()
             if not taken:
                 self._more.clear()
@@ -145,6 +157,12 @@ class Writer:
                 _tell(taken, found)
             finally:
                 self._writing = False
+
+    async def _gather(self) -> None:
+        """Lets more come, if the last transaction was begun just now; not while there are enough."""
+        pause_s = self._since + self._pace_s - self._clock()
+        if pause_s > 0 and self.waiting < self._rows:
+            await asyncio.sleep(pause_s)
 
     def _take(self) -> list[_Waiting]:
         """Whole requests, up to `rows` events, or one longer request."""
@@ -201,10 +219,22 @@ class Writer:
 
     async def _stored(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
         """Raises Unavailable. A row that cannot be stored is found by halves, and fails alone."""
-        first: dict[Identity, Row] = {}
-        for row in rows:
-            first.setdefault(row.identity, row)
-        return await self._halved(in_order(list(first.values())))
+        first = firsts(rows)
+        beyond = await self._beyond(first)
+        kept = [row for identity, row in first.items() if identity not in beyond]
+        return {**beyond, **(await self._halved(in_order(kept)) if kept else {})}
+
+    async def _beyond(self, rows: Mapping[Identity, Row]) -> Mapping[Identity, Rejected]:
+        """Those whose name is one too many. Asks the database only for names that are new here."""
+        look = self._names.look(rows)
+        if not look.asked:
+            return look.refused
+        question = self._names.question(look.asked)
+
+        async def asked() -> Sequence[TupleRow]:
+            return await (await (await self._connected()).execute(USE, question)).fetchall()
+
+        return {**look.refused, **self._names.learn(look.asked, await self._tried(asked))}
 
     async def _halved(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
         try:
@@ -220,12 +250,20 @@ class Writer:
     async def _committed(self, rows: Sequence[Row]) -> dict[Identity, Outcome]:
         """Raises Unavailable, and psycopg's error for what a row is to blame for."""
         given = parameters(rows, [self._series.of(row) for row in rows])
+        new = await self._tried(lambda: self._new(given))
+        return {
+            row.identity: Status.ACCEPTED if place in new else Status.DUPLICATE
+            for place, row in enumerate(rows, 1)
+        }
+
+    async def _tried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Raises Unavailable, and psycopg's error for what a row is to blame for."""
         opens = False
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if opens:
                     await self._open_days()
-                new = await self._new(given)
+                return await ask()
             except (psycopg.Error, OSError) as error:
                 fault = fault_of(error)
                 if fault is Fault.ROW or (fault is Fault.DAY and opens):
@@ -234,14 +272,10 @@ class Writer:
                 if fault is Fault.PLACE:
                     await self._pool.drain()  # they would all be handed out as good
                 if fault in (Fault.CONNECTION, Fault.PLACE):
+                    self._names.clear()  # the next server may know less
                     await self._leave()
                 if attempt == _ATTEMPTS or fault is Fault.SERVER:
                     raise Unavailable(str(error).strip() or type(error).__name__) from error
-            else:
-                return {
-                    row.identity: Status.ACCEPTED if place in new else Status.DUPLICATE
-                    for place, row in enumerate(rows, 1)
-                }
         raise AssertionError("the last attempt returns or raises")
 
     async def _new(self, given: Mapping[str, object]) -> set[int]:

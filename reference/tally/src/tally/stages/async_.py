@@ -29,6 +29,7 @@ from tally.clients.keys import Flags, Keys
 from tally.clients.pods import Pods
 from tally.ingest import signature
 from tally.ingest.faults import Unavailable
+from tally.ingest.names import Names
 from tally.ingest.normalise import fast
 from tally.ingest.rows import Row
 from tally.ingest.series import Series
@@ -52,6 +53,8 @@ each has its piece in one turn of the loop, so it is a small one.
 """
 _LEAST: Final = 1_300
 """What an event counts as, however small it is."""
+_AGAIN_S: Final = 1.0
+"""Also after a 504: what is sent again is stored once."""
 _LAG_MS: Final = 250.0
 _QUEUE_S: Final = 0.5
 """As many as are worked on may wait for so long: a burst is late, and more than a burst is refused."""
@@ -79,6 +82,7 @@ class Api:
         self.writer = Writer(
             self.pool,
             Series(settings.limits.series),
+            Names(settings.limits.names),
             patience_s=settings.statement_s
             + 1,  # by then the server has broken it off, if it lives
             past_s=settings.limits.past_s,
@@ -211,7 +215,9 @@ def app(settings: Settings) -> FastAPI:
 
     def front(inner: ASGIApp) -> ASGIApp:
         busy = Busy(inner, routes)
-        in_time = Deadline(busy, default=settings.deadline_s, routes={"/v1/imports": None})
+        in_time = Deadline(
+            busy, default=settings.deadline_s, routes={"/v1/imports": None}, retry_after=_AGAIN_S
+        )
         return Guard(
             in_time,
             in_flight=settings.in_flight,

@@ -26,10 +26,11 @@ from tally import db
 from tally.clients import keys
 from tally.clients.pods import Away
 from tally.ingest import signature
+from tally.ingest.names import Names
 from tally.ingest.rows import Row
 from tally.ingest.series import Series
 from tally.legacy import BillingClient, BillingError
-from tally.model import Status
+from tally.model import Rejected, Status
 from tally.problems import Problem
 from tally.query.ask import MetricsQuery
 from tally.query.sql import Answer, check_rows, document_of, statement_of
@@ -61,6 +62,10 @@ class EventRecord(Base):
 _KEY: Final = text(
     "SELECT customer_id, revoked_at IS NOT NULL FROM api_keys WHERE key_hash = :hash"
 )
+_NAMES: Final = text("""
+    SELECT of_customer, of_day, known, is_full FROM tally_use_names(CAST(:customers AS bigint[]),
+        CAST(:days AS date[]), CAST(:names AS text[]), CAST(:most AS integer))
+""")
 _ROLLUP: Final = """
     INSERT INTO {table} AS held (customer_id, name, bucket, dims, dimensions, count, sum, min, max)
     VALUES (:customer, :name, date_trunc('{unit}', CAST(:at AS timestamptz), 'UTC'), :dims,
@@ -86,6 +91,7 @@ class Legacy:
         self.auth = itertools.cycle(settings.auth_urls)
         self.flag_pods = itertools.cycle(settings.flags_urls)
         self.series = Series(settings.limits.series)
+        self.names = Names(settings.limits.names)
 
     # --- who asks ----------------------------------------------------------------------------------
 
@@ -142,10 +148,13 @@ class Legacy:
 
     # --- events ------------------------------------------------------------------------------------
 
-    def save(self, row: Row) -> Status:
+    def save(self, row: Row) -> Status | Rejected:
         """One commit for each event. Raises Problem."""
-        dims = self.series.of(row)
         try:
+            beyond = self._beyond(row)
+            if beyond is not None:
+                return beyond
+            dims = self.series.of(row)
             with Session(self.engine) as session:
                 session.add(_record(row))
                 try:
@@ -168,6 +177,17 @@ class Legacy:
         except _AWAY as error:
             raise shared.away(error) from None
         return Status.ACCEPTED
+
+    def _beyond(self, row: Row) -> Rejected | None:
+        """A name that is new here is asked for, and may be one too many."""
+        look = self.names.look({row.identity: row})
+        if not look.asked:
+            return look.refused.get(row.identity)
+        with Session(self.engine) as session:
+            answers = session.execute(_NAMES, self.names.question(look.asked)).all()
+            session.commit()
+        told = [(each[0], each[1], each[2], each[3]) for each in answers]
+        return self.names.learn(look.asked, told).get(row.identity)
 
     def bill(self, customer: int, events: int) -> None:
         """What billing does not take is lost, but for a line in the log."""

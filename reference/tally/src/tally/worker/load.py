@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from tally.ingest.faults import BLAMED, Fault, fault_of, refused
+from tally.ingest.names import USE, Names
 from tally.ingest.normalise import fast
-from tally.ingest.rows import Row
+from tally.ingest.rows import Identity, Row, firsts
 from tally.ingest.series import Series
 from tally.ingest.statement import INGEST, in_order, parameters
 from tally.model import Rejected, Status, event_of
@@ -32,7 +34,7 @@ ATTEMPTS = 5
 """At one chunk, when it meets other transactions."""
 
 Outcome: TypeAlias = "Status | Rejected"
-Identity: TypeAlias = "tuple[int, str, int]"
+_NOBODY: Final[Mapping[Identity, Rejected]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Loader:
     pool: AsyncConnectionPool[Any]
     lane: Lane
     series: Series
+    names: Names
     bounds: Bounds
     limits: Limits
 
@@ -66,9 +69,10 @@ class Loader:
         blamed: Sequence[Fault] = (Fault.ROW,)
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                beyond = await self._beyond(firsts(row for _, row in chunk.rows))
                 async with self.pool.connection() as connection, connection.transaction():
                     rows = [row for _, row in chunk.rows]
-                    outcomes = await stored(connection, rows, self.series, blamed)
+                    outcomes = await stored(connection, rows, self.series, blamed, beyond)
                     step = progress(chunk, outcomes)
                     await records.advance(connection, record.id, since, step)
                 return
@@ -79,6 +83,16 @@ class Loader:
                     blamed = BLAMED
                 elif fault is not Fault.TURN or attempt == ATTEMPTS:
                     raise
+
+    async def _beyond(self, rows: Mapping[Identity, Row]) -> Mapping[Identity, Rejected]:
+        """Those whose name is one too many."""
+        look = self.names.look(rows)
+        if not look.asked:
+            return look.refused
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(USE, self.names.question(look.asked))
+            answers = await cursor.fetchall()
+        return {**look.refused, **self.names.learn(look.asked, answers)}
 
     async def _open_days(self) -> None:
         async with self.pool.connection() as connection:
@@ -134,13 +148,15 @@ async def stored(
     rows: Sequence[Row],
     series: Series,
     blamed: Sequence[Fault] = BLAMED,
+    beyond: Mapping[Identity, Rejected] = _NOBODY,
 ) -> list[Outcome]:
-    """One outcome for each row, in the caller's transaction; a fault that is `blamed` on a row is its own."""
-    first: dict[Identity, Row] = {}
-    for row in rows:
-        first.setdefault(row.identity, row)
-    ordered = in_order(list(first.values()))
-    found = await _halved(connection, ordered, series, blamed) if first else {}
+    """One outcome for each row, in the caller's transaction; a fault that is `blamed` on a row is its own.
+    Those `beyond` a limit are not stored.
+    """
+    ordered = in_order([row for of, row in firsts(rows).items() if of not in beyond])
+    found: dict[Identity, Outcome] = dict(beyond)
+    if ordered:
+        found |= await _halved(connection, ordered, series, blamed)
     outcomes: list[Outcome] = []
     for row in rows:
         outcome = found[row.identity]

@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from tally.db import RECONNECT_S, check, parameters
 from tally.ingest.faults import Fault, fault_of
+from tally.ingest.names import Names, forget
 from tally.ingest.series import Series
 from tally.readiness import Readiness
 from tally.schema import partitions
@@ -98,6 +99,7 @@ def composed(
         pool,
         reading,
         series,
+        Names(settings.limits.names),
         Bounds(unpacked=settings.limits.unpacked_bytes),
         settings.limits,
     )
@@ -108,6 +110,7 @@ def composed(
         Chore("billing", 0.5, outbox.drain),
         Chore("usage", 3600.0, lambda: outbox.forget(settings.retention_days)),
         Chore("partitions", 3600.0, lambda: partitions.keep(settings)),
+        Chore("names", 3600.0, lambda: forget(pool, settings.retention_days)),
         Chore("rollups", 60.0, lambda: rollups.repair(*lately())),
         Chore("spool", 3600.0, imports.clean),
     )
