@@ -511,6 +511,7 @@ def test_when_it_is_closed_nothing_is_left(upstream: Upstream) -> None:
         for client in clients:
             client.sendall(b"x")
         until(lambda: proxy.counts().hit == 20)
+        until(lambda: upstream.connections == 21)  # a name has to be looked up for each
     for client in clients:
         client.close()
     chaos.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.lanes.work import eventually
+from unstall.settings import Settings
 from unstall.testing.holders import Holders
+from unstall.watch.monitor import Monitor
 
 
 def threads_in(holders: Holders) -> list[str]:
@@ -29,6 +32,24 @@ def test_a_thread_of_a_pool_that_goes_on_to_other_work_is_seen() -> None:
             told = threads_in(holders)
             theirs.send(b"x")  # before anything is asserted, for the pool waits for its thread
     assert left_out
+    assert [each.rpartition(" for ")[0] for each in told] == ["thread 'pool_0' was at socket.recv"]
+
+
+def test_a_monitor_of_the_application_is_not_what_a_thread_does() -> None:
+    ours, theirs = socket.socketpair()
+    told: list[str] = []
+    with ours, theirs, ThreadPoolExecutor(1, thread_name_prefix="pool") as pool:
+
+        async def used() -> None:
+            waiting = asyncio.get_running_loop().run_in_executor(pool, ours.recv, 1)
+            while not told:
+                await asyncio.sleep(0.01)
+                told.extend(threads_in(holders))
+            theirs.send(b"x")
+            await waiting
+
+        with Monitor(Settings(measure=True)), Holders() as holders:
+            asyncio.run(used())
     assert [each.rpartition(" for ")[0] for each in told] == ["thread 'pool_0' was at socket.recv"]
 
 

@@ -16,7 +16,7 @@ from unstall.integrations.pools import Gates
 from unstall.model.finding import Cause, Stall
 from unstall.model.place import Owner
 from unstall.settings import Settings, working_folder
-from unstall.testing.pools import at_work, work_of
+from unstall.testing.pools import at_work, is_watch, work_of
 from unstall.threads import frames as thread_frames
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import awaited_by
@@ -203,7 +203,7 @@ class Holders:
     def _here(self, frame: FrameType) -> str | None:
         code = frame.f_code
         file, owner = self._places.locate(code.co_filename)
-        if owner is not Owner.APP:
+        if owner is not Owner.APP or is_watch(frame):
             return None
         return f"{file}:{frame.f_lineno} in {code.co_qualname}"
 

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 from unstall.model.place import Owner
+from unstall.watch.threads import Sent
 
 Locate = Callable[[str], tuple[str, Owner]]
 """From the name of a file to what it is called and whose it is."""
@@ -20,6 +21,7 @@ _RUNS: dict[str, dict[str, str]] = {
 there when it waits for some."""
 _DEEPEST = 128
 _OURS = "unstall.testing"
+_WATCH = "unstall.watch."
 
 
 def at_work(frame: FrameType, locate: Locate) -> str | None:
@@ -34,8 +36,14 @@ def at_work(frame: FrameType, locate: Locate) -> str | None:
             return None
         if each.f_code.co_qualname in _RUNS.get(module, {}):
             return None if _waits(each, below) else _told(each, below, locate)
-        below.append(each)
+        if not is_watch(each):
+            below.append(each)
     return None
+
+
+def is_watch(frame: FrameType) -> bool:
+    """Whether it is of a monitor that the application itself has switched on."""
+    return str(frame.f_globals.get("__name__")).startswith(_WATCH)
 
 
 def work_of(frame: FrameType) -> object | None:
@@ -79,5 +87,7 @@ def _line(file: str, frame: FrameType) -> str:
 def _function(known: dict[str, Any]) -> Any:
     """What the pool was asked to call; of `asyncio.to_thread`, what that was asked to."""
     function = known.get("func") or getattr(known.get("self"), "fn", None)
+    if isinstance(function, Sent):
+        function = function.function
     arguments = getattr(function, "args", ())
     return arguments[0] if arguments else function

@@ -275,7 +275,7 @@ class Sent:
     """A function on its way to a thread."""
 
     __slots__ = (
-        "_asked", "_full", "_function", "_left_ns", "_running", "_span", "_tokens", "_use", "_waiting",
+        "_asked", "_full", "_left_ns", "_running", "_span", "_tokens", "_use", "_waiting", "function",
         "name", "pool",
     )  # fmt: skip
 
@@ -291,7 +291,7 @@ class Sent:
         waiting: int,
     ) -> None:
         self._use = use
-        self._function = function
+        self.function = function
         self.name = name
         self._span = span
         self.pool = pool
@@ -318,7 +318,7 @@ class Sent:
         outer, off_loop = HERE.span, HERE.off_loop
         HERE.span, HERE.off_loop = span or outer, True
         try:
-            return self._function(*args, **named)
+            return self.function(*args, **named)
         finally:
             self._running = False
             ended, (computed_now, switches_now) = perf_counter_ns(), usage()

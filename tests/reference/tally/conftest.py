@@ -14,6 +14,7 @@ import pytest
 from tally.schema.migrate import to
 from tally.settings import Settings
 from tests.support.postgres import Postgres, running_postgres
+from unstall.integrations.asgi import instruments
 
 TEMPLATE = "tally_template"
 numbers = count(1)
@@ -25,6 +26,15 @@ def signals_are_as_before() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_watches_later() -> Iterator[None]:
+    """An app that was made is watched until its process ends, and other tests share this one."""
+    yield
+    on = instruments()
+    if on is not None:
+        on.stop()
 
 
 @pytest.fixture(scope="session")
