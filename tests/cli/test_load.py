@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -174,6 +175,29 @@ def test_a_baseline_of_the_same_service_is_no_regression(
     assert main([*argv, "--json", str(kept)]) == 0
     assert main([*argv, "--baseline", str(kept)]) in (0, 1)  # by chance one in twenty is
     assert "regression" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [["load", "http://127.0.0.1:9/"], ["report", "run.json"]])
+def test_a_run_that_its_app_did_not_survive_is_nothing_to_compare_with(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    argv: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    well = calm()
+    ended = replace(well.phases[-1], ended="the app ended: GET /x?token=hunter2")
+    for name, phases in {"run": well.phases, "gone": (*well.phases[:-1], ended)}.items():
+        made = replace(well, phases=phases)
+        (tmp_path / f"{name}.json").write_text(json.dumps(made.to_json()))
+    option = "--baseline" if argv[0] == "load" else "--before"
+    assert main([*argv, option, "gone.json"]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} gone.json holds figures of an app that was gone" in said
+    assert f"({ended.name}: the app ended: GET /x?token=…)" in said
+    assert "name a run that it survived" in said
+    main([*argv, option, "run.json"])
+    assert "gone" not in capsys.readouterr().err
 
 
 @pytest.mark.live

@@ -42,6 +42,12 @@ BACKGROUND = (
     library("fastapi.background:BackgroundTasks.__call__", 67),
     library("starlette.background:BackgroundTask.__call__", 21),
 )
+SENDER = library(
+    "starlette._exception_handler:wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender", 39,
+    "send",
+)  # fmt: skip
+ANSWER = (library("starlette.responses:Response.__call__", 172, "send"), SENDER, SENDER)
+"""What the endpoint returned is sent: from here on the stack leads outward again."""
 LIFESPAN: tuple[Frame, ...] = (
     library("uvicorn.lifespan.on:LifespanOn.main", 86),
     library("fastapi.applications:FastAPI.__call__", 1211),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.explain.request_stacks import (
+    ANSWER,
     BACKGROUND,
     CHARGE,
     DEPENDENCIES,
@@ -14,6 +15,7 @@ from tests.explain.request_stacks import (
     LIFESPAN,
     MIDDLEWARE,
     ROUTER,
+    SENDER,
     SERVER,
     on_the_loop,
 )
@@ -22,8 +24,9 @@ from unstall.explain.findings import code_of, findings_of
 from unstall.explain.installed import (
     FRAMEWORKS,
     HANDED_ON,
+    SERVERS,
     WRAPPERS,
-    clients,
+    is_client,
     known_below,
     package_of,
 )
@@ -131,7 +134,7 @@ def test_generated_code_has_no_line_to_blame() -> None:
 
 def test_an_application_that_the_catalog_has_rows_about_is_blamed_all_the_same() -> None:
     """LiteLLM's proxy is an application, and its package a client."""
-    assert "litellm" in clients()
+    assert is_client(library("litellm.main:completion"))
     proxy = library("litellm.proxy.server:chat", 90, "requests.post")
     stack = served(proxy, library("requests.api:post"), library("urllib3.connectionpool:urlopen"))
     assert blamed(stack) == "litellm.proxy.server:chat calls requests.post"
@@ -170,6 +173,63 @@ def test_who_only_hands_on_is_not_passed_over_for_its_own_clients(case: str) -> 
     assert blamed(served(*WRAPPED[case], *REDIS)).startswith(package)
 
 
+CLIENTS = {
+    "an HTTP client": (library("requests.api:get"), library("urllib3.connectionpool:urlopen")),
+    "a client of its vendor's": (library("litellm.main:completion"), library("requests.api:post")),
+    "a part of a namespace": (library("google.cloud.storage.client:Client.bucket"),),
+}
+INSTALLED_IN_CLIENTS = {
+    "a proxy in a client's package": library("litellm.proxy.server:chat", 90, "requests.post"),
+    "a server in a client's package": library("chromadb.server.fastapi:query", 90, "requests.post"),
+    "a server in a client's namespace": library("google.adk.cli.api:run", 90, "requests.post"),
+}
+
+
+@pytest.mark.parametrize("case", CLIENTS)
+def test_a_decorator_that_asks_a_client_of_its_own_is_blamed(case: str) -> None:
+    assert blamed(served(*WRAPPED["slowapi"], *CLIENTS[case])).startswith("slowapi")
+
+
+@pytest.mark.parametrize("case", INSTALLED_IN_CLIENTS)
+def test_a_decorator_is_not_blamed_for_an_application_that_is_called_like_a_client(
+    case: str,
+) -> None:
+    handler = INSTALLED_IN_CLIENTS[case]
+    stack = served(*WRAPPED["slowapi"], handler, *CLIENTS["an HTTP client"])
+    assert blamed(stack) == f"{handler.module}:{handler.function} calls requests.post"
+
+
+def test_a_package_hands_on_if_its_first_lines_do_and_not_its_last() -> None:
+    """A platform's package holds the decorator of every handler, and the client that they call."""
+    traced = library("acme_platform.trace:traced.<locals>.inner", 5, "func")
+    create = library("orders.api:create", 20, "acme_platform.http.get")
+    get = library("acme_platform.http:get", 9, "requests.get")
+    stack = served(traced, create, get, library("requests.api:get"))
+    assert blamed(stack) == "orders.api:create calls acme_platform.http.get"
+    entry = entry_of(stack, ORDERS, None)
+    assert entry is not None
+    assert entry.function == "orders.api:create"
+
+
+def test_below_a_decorator_of_its_own_and_of_others_an_application_is_blamed() -> None:
+    timed = library("myservice.timing:timed.<locals>.inner", 5, "func")
+    stack = served(timed, *WRAPPED["tenacity"], CREATE, LOAD, *REDIS)
+    assert blamed(stack).startswith("myservice.repo:load")
+    entry = entry_of(stack, ORDERS, None)
+    assert entry is not None
+    assert entry.function == "myservice.api:create"
+
+
+def test_an_application_that_hands_on_what_blocks_is_named_as_the_entry() -> None:
+    create = library("myservice.api:create", 20, "call")
+    call = library("myservice.retry:call", 4, "func")
+    stack = served(create, call, library("acme_sheets:Book.save", 7, "self._write"))
+    assert blamed(stack).startswith("acme_sheets:Book.save")
+    entry = entry_of(stack, ORDERS, None)
+    assert entry is not None
+    assert entry.function == "myservice.api:create"
+
+
 def test_a_middleware_that_blocks_itself_is_blamed_at_its_own_line() -> None:
     metrics = library(
         "prometheus_fastapi_instrumentator.middleware:Count.__call__", 9, "requests.post"
@@ -192,6 +252,92 @@ def test_a_plain_asgi_app_below_a_server_and_a_tracer_is_blamed() -> None:
 def test_no_package_is_a_framework_and_a_wrapper() -> None:
     assert not FRAMEWORKS & WRAPPERS
     assert all(name.isidentifier() for name in FRAMEWORKS | WRAPPERS | HANDED_ON)
+
+
+def test_every_server_lies_in_a_package_that_is_a_client_but_for_it() -> None:
+    for name in SERVERS:
+        package = name.partition(".")[0]
+        assert is_client(library(f"{package}.client:get"))
+        assert is_client(library(f"{name}s:get"))
+        assert not is_client(library(f"{name}:get"))
+        assert not is_client(library(f"{name}.api:get"))
+
+
+# --- what is sent and received ----------------------------------------------------------------
+
+CONTEXT = library("starlette_context.middleware:Raw.__call__.<locals>.send_wrapper", 66, "send")
+BROTLI = library("brotli_asgi:BrotliResponder.send_with_brotli", 183, "self._process")
+OUT = (
+    library("starlette.middleware.errors:ServerErrorMiddleware.__call__.<locals>._send", 161, "send"),
+    library("uvicorn.protocols.http.h11_impl:RequestResponseCycle.send", 512, "self.conn.send"),
+    library("h11._connection:Connection.send", 512),
+)  # fmt: skip
+
+
+def answered(*frames: Frame) -> Stack:
+    return step_of(on_the_loop(*SERVER, *ROUTER, *ANSWER, *frames))
+
+
+@pytest.mark.parametrize("call", ["send", "_send", "self.send", "self._send"])
+def test_of_those_that_a_response_passes_who_works_on_it_is_blamed(call: str) -> None:
+    sends = library("acme_asgi:Headers.send", 9, call)
+    assert blamed(answered(sends, BROTLI)).startswith("brotli_asgi")
+    assert blamed(answered(BROTLI)).startswith("brotli_asgi")
+    entry = entry_of(answered(sends, BROTLI), ORDERS, None)
+    assert entry is not None
+    assert entry.function == f"{BROTLI.module}:{BROTLI.function}"
+
+
+def test_what_the_server_does_with_a_response_is_told_at_the_servers_line() -> None:
+    assert blamed(answered(CONTEXT, *OUT)).startswith("h11._connection:Connection.send")
+    assert blamed(answered(*OUT)).startswith("h11._connection:Connection.send")
+    assert answers(answered(CONTEXT, *OUT)) is None
+
+
+def test_a_message_that_an_installed_application_sends_elsewhere_is_its_own() -> None:
+    send = library("myservice.mail:notify", 12, "self.mailer.send")
+    assert blamed(served(CREATE, send, library("acme_mail:Mailer.send"))).startswith("myservice")
+
+
+def test_who_passes_a_response_on_is_not_blamed_for_a_middleware_of_ones_own() -> None:
+    stack = step_of(on_the_loop(*SERVER, MIDDLEWARE, *ROUTER, *ANSWER, CONTEXT, BROTLI))
+    assert blamed(stack).startswith("shop.timing")
+    outer = frame("shop.timing:Timing.__call__.<locals>.send_timed", 15, "time.sleep")
+    stack = step_of(on_the_loop(*SERVER, MIDDLEWARE, *ROUTER, *ANSWER, CONTEXT, outer))
+    assert blamed(stack) == "shop.timing:Timing.__call__.<locals>.send_timed calls time.sleep"
+
+
+BASE = "starlette.middleware.base:BaseHTTPMiddleware.__call__.<locals>.call_next.<locals>"
+OUTWARD = {
+    "the exception handler's": (SENDER,),
+    "the outermost handler's": (OUT[0],),
+    "a base middleware's": (library(f"{BASE}.send_no_error", 134, "send_stream.send"),),
+    "a base middleware's body": (
+        library(f"{BASE}.receive_or_disconnect", 124, "wrap"),
+        library(f"{BASE}.receive_or_disconnect.<locals>.wrap", 119, "func"),
+    ),
+}
+PASSED = {
+    "passes it on": library("acme_asgi:Headers.send", 9, "send"),
+    "works on it": library("acme_asgi:Sizes.send", 12, "self.add"),
+}
+
+
+@pytest.mark.parametrize("outward", OUTWARD)
+@pytest.mark.parametrize("passed", PASSED)
+def test_what_ones_own_line_sends_or_receives_is_its_own(outward: str, passed: str) -> None:
+    endpoint = library("fastapi.routing:get_websocket_app.<locals>.app", 500)
+    chat = frame("shop.chat:chat", 20, "websocket.send_bytes")
+    stack = step_of(
+        on_the_loop(
+            *SERVER, *ROUTER[:6], endpoint, chat, library("starlette.websockets:WebSocket.send", 85),
+            *OUTWARD[outward], PASSED[passed],
+            library("uvicorn.protocols.websockets.impl:Protocol.asgi_send", 300),
+            library("websockets.extensions.permessage_deflate:PerMessageDeflate.encode", 170),
+        )
+    )  # fmt: skip
+    assert blamed(stack).startswith("shop.chat:chat")
+    assert answers(stack) == stack.frames.index(chat)
 
 
 # --- nobody's application -------------------------------------------------------------------

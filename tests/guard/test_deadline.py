@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,6 +102,48 @@ def test_who_is_still_at_a_guards_door_is_told_that_nothing_was_begun() -> None:
         assert all("retry-after" in got.headers for got in found)
         assert (told, begun) == ([], ["/inside"])
         assert guard.statistics().shed == {"queue-timeout": 5}
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+class Holding:
+    """Middleware that keeps the beginning of an answer for a while."""
+
+    def __init__(self, app: Any, seconds: float) -> None:
+        self.app, self.seconds = app, seconds
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def later(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                await asyncio.sleep(self.seconds)
+            await send(message)
+
+        await self.app(scope, receive, later)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said", "overruns"),
+    [(0.05, (503, "queue-timeout"), 0), (30.0, (504, "deadline"), 1)],
+)
+def test_the_guard_answers_also_through_what_keeps_its_answer_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, said: tuple[int, str], overruns: int
+) -> None:
+    monkeypatch.setattr("unstall.guard.deadline._DOOR_LOOKS", 20 if overruns else 10_000)
+
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        guard = Guard(held, in_flight=1, queue=9, queue_timeout=60)
+        told: list[Overrun] = []
+        deadline = Deadline(Holding(guard, seconds), 0.03, grace=0.0, told=told.append)
+        inside = asyncio.create_task(ask(guard, "/inside"))
+        await asyncio.sleep(0)
+        got = await ask(deadline, "/waits")
+        assert (got.status, got.problem["reason"]) == said
+        assert len(told) == overruns
+        assert all("the loop was held" not in str(each) for each in told)
         inside.cancel()
 
     asyncio.run(main())
@@ -314,8 +357,9 @@ def test_a_lane_whose_thread_goes_on_is_named_and_that_of_another_request_is_not
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("pool", ["anyio", "asyncio"])
-def test_a_thread_of_a_shared_pool_that_goes_on_is_named(pool: str) -> None:
+def test_a_thread_of_a_shared_pool_that_goes_on_is_named(pool: str, watched: bool) -> None:
     go = threading.Event()
 
     def hang() -> None:
@@ -336,7 +380,8 @@ def test_a_thread_of_a_shared_pool_that_goes_on_is_named(pool: str) -> None:
         assert "works on at tests/guard/test_deadline.py:" in left
         assert ".hang" in left
 
-    asyncio.run(main())
+    with Monitor(Settings(measure=True)) if watched else nullcontext():
+        asyncio.run(main())
 
 
 def test_a_loop_that_is_held_cannot_cancel_and_who_held_it_is_told() -> None:

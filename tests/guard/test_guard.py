@@ -204,6 +204,34 @@ def test_a_route_is_refused_while_a_lane_that_it_needs_is_stuck() -> None:
     asyncio.run(main())
 
 
+def test_of_those_that_a_route_refuses_some_are_read_for_when_they_came() -> None:
+    class Stuck(PlainGuard):
+        def stuck(self, lanes: tuple[str, ...]) -> tuple[str, ...]:
+            return lanes if is_stuck else ()
+
+    guard = Stuck(ok, routes={"/pay": Route(lanes=("billing",))})
+    is_stuck = False
+
+    async def read_in_a_row(number: int) -> int:
+        before = queued()
+        for _ in range(number):
+            guard._marked = 0  # as after many that said nothing
+            await ask(guard, "/pay", headers={"x-request-start": f"t={time.time() - 0.5:.3f}"})
+        return queued() - before
+
+    async def main() -> None:
+        nonlocal is_stuck
+        assert await read_in_a_row(64) == 1
+        is_stuck = True
+        assert await read_in_a_row(64) == 1
+        is_stuck = False
+        assert await read_in_a_row(7) == 1
+        is_stuck = True
+        assert await read_in_a_row(64) == 1
+
+    asyncio.run(main())
+
+
 def test_an_adaptive_limit_sees_time_outs_from_below() -> None:
     async def late(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(0.001)

@@ -33,11 +33,17 @@ SOURCES = {
         from starlette.background import BackgroundTask
         from starlette.responses import PlainTextResponse
         from acmeshop.waits import pause
-        from acmedeco import Counted, timed
+        from acmedeco import Counted, Packed, timed
         from acmehelp import fetch
+        from acmerelay import Relayed
 
         app = FastAPI()
+        app.add_middleware(Relayed)
+        app.add_middleware(Packed)  # outside of the other
         app.add_middleware(Counted)
+
+        @app.get("/packed")
+        async def packed(): ...
 
         @app.get("/itself")
         async def itself():
@@ -104,6 +110,24 @@ SOURCES = {
                 if scope["type"] == "http" and scope["path"] == "/counted":
                     time.sleep(0.3)  # the line of /counted
                 await self.app(scope, receive, send)
+
+        class Packed(Counted):
+            async def __call__(self, scope, receive, send):
+                async def pack(message):
+                    if message["type"] == "http.response.body" and scope["path"] == "/packed":
+                        time.sleep(0.3)  # the line of /packed
+                    await send(message)
+                await self.app(scope, receive, pack)
+        """,
+    "acmerelay.py": """
+        class Relayed:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                async def relay(message):
+                    await send(message)
+                await self.app(scope, receive, relay)
         """,
 }
 
@@ -187,6 +211,14 @@ def test_a_middleware_of_a_library_is_blamed_for_what_it_does_itself(
     assert stall.entry is not None
     assert (stall.site.file, stall.site.line) == line_of(installed, "# the line of /counted")
     assert stall.entry.kind == "middleware"
+
+
+def test_of_two_middlewares_that_a_response_passes_the_one_that_blocks_is_blamed(
+    app: FastAPI, installed: Path
+) -> None:
+    (stall,) = stalls_of(app, "/packed")
+    assert stall.site is not None
+    assert (stall.site.file, stall.site.line) == line_of(installed, "# the line of /packed")
 
 
 def test_an_installed_application_that_waits_as_it_should_is_not_accused(app: FastAPI) -> None:

@@ -141,6 +141,19 @@ def test_of_one_that_has_ended_the_last_words_are_waited_for(what: str) -> None:
         asyncio.run(ask())
 
 
+def test_last_words_are_told_without_secrets() -> None:
+    says = ("sh", "-c", "echo 'GET /callback?token=hunter2 200'; exit 3")
+
+    async def ask() -> None:
+        async with child("the app", says, os.environ) as process:
+            await process.heard_out()
+            while process.running:
+                await asyncio.sleep(0.01)
+            assert process.ended.endswith(": GET /callback?token=… 200; run it alone to see why")
+
+    asyncio.run(ask())
+
+
 def test_programs_beside_this_interpreter_are_found_last() -> None:
     path = with_our_path({"PATH": "/usr/bin"})["PATH"].split(os.pathsep)
     assert path == ["/usr/bin", str(Path(sys.executable).parent)]

@@ -78,5 +78,11 @@ def test_repeats_and_interruptions_are_told() -> None:
     )
 
 
+def test_what_the_app_said_last_is_told_without_its_secrets() -> None:
+    made = run()
+    phase = replace(made.phases[0], because="the app ended: GET /callback?token=hunter2")
+    assert text(replace(made, phases=(phase,))).endswith(": the app ended: GET /callback?token=…")
+
+
 def test_a_name_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in text(replace(run(replace(BUY, name="a\x1b[31m")), target="b\x1b[0m"))

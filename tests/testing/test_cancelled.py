@@ -7,6 +7,8 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -14,9 +16,11 @@ import anyio.to_thread
 import pytest
 from fastapi import FastAPI, Request
 
+from tests.lanes import work
+from tests.lanes.test_interpreters import PRESENT
 from tests.support.serving import served
 from tests.testing.app import Service
-from unstall import Lane
+from unstall import Lane, Monitor, Settings
 from unstall.errors import UsageError
 from unstall.testing import Asked, cancelled
 
@@ -124,6 +128,50 @@ def test_a_thread_of_a_pool_that_runs_nothing_of_the_application_is_named_too(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize(
+    "run",
+    [
+        asyncio.to_thread,
+        anyio.to_thread.run_sync,
+        lambda function: Lane("polls", threads=1).run(function),
+    ],
+)
+def test_what_the_service_does_in_threads_beside_is_not_the_request_s(
+    run: Callable[[Callable[[], object]], Awaitable[object]], watched: bool
+) -> None:
+    polled, go = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        async def consume() -> None:
+            for poll in (polled.wait, go.wait):
+                await run(poll)
+
+        async def goes_on(scope: Any, receive: Any, send: Any) -> None:
+            polled.set()
+            if scope["path"] == "/hangs":
+                await run(lambda: go.wait() and None)  # a line of ours
+            await asyncio.sleep(30)
+
+        async def left(path: str) -> None:
+            await cancelled(
+                goes_on, f"GET {path}", after_s=LATER_S, by="time-out", logged=None, grace_s=0.1
+            )
+
+        consuming = asyncio.create_task(consume())
+        await asyncio.sleep(0.05)
+        try:
+            await left("/tidy")
+            with pytest.raises(AssertionError, match=r"^GET /hangs was left .* thread '.*<lambda>"):
+                await left("/hangs")
+        finally:
+            go.set()
+            await consuming
+
+    with Monitor(Settings(measure=True)) if watched else nullcontext():
+        asyncio.run(main())
+
+
 def test_threads_that_wait_for_work_are_no_work(service: Service) -> None:
     async def main() -> None:
         await asyncio.to_thread(int)
@@ -174,6 +222,39 @@ def test_one_permit_of_several_and_a_reentrant_lock_are_told(make: Callable[[], 
         AssertionError, match=r"1 permits of the .*Semaphore are held|RLock is locked"
     ):
         asyncio.run(main("/leaks"))
+
+
+def test_where_no_thread_can_be_seen_it_is_not_said_that_none_was_left(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = SimpleNamespace(list_all=lambda: ["main", "another"])
+    monkeypatch.setattr("unstall.threads._INTERPRETERS", two)
+
+    async def left(path: str, *free: object) -> None:
+        asked, how = f"GET {path}", {"by": "time-out", "logged": None, "grace_s": 0.1}
+        try:
+            await cancelled(service.app, asked, after_s=LATER_S, free=free, **how)  # type: ignore[arg-type]
+        finally:
+            service.let_go.set()
+
+    with pytest.raises(UsageError, match=r"whether GET /leaves-thread left a thread .* not known"):
+        asyncio.run(left("/leaves-thread"))
+    with pytest.raises(AssertionError, match="Lock is locked"):
+        asyncio.run(left("/leaks-lock", service.lock))
+
+
+@pytest.mark.skipif(not PRESENT, reason="this Python has no subinterpreters")
+def test_beside_a_lane_of_subinterpreters_it_is_not_said_that_no_thread_was_left() -> None:
+    async def goes_on(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        with Lane("numbers", interpreters=1) as lane:
+            assert await lane.run(work.double, 21) == 42
+            await cancelled(goes_on, "GET /", after_s=LATER_S, by="time-out", logged=None)
+
+    with pytest.raises(UsageError, match="this process has subinterpreters"):
+        asyncio.run(main())
 
 
 def test_a_task_that_does_not_end_is_named(service: Service) -> None:

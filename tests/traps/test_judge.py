@@ -15,6 +15,11 @@ from unstall.traps.judge import findings_of_calls
 
 ROUTE = library("fastapi.routing:run_endpoint_function")
 HANDLER = frame("shop.orders:create", 10)
+ABOVE = {
+    "nobody": (),
+    "a middleware of one's own": (frame("shop.timing:Timing.__call__", 12, "self.app"),),
+    "a test": (frame("test_orders:test_create", 4, "client.get", file="tests/test_orders.py"),),
+}
 
 
 def call(
@@ -149,21 +154,27 @@ def test_start_up_may_block() -> None:
     assert found(call("open", lifespan, frame("shop.main:lifespan"))) == []
 
 
-def test_a_library_alone_is_believed_of_drivers_only() -> None:
+@pytest.mark.parametrize("above", ABOVE)
+def test_a_library_is_believed_of_drivers_only_whoever_stands_above_it(above: str) -> None:
     session = library("acme_sessions.middleware:Session.load", 7, "self.redis.get")
-    (finding,) = found(call("redis.Redis.execute_command", ROUTE, session))
+    (finding,) = found(call("redis.Redis.execute_command", *ABOVE[above], ROUTE, session))
     assert finding.code == "US104"
     assert finding.site is not None
     assert finding.site.function == "Session.load"
-    assert found(call("open", ROUTE, session)) == []
-    assert found(call("threading.Condition.wait", ROUTE, session)) == []
+    for other in ("open", "threading.Condition.wait", "subprocess.Popen"):
+        assert found(call(other, *ABOVE[above], ROUTE, session)) == []
+    template = library("jinja2.loaders:FileSystemLoader.get_source")
+    assert found(call("open", *ABOVE[above], ROUTE, session, template)) == []
 
 
-def test_an_import_is_the_importers_own_line() -> None:
-    (finding,) = found(call("import", HANDLER, peer="pandas"))
+@pytest.mark.parametrize("above", ABOVE)
+def test_an_import_is_the_importers_own_line(above: str) -> None:
+    (finding,) = found(call("import", *ABOVE[above], ROUTE, HANDLER, peer="pandas"))
     assert (finding.code, finding.severity) == ("US112", "warning")
     assert finding.evidence[0].because == "POST /orders imports pandas for the first time"
-    assert found(call("import", HANDLER, library("acme:load"), peer="pandas")) == []
+    loads = library("acme:load")
+    assert found(call("import", *ABOVE[above], ROUTE, HANDLER, loads, peer="pandas")) == []
+    assert found(call("import", *ABOVE[above], ROUTE, loads, peer="pandas")) == []
 
 
 def test_what_a_library_keeps_is_a_first_load() -> None:

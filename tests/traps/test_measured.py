@@ -62,6 +62,16 @@ def test_what_goes_on_after_it_was_closed_is_not_its_own_either() -> None:
     assert len(made.findings(())) == 1
 
 
+def test_what_an_installed_handler_computes_below_a_line_of_ones_own_is_told_at_its_line() -> None:
+    route = library("fastapi.routing:run_endpoint_function")
+    served = stack(HANDLER, route, library("acme.prices:total", 3, "math.fsum"))
+    (finding,) = measured(busy(looks=(look(served, times=20, running=True),)))
+    assert finding.site is not None
+    assert (finding.code, finding.site.function) == ("US200", "total")
+    alone = stack(*served.frames[1:])
+    assert measured(busy(looks=(look(alone, times=20, running=True),))) == ()
+
+
 def test_the_machine_is_not_accused() -> None:
     starved = busy()
     doubts = replace(starved.doubts, queued_ns=480_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from base64 import b64decode, b64encode
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.runs import PLAN, calm
+from tests.support.runs import PLAN, calm, frozen
+from unstall.cli.report import rendered
 from unstall.model.plan import AppPlan, Example, Plan, Scenario
 from unstall.model.proof import Run, Unexercised
 from unstall.report import run_json
@@ -182,6 +184,17 @@ def test_a_file_of_a_run_holds_no_secret_says_what_was_masked_and_is_a_baseline_
     assert compare(before, replace(calm(), plan=secret("hunter3")))
 
 
+@pytest.mark.parametrize("form", ["text", "json", "html", "markdown", "junit", "github"])
+def test_what_the_app_said_last_is_told_without_its_secrets(form: str) -> None:
+    said = "the app ended: GET /callback?token=hunter2 of postgresql://u:hunter2@db/x"
+    phases = tuple(
+        replace(each, because=f"{each.because}; {said}", ended=said) for each in frozen().phases
+    )
+    text = rendered(replace(frozen(), phases=phases), None, (), form)
+    assert "hunter2" not in text
+    assert "GET /callback?token" in text, "and all the rest"
+
+
 def test_a_body_that_differs_beside_its_secret_is_another_plan() -> None:
     one, other = (
         replace(PLAN, scenarios=(Scenario("a", body=f'{{"n": {n}, "password": "x{n}"}}'),))
@@ -197,23 +210,37 @@ def test_of_a_plan_without_secrets_nothing_was_masked() -> None:
 # --- of a variable that says where something is ------------------------------------------------
 
 
-SECRETS = st.text(
-    string.ascii_letters + string.digits + "/?#:,=&' +;", min_size=6, max_size=20
-).map(lambda text: f"q{text}z")
+SECRETS = st.text(string.ascii_uppercase + "/?#:,=&' +;@", min_size=6, max_size=20).map(
+    lambda text: f"Q{text}Z"
+)
+"""Nothing else in what is asked below has capital letters, so none of them may be seen again."""
 HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,10}(\.[a-z]{2,5}){0,2}", fullmatch=True)
 
 
 @given(SECRETS, HOSTS)
-def test_the_password_of_an_address_is_never_told(secret: str, host: str) -> None:
+def test_no_letter_of_the_password_of_an_address_is_told(secret: str, host: str) -> None:
     for value in (
         f"nosuch://user:{quote(secret, safe='')}@{host}/x",
         f"nosuch://user:{secret}@{host}/x",
         f"user:{secret}@{host}",
         "user=u password='" + secret.replace("'", r"\'") + "' x=1",
     ):
-        for hidden in (secret, quote(secret, safe="")):
-            assert hidden not in in_value("UPSTREAM", value)
-    assert secret not in in_value("API_TOKEN", secret)
+        assert not re.search("[A-Z]", in_value("UPSTREAM", value))
+    assert not re.search("[A-Z]", in_value("API_TOKEN", secret))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("UPSTREAM", "nosuch://user:p@ss/word@host/x", f"nosuch://{HIDDEN}@host/x"),
+        ("UPSTREAM", "nosuch://token@host/x", f"nosuch://{HIDDEN}@host/x"),
+        ("WEBHOOK_SECRET", "nosuch://hooks/T0/B0/xyz", f"nosuch://{HIDDEN}"),
+        ("API_KEY", "ab/cd://ef", HIDDEN),
+    ],
+)
+def test_no_part_of_a_password_is_left(name: str, value: str, kept: str) -> None:
+    assert in_value(name, value) == kept
+    assert "ss/word" not in in_value("UPSTREAM", "nosuch://me@corp:p@ss/word@host/x")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from unstall.report.load_text import text
 from unstall.report.terminal import complain, write
 from unstall.settings import working_folder
 from unstall.triage.same_plan import check_same
+from unstall.triage.secrets import in_text
 from unstall.triage.thresholds import check
 
 NAME = "load"
@@ -120,7 +121,7 @@ def _check_enough(phase: Phase, processes: int) -> None:
     """Raises NotEnoughData if figures would be the generator's, or nobody's."""
     outcome = phase.outcome
     if phase.ended:
-        raise NotEnoughData(phase.ended)
+        raise NotEnoughData(in_text(phase.ended))
     if not any(stream.due for stream in outcome.streams):
         raise NotEnoughData("no request was due: give a rate above 0, and more seconds")
     if not outcome.trustworthy:

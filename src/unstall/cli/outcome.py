@@ -8,6 +8,7 @@ from typing import Any
 
 from unstall.errors import RecordingError, UsageError
 from unstall.model.proof import Run
+from unstall.triage.secrets import in_text
 
 _OURS = frozenset({"plan", "target", "tool"})
 """Keys that every outcome has, and no line of a recording."""
@@ -32,13 +33,22 @@ def read_run(file: Path, option: str = "") -> Run:
 
 
 def read_whole(file: Path, option: str) -> Run:
-    """What there is to compare with. Raises as `read_run` does, and UsageError for a part of a load."""
+    """What there is to compare with.
+
+    Raises as `read_run` does, and UsageError for a part of a load or a run that its app did not survive.
+    """
     run = read_run(file, option)
     if run.shard:
         raise UsageError(
             f"{option} {file} is shard {run.shard} of a load, and holds a part of its requests: "
             "name what unstall load merge made of all shards"
         )
+    for phase in run.phases:
+        if phase.ended:
+            raise UsageError(
+                f"{option} {file} holds figures of an app that was gone ({phase.name}: "
+                f"{in_text(phase.ended)}), and nothing could be worse: name a run that it survived"
+            )
     return run
 
 

@@ -8,6 +8,7 @@ from unstall.model.outcome import Progress
 from unstall.model.proof import Phase
 from unstall.prove.run import Audience
 from unstall.report.terminal import complain
+from unstall.triage.secrets import in_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,7 @@ class Stage(Audience):
         self.say(line)
 
     def ends(self, phase: Phase) -> None:
-        self.say(f"   witness: {phase.verdict} ({phase.because})")
+        self.say(f"   witness: {phase.verdict} ({in_text(phase.because)})")
 
     def say(self, line: str) -> None:
         complain(line)

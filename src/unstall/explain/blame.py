@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from unstall.explain.installed import FRAMEWORKS, callee_in, handler_in, known_below, package_of
+from unstall.explain.installed import (
+    FRAMEWORKS,
+    callee_in,
+    handler_in,
+    known_below,
+    package_of,
+    works_at,
+)
 from unstall.model.finding import Entry, Hop, Site
 from unstall.model.observation import Request
 from unstall.model.place import Frame, Owner, Stack
@@ -37,6 +44,9 @@ ENTRIES: tuple[tuple[str, str, str], ...] = (
 
 The innermost one above a site names its kind, because middleware lies on every request's stack.
 """
+
+WAYS_OUT = frozenset({"sender", "_send", "send_no_error", "receive_or_disconnect"})
+"""Functions inside of ways in that lead outward again: what middleware sees of a response or a body."""
 
 _KINDS = {
     home: tuple((name, kind) for each, name, kind in ENTRIES if each == home)
@@ -181,7 +191,8 @@ def _begin(stack: Stack) -> int:
 
 
 def _serves(frame: Frame) -> bool:
-    return _kind(frame) not in (None, "startup")
+    inward = WAYS_OUT.isdisjoint(frame.function.split("."))
+    return inward and _kind(frame) not in (None, "startup")
 
 
 def _innermost(stack: Stack, owner: Owner) -> int | None:
@@ -212,6 +223,9 @@ def _kind(frame: Frame) -> str | None:
 
 def _first_of(stack: Stack, start: int, at: int) -> int:
     blamed, places = stack.frames[at], range(start, at + 1)
+    worker = works_at(stack.frames[start : at + 1]) if blamed.owner is Owner.LIBRARY else None
+    if worker is not None:
+        return start + worker
     own = next((n for n in places if _belongs(stack.frames[n], blamed)), None)
     if own is not None:
         return own

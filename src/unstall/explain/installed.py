@@ -8,10 +8,10 @@ somebody else lies below.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import PurePath
+from typing import NamedTuple
 
-from unstall.catalog.lookup import rule_for, table
+from unstall.catalog.lookup import rule_for
 from unstall.model.place import Frame, Owner
 
 FRAMEWORKS = frozenset(
@@ -33,12 +33,27 @@ WRAPPERS = frozenset(
 )
 """Packages that run somebody else's functions: blamed where nothing but clients lies below them."""
 HANDED_ON = frozenset(
-    "__wrapped__ _app _func _wrapped app asgi_app async_func call_next callback cb coro endpoint f fn "
-    "func function handler inner inner_app method next_app next_handler view view_func wrapped".split()
+    "__wrapped__ _app _func _wrapped app application asgi asgi_app async_func call_next callback cb coro "
+    "endpoint f fn func function handler inner inner_app method next_app next_handler view view_func "
+    "wrapped".split()
 )
 """What wrappers that no table knows call the function that they were given."""
+PASSED_ON = frozenset(
+    "send _send self.send self._send receive _receive self.receive self._receive".split()
+)
+"""How middleware passes on what is sent and received. Whole calls: many other things have a `send`."""
+SERVERS = ("litellm.proxy", "chromadb.server")
+"""Applications inside of packages that the catalog has rows about."""
 
 _INSTALLED = ("site-packages", "dist-packages")
+
+
+class _Run(NamedTuple):
+    """Frames of one package, with nothing but frameworks and the standard library in between."""
+
+    package: str
+    first: int
+    last: int
 
 
 def callee_in(frames: Sequence[Frame]) -> int | None:
@@ -46,15 +61,18 @@ def callee_in(frames: Sequence[Frame]) -> int | None:
 
     The innermost line of the outermost package that does not only hand on.
     """
-    last = _innermost(frames)
-    handing: str | None = None
-    for package in last:
-        if handing is not None and package in clients():
-            break  # the wrapper's own: where it keeps its counts, or sends its spans
-        if not _hands_on(package, frames[last[package]]):
-            return last[package]
-        handing = package
-    return None if handing is None else last[handing]
+    runs = _runs(frames)
+    innermost = {run.package: run.last for run in runs}
+    handing: int | None = None
+    for run in runs:
+        if handing is not None and is_client(frames[run.first]):
+            return handing  # the wrapper's own: where it keeps its counts, or sends its spans
+        if not _hands_on(run.package, frames[run.last]):
+            return innermost[run.package]
+        handing = innermost[run.package]
+    if handing is None or (_is_given(frames[handing]) and _frameworks(frames[handing:])):
+        return None
+    return handing
 
 
 def handler_in(frames: Sequence[Frame]) -> int | None:
@@ -63,8 +81,17 @@ def handler_in(frames: Sequence[Frame]) -> int | None:
     if at is None or _hands_on(package_of(frames[at]), frames[at]):
         return None
     ours = package_of(frames[at])
-    above = [package_of(frame) for frame in frames if frame.owner is Owner.LIBRARY]
-    return None if FRAMEWORKS.intersection(above[: above.index(ours)]) else at
+    first = next(n for n, frame in enumerate(frames) if _worker(frame) == ours)
+    return None if _frameworks(frames[:first]) else at
+
+
+def works_at(frames: Sequence[Frame]) -> int | None:
+    """Where somebody begins who is no framework and does not only hand on; None if nobody does."""
+    for at, frame in enumerate(frames):
+        package = _worker(frame)
+        if package is not None and not _hands_on(package, frame):
+            return at
+    return None
 
 
 def known_below(frames: Sequence[Frame]) -> tuple[str, ...]:
@@ -88,23 +115,42 @@ def package_of(frame: Frame) -> str:
     return top if at is None or at + 1 == len(parts) else parts[at + 1].removesuffix(".py")
 
 
-@cache
-def clients() -> frozenset[str]:
-    """Packages that the catalog has rows about: called by applications, and no applications."""
-    return frozenset(name.partition(".")[0] for name in table())
+def is_client(frame: Frame) -> bool:
+    """Whether the catalog has a row about it: called by applications, and no application."""
+    server = any(f"{frame.module}.".startswith(f"{name}.") for name in SERVERS)
+    return not server and rule_for(frame.dotted) is not None
 
 
-def _innermost(frames: Sequence[Frame]) -> dict[str, int]:
-    """Packages that are no framework, the outermost first, each with the place of its innermost line."""
-    found: dict[str, int] = {}
+def _runs(frames: Sequence[Frame]) -> list[_Run]:
+    """Of the packages that are no framework, the outermost first."""
+    runs: list[_Run] = []
     for at, frame in enumerate(frames):
-        # Generated code, as the `__init__` of a dataclass, has no line that anybody could look at.
-        if frame.owner is Owner.LIBRARY and not frame.file.startswith("<"):
-            package = package_of(frame)
-            if package not in FRAMEWORKS:
-                found[package] = at
-    return found
+        package = _worker(frame)
+        if package is None:
+            continue
+        first = runs.pop().first if runs and runs[-1].package == package else at
+        runs.append(_Run(package, first, at))
+    return runs
+
+
+def _worker(frame: Frame) -> str | None:
+    """Its package, if that is no framework."""
+    # Generated code, as the `__init__` of a dataclass, has no line that anybody could look at.
+    if frame.owner is not Owner.LIBRARY or frame.file.startswith("<"):
+        return None
+    package = package_of(frame)
+    return None if package in FRAMEWORKS else package
+
+
+def _frameworks(frames: Sequence[Frame]) -> bool:
+    """Whether there is any among them."""
+    return any(f.owner is Owner.LIBRARY and package_of(f) in FRAMEWORKS for f in frames)
 
 
 def _hands_on(package: str, line: Frame) -> bool:
-    return package in WRAPPERS or line.call.rpartition(".")[2] in HANDED_ON
+    return package in WRAPPERS or _is_given(line)
+
+
+def _is_given(line: Frame) -> bool:
+    """Whether what it calls was given to it."""
+    return line.call in PASSED_ON or line.call.rpartition(".")[2] in HANDED_ON

@@ -34,7 +34,7 @@ class Budget:
         self.allowed_ns = allowed_ns
         self.route = route
         self.queued = False
-        """Whether it waits at a guard's door, so that nothing was begun."""
+        """Whether it waits at a guard's door or was refused there, so that nothing was begun."""
 
     def left_ns(self) -> int:
         return self.due_ns - time.monotonic_ns()

@@ -32,6 +32,9 @@ from unstall.guard.routes import Routes
 _AGAIN_S = 0.05
 _DOOR_S = 0.01
 """How soon a request is looked at again that was still at a guard's door."""
+_DOOR_LOOKS = 100
+"""So often: middleware between us and the guard may keep its answer. Looks and no time, because a loop that
+is held has not let the guard speak."""
 _LATE_NS = 50 * NS_PER_MS
 """A timer that comes later than this was kept from coming: the loop was held."""
 _DEEPEST = 64
@@ -176,7 +179,7 @@ class _Run:
 
     __slots__ = (
         "_answer", "_begun", "_budget", "_cancelled", "_cancelling", "_deadline", "_grace", "_held_ns",
-        "_late", "_loop", "_over", "_scope", "_send", "_task", "_timer", "_told",
+        "_late", "_looks", "_loop", "_over", "_scope", "_send", "_task", "_timer", "_told",
     )  # fmt: skip
 
     def __init__(self, deadline: Deadline, budget: Budget, scope: Scope, send: Send) -> None:
@@ -190,7 +193,7 @@ class _Run:
         self._task: asyncio.Task[Any] = task
         self._cancelling = task.cancelling()
         self._begun = self._late = self._over = self._told = self._cancelled = False
-        self._held_ns = 0
+        self._held_ns = self._looks = 0
         self._answer: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_later(budget.left_ns() / NS_PER_S, self._due)
@@ -235,11 +238,14 @@ class _Run:
     # --- on the loop, when time is over -----------------------------------------------------------
 
     def _due(self) -> None:
-        if self._budget.queued:  # its guard says so in this moment, and when to come back
+        if not self._looks:
+            late_ns = time.monotonic_ns() - self._budget.due_ns
+            self._held_ns = late_ns if late_ns > _LATE_NS else 0
+        # Its guard says so in this moment, and when to come back.
+        if self._budget.queued and self._looks < _DOOR_LOOKS:
+            self._looks += 1
             self._timer = self._loop.call_later(_DOOR_S, self._due)
             return
-        late_ns = time.monotonic_ns() - self._budget.due_ns
-        self._held_ns = late_ns if late_ns > _LATE_NS else 0
         self._late = True
         OVERRUN.add((self._budget.route,))
         if not self._begun:

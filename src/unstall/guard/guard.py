@@ -87,7 +87,9 @@ class Statistics:
 class _Known:
     """A route with its slots."""
 
-    __slots__ = ("admitted", "exempt", "labels", "lanes", "lot", "own", "priority", "unasked")
+    __slots__ = (
+        "admitted", "asked", "exempt", "labels", "lanes", "lot", "own", "priority", "unasked",
+    )  # fmt: skip
 
     def __init__(self, route: Route, *, exempt: bool = False) -> None:
         self.exempt = exempt
@@ -97,6 +99,8 @@ class _Known:
         self.lanes = route.lanes
         self.labels = (self.priority.value,)
         self.admitted = ADMITTED.add(self.labels, Cell())
+        self.asked = 0
+        """Requests that did not come in by a pass, let in or not."""
         self.unasked = not (self.own or self.lanes) and self.priority is Priority.NORMAL
         """Whether its requests may come in by a pass, without the policy being asked."""
 
@@ -192,8 +196,9 @@ class Guard:
             passes.left -= 1
             door.in_flight += 1
         else:
-            if not (self._marked or known.admitted.count % _MARKED):
+            if not (self._marked or known.asked % _MARKED):
                 self._look_for_start(scope)
+            known.asked += 1
             decision = await self._decided(known)
             if decision is not None:
                 await self._refuse(decision, known, scope, send)
@@ -310,12 +315,14 @@ class Guard:
         if budget is None:
             let_in = await self._door.wait(known.lot, known.priority, within)
         else:
-            budget.queued = True
+            budget.queued = True  # until it is let in: who is refused has the answer still to come
             try:
                 within = min(within, budget.left_ns())
                 let_in = await self._door.wait(known.lot, known.priority, within)
-            finally:
+            except BaseException:
                 budget.queued = False
+                raise
+            budget.queued = not let_in
         WAITED.observe((), time.monotonic_ns() - begun)
         return None if let_in else TOO_LONG
 

@@ -20,6 +20,7 @@ from unstall.model.place import Owner
 from unstall.settings import working_folder
 from unstall.threads import frames as thread_frames
 from unstall.watch.stacks import Places
+from unstall.watch.threads import Sent
 
 _DEEPEST = 128
 
@@ -73,13 +74,19 @@ def _in_pools(budget: Budget) -> list[str]:
 
 def _works_for(frame: FrameType, budget: Budget) -> bool:
     """Whether it is the loop of a worker, and what it runs belongs to that request."""
+    context = context_of(frame)
+    return context is not None and context.get(CURRENT) is budget
+
+
+def context_of(frame: FrameType) -> contextvars.Context | None:
+    """Of the loop of a worker: the context of what it runs, where that was given one."""
     module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
     context: Any = None
     if name == "run" and module == "anyio._backends._asyncio":
         context = frame.f_locals.get("context")
     elif name == "run" and module == "concurrent.futures.thread":
         function = getattr(frame.f_locals.get("self"), "fn", None)
-        while isinstance(function, partial):  # asyncio.to_thread: partial(context.run, function)
-            function = function.func
+        while isinstance(function, partial | Sent):  # to_thread: partial(context.run, function)
+            function = function.function if isinstance(function, Sent) else function.func
         context = getattr(function, "__self__", None)
-    return isinstance(context, contextvars.Context) and context.get(CURRENT) is budget
+    return context if isinstance(context, contextvars.Context) else None

@@ -19,7 +19,6 @@ from unstall.model.observation import Request
 from unstall.watch.scope import awaited_by, describe, parents_of, scope_of_step, scope_of_task
 from unstall.watch.stacks import Glimpse, Line, StackReader, glimpse_of
 
-_DEEPEST = 40
 _GENERATIONS = 4
 
 
@@ -36,7 +35,7 @@ class Sighting:
 def sighting_of(nested: Nested) -> Sighting:
     """On the thread that asks, while it asks."""
     task = _current_task()
-    frames = _step([*_frames(sys._getframe(1)), *_frames(outside_greenlet())])
+    frames = _step(sys._getframe(1), outside_greenlet())
     scope = scope_of_step(frames, task)
     if task is not None and nested.inherited and nested.first.flow is not None:
         frames += _suspended(*_between(task, nested.first.flow))
@@ -86,17 +85,17 @@ def _current_task() -> asyncio.Task[Any] | None:
         return None
 
 
-def _step(frames: list[FrameType]) -> list[FrameType]:
-    """Without what the loop and its starter have on the stack."""
+def _step(*innermost: FrameType | None) -> list[FrameType]:
+    """Without what the loop and its starter have on the stack. All of it: who reads it has to know whether
+    it was cut."""
+    frames = (frame for each in innermost for frame in _outward(each))
     return list(
         takewhile(lambda frame: frame.f_globals.get("__name__") not in LOOP_MODULES, frames)
     )
 
 
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    for _ in range(_DEEPEST):
-        if frame is None:
-            return
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
         yield frame
         frame = frame.f_back
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from unstall.errors import TargetError
 from unstall.reaper import ended_with_us
+from unstall.triage.secrets import in_text
 
 _TAIL_LINES = 12
 _LAST_WORDS_S = 2.0
@@ -61,7 +62,8 @@ class Child:
             await asyncio.wait_for(self._heard.wait(), _LAST_WORDS_S)
 
     def failure(self, what: str) -> TargetError:
-        said = f": {self.tail[-1]}" if self.tail else ""
+        # Of its own, perhaps a line of its access log, or an error with an address.
+        said = f": {in_text(self.tail[-1])}" if self.tail else ""
         code = self._process.returncode
         ended = f" (it ended with code {code})" if code is not None else ""
         return TargetError(f"{self.name} {what}{ended}{said}; run it alone to see why")

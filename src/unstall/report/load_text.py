@@ -8,7 +8,7 @@ from unstall.model.histogram import Histogram
 from unstall.model.outcome import StreamOutcome
 from unstall.model.proof import Judged, Phase, Run
 from unstall.report.units import clean, counted, duration, table
-from unstall.triage.secrets import in_text
+from unstall.triage.secrets import without_secrets_of
 
 _HEADS = (
     "scenario", "due", "answered", "errors", "dropped", "p50", "p95", "p99", "service p99",
@@ -16,7 +16,8 @@ _HEADS = (
 
 
 def text(run: Run) -> str:
-    """Without a final newline."""
+    """Without a final newline, and without secrets: a job's log is kept, too."""
+    run = without_secrets_of(run)
     parts = [_phase(run, phase) for phase in run.phases]
     parts.append([_judged(each) for each in run.thresholds])
     parts.append([f"  {clean(gap)}" for gap in run.gaps])
@@ -27,7 +28,7 @@ def _phase(run: Run, phase: Phase) -> list[str]:
     rate = sum(stream.due for stream in phase.outcome.streams) / max(phase.seconds, 1e-9)
     often = f", repeat {phase.repeat + 1}" if run.plan.repeat > 1 else ""
     ended = ", interrupted" if run.interrupted else ""
-    target = clean(in_text(run.target))
+    target = clean(run.target)
     head = f"{target}: {rate:,.1f} requests a second due, {phase.seconds:.0f} s{often}{ended}"
     known = phase.outcome.trustworthy
     return [

@@ -26,6 +26,6 @@ def document_of(run: Run, changes: Sequence[Change] = ()) -> dict[str, Any]:
         "masked": masked(kept.plan),
         "findings": [dump(each) | {"fingerprint": each.fingerprint} for each in run.findings],
         "gate": gate_of(run, changes).name.lower().replace("_", "-"),
-        "figures": [dump(each) for each in figures_of(run)],
+        "figures": [dump(each) for each in figures_of(kept)],
         "changes": [dump(each) for each in changes],
     }

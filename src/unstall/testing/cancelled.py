@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -19,9 +20,12 @@ from unstall.testing.asking import App, Asked, asked_of
 from unstall.testing.exhaust import eventually
 from unstall.testing.holders import Holders, told
 from unstall.testing.slots import slots_of
+from unstall.threads import beside_interpreters
 
 How = Literal["disconnect", "time-out"]
 _REENTRANT = type(threading.RLock())
+_REQUEST: ContextVar[object] = ContextVar("unstall_cancelled_request")
+"""Marks what is done for the request, also in threads: they run in a copy of its context."""
 
 
 async def cancelled(
@@ -41,9 +45,9 @@ async def cancelled(
     as under uvicorn. By `time-out` the request's task is cancelled, as a deadline does. Within `grace_s`
     every one of `free` (pools, lanes, limiters, locks and semaphores of asyncio, anyio or threading) must
     be as free as before, the request's task over, and no thread of the application or of a pool at work
-    that was not before.
+    that was not before. What a background task of `app` has sent into a thread is not the request's.
     `logged` is a regular expression that a log record from warning upwards has to match, by `logger` or
-    below it; None if no record is needed. Raises AssertionError.
+    below it; None if no record is needed. Raises AssertionError; UsageError for what cannot be tried.
     """
     if by not in get_args(How):
         raise UsageError(f"by is {by!r}: give 'disconnect' or 'time-out'")
@@ -57,12 +61,17 @@ async def cancelled(
     heard = logging.getLogger(logger)
     heard.addHandler(records)
     try:
-        with Holders() as holders:
-            going = _over_the_wire if isinstance(app, str) else _in_process
-            async with going(app, asked, by) as leave:
+        context, counts = _marked()
+        wired = isinstance(app, str)
+        with Holders(counts=None if wired else counts) as holders:
+            async with (
+                _over_the_wire(app, asked) if wired else _in_process(app, asked, by, context)
+            ) as leave:
                 await asyncio.sleep(after_s)
                 over = leave()
             await _nothing_left(asked, over, states, holders, after_s, grace_s)
+            if not wired:
+                _check_seen(asked)
             if logged is not None:
                 await _was_logged(asked, records, logged, logger, grace_s)
     finally:
@@ -75,8 +84,18 @@ Over = Callable[[], bool]
 """Whether the request has come to its end, as far as that can be seen."""
 
 
+def _marked() -> tuple[Context, Callable[[Context], bool]]:
+    """A context for the request, and what tells those that were copied from it."""
+    request = object()
+    context = copy_context()
+    context.run(_REQUEST.set, request)
+    return context, lambda other: other.get(_REQUEST) is request
+
+
 @asynccontextmanager
-async def _in_process(app: Any, asked: Asked, by: How) -> AsyncIterator[Callable[[], Over]]:
+async def _in_process(
+    app: Any, asked: Asked, by: How, context: Context
+) -> AsyncIterator[Callable[[], Over]]:
     gone = asyncio.Event()
     sent: list[int] = []
     messages = [{"type": "http.request", "body": _body(asked), "more_body": False}]
@@ -91,7 +110,7 @@ async def _in_process(app: Any, asked: Asked, by: How) -> AsyncIterator[Callable
         if message["type"] == "http.response.start":
             sent.append(message["status"])
 
-    task = asyncio.create_task(app(_scope(asked), receive, send), name=str(asked))
+    task = asyncio.create_task(app(_scope(asked), receive, send), name=str(asked), context=context)
 
     def leave() -> Over:
         if task.done():
@@ -120,7 +139,7 @@ def _seen(task: asyncio.Task[Any]) -> None:
 
 
 @asynccontextmanager
-async def _over_the_wire(app: Any, asked: Asked, by: How) -> AsyncIterator[Callable[[], Over]]:
+async def _over_the_wire(app: Any, asked: Asked) -> AsyncIterator[Callable[[], Over]]:
     address = urlsplit(app)
     reader, writer = await asyncio.open_connection(address.hostname, address.port or 80)
     body = _body(asked)
@@ -247,6 +266,16 @@ async def _nothing_left(
         raise AssertionError(
             f"{asked} was left after {after_s:g} s, and {time.monotonic() - left_at:.2f} s later "
             f"{', '.join(left)}; {told(ours, 'no task or slot of the application was seen')}"
+        )
+
+
+def _check_seen(asked: Asked) -> None:
+    """Raises UsageError where no thread at work can be seen, for then nobody knows that none was."""
+    if beside_interpreters():
+        raise UsageError(
+            f"whether {asked} left a thread at work is not known: this process has subinterpreters, and "
+            "beside them no thread can be seen; try it without what makes them, as a lane with interpreters, "
+            "or against a server by its address, with all that it must give back in free"
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import Context
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from unstall.integrations.pools import Gates
 from unstall.model.finding import Cause, Stall
 from unstall.model.place import Owner
 from unstall.settings import Settings, working_folder
-from unstall.testing.pools import at_work, is_watch, work_of
+from unstall.testing.pools import at_work, context_of_work, is_watch, work_of
 from unstall.threads import frames as thread_frames
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import awaited_by
@@ -56,10 +57,14 @@ class Holders:
     """Watches this process while it is open: its loop's stalls, its threads, its tasks, its pools.
 
     What began before is left out, and so is the task that opened it. Only lines of the application count,
-    files below the working folder that are not installed; a thread of a pool counts with whatever it does.
+    files below the working folder that are not installed; a thread of a pool counts with whatever it does,
+    unless `counts` says that the context in which that was asked for does not.
     """
 
-    def __init__(self, threshold_ms: float = 50.0) -> None:
+    def __init__(
+        self, threshold_ms: float = 50.0, counts: Callable[[Context], bool] | None = None
+    ) -> None:
+        self._counts = counts
         self._settings = Settings(threshold_ms=threshold_ms, measure=False)
         self._monitor = Monitor(self._settings)
         self._gates = Gates()
@@ -158,7 +163,7 @@ class Holders:
         }
         for ident, frame in thread_frames().items():
             place = None
-            if ident not in apart:
+            if ident not in apart and self._is_counted(frame):
                 place = self._place(frame) or at_work(frame, self._places.locate)
             if place is not None:
                 thread = known.get(ident)
@@ -166,6 +171,12 @@ class Holders:
                 number = ident if thing is None else id(thing)
                 name = ident if thread is None else thread.name
                 yield _Seen(thing, number, f"thread {name!r}", place)
+
+    def _is_counted(self, frame: FrameType) -> bool:
+        if self._counts is None:
+            return True
+        context = context_of_work(frame)
+        return context is None or self._counts(context)
 
     def _tasks(self) -> Iterator[_Seen]:
         if self._loop is None:

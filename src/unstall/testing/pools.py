@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
+from unstall.integrations.outlived import context_of
+from unstall.lanes.jobs import Job
 from unstall.model.place import Owner
 from unstall.watch.threads import Sent
 
@@ -15,7 +18,6 @@ _RUNS: dict[str, dict[str, str]] = {
     "concurrent.futures.thread": {"_WorkItem.run": "self"},
     "anyio._backends._asyncio": {"WorkerThread.run": "future"},
     "unstall.lanes.jobs": {"Job.here": "self"},
-    "unstall.lanes.workers": {"InterpreterWorker.call": "job"},
 }
 """What is on the stack of a thread that has work to do, and where it keeps that; anyio's function is also
 there when it waits for some."""
@@ -48,11 +50,31 @@ def is_watch(frame: FrameType) -> bool:
 
 def work_of(frame: FrameType) -> object | None:
     """What a pool has told the thread to do, one object for each time; None of other threads."""
-    for each in _outwards(frame):
-        kept = _RUNS.get(str(each.f_globals.get("__name__")), {}).get(each.f_code.co_qualname)
-        if kept is not None:
-            return each.f_locals.get(kept)
-    return None
+    run = _run(frame)
+    return None if run is None else _kept(run)
+
+
+def context_of_work(frame: FrameType) -> Context | None:
+    """That of whoever asked for it; None of what came without one, and of other threads."""
+    run = _run(frame)
+    if run is None:
+        return None
+    job = _kept(run)
+    return job.context if isinstance(job, Job) else context_of(run)
+
+
+def _run(frame: FrameType) -> FrameType | None:
+    """Where a pool does what it was told."""
+    return next((each for each in _outwards(frame) if _keeps(each) is not None), None)
+
+
+def _keeps(frame: FrameType) -> str | None:
+    """By which name; None if it is no such function."""
+    return _RUNS.get(str(frame.f_globals.get("__name__")), {}).get(frame.f_code.co_qualname)
+
+
+def _kept(run: FrameType) -> object | None:
+    return run.f_locals.get(_keeps(run) or "")
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -33,7 +33,7 @@ _DEAREST = (
 )  # fmt: skip
 """Which rule names a call that broke several on its way, the most telling first."""
 _OF_LIBRARIES = frozenset({"US101", "US102", "US103", "US104", "US105", "US110", "US111"})
-"""What is believed of a library without a line of the application above it, as a middleware."""
+"""What is believed of a library's own line, as a middleware's, whoever stands above it."""
 TRIVIAL = frozenset({"os.stat", "os.lstat", "os.access", "os.readlink", "os.statvfs", "os.chdir"})
 """Microseconds on any disk that is not a network's."""
 _WAITS = {_LOCK: Cause.LOCK}
@@ -109,10 +109,10 @@ def _named(site: Site, call: str, *, is_last: bool) -> Site:
 
 
 def below(step: Stack) -> tuple[tuple[Frame, ...], bool]:
-    """The frames under the line that answers for the call, else all of the step's; and whether any line is
-    the application's."""
+    """The frames under the line that answers for the call, else all of the step's; and whether that line is
+    the application's own, and not an installed package's."""
     frames, at = step.frames, answers(step)
-    return frames if at is None else frames[at + 1 :], any(f.owner is Owner.APP for f in frames)
+    return (frames, False) if at is None else (frames[at + 1 :], frames[at].owner is Owner.APP)
 
 
 def _dearest(claims: Sequence[Claim]) -> str:

@@ -18,6 +18,7 @@ from unstall.explain.report import settled
 from unstall.explain.stalls import judged
 from unstall.model.finding import Cause, Finding, Stall
 from unstall.model.observation import Look, Stretch
+from unstall.model.place import Owner
 from unstall.model.recording import Entry
 from unstall.settings import Settings, threshold_of
 from unstall.traps.judge import below, is_ignored
@@ -148,9 +149,11 @@ def _counts(stall: Stall, look: Look | None, ignore: Sequence[str]) -> bool:
         return False
     if is_startup(stall) or entry.kind in STARTING:
         return False
-    frames, is_app = below(step_of(look.stack))
-    code = findings_of([stall])[0].code
-    if not is_app or any(pack.holds(code, site.file, frames) for pack in packs() if not pack.codes):
+    step = step_of(look.stack)
+    if not any(frame.owner is Owner.APP for frame in step.frames):
+        return False
+    (under, _), code = below(step), findings_of([stall])[0].code
+    if any(pack.holds(code, site.file, under) for pack in packs() if not pack.codes):
         return False
     middle = (stall.from_ns + stall.until_ns) // 2
     return not is_ignored(code, (site.call,), ignore) and not is_allowed(middle, look.task)

@@ -53,8 +53,10 @@ _MADE = re.compile(
     rf"\s*(?:(?:Bearer|Basic|Digest|Token)\s+)?(?:{_PLACEHOLDER})+\s*", re.IGNORECASE
 )
 _VARIABLE = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
-_USERINFO = re.compile(r"(://)[^/?#]*@|(://[^@/:]*:).*@", re.DOTALL)
-"""Of a URL that is all there is: passwords stand in it as people write them, also with a slash or a space."""
+_USERINFO = re.compile(r"(://[^/:]*:).*@|(://)[^/?#]*@", re.DOTALL)
+"""Of a URL that is all there is: passwords stand in it as people write them, also with a slash, an @ or a
+space. So what has a colon is hidden up to the last @."""
+_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*://")
 _IN_DSN = re.compile(
     r"((?:pass\w*|pwd|secret|token|\w*key)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)*)", re.IGNORECASE
 )
@@ -79,7 +81,7 @@ def without_secrets(plan: Plan) -> Plan:
 
 
 def without_secrets_of(run: Run) -> Run:
-    """Also where it says of the plan what was asked."""
+    """Also where it says of the plan what was asked, and of the app what it said last."""
     return replace(
         run,
         target=in_text(run.target),
@@ -89,6 +91,10 @@ def without_secrets_of(run: Run) -> Run:
             for each in run.unexercised
         ),
         gaps=tuple(map(in_text, run.gaps)),
+        phases=tuple(
+            replace(each, because=in_text(each.because), ended=in_text(each.ended))
+            for each in run.phases
+        ),
     )
 
 
@@ -117,14 +123,14 @@ def in_text(text: str) -> str:
 
 def in_value(name: str, value: str) -> str:
     """Of a variable that says where something is: nothing else is in it, so more is hidden than in a text."""
-    if _VARIABLE.search(name) and "://" not in value:
-        return HIDDEN
-    if "://" in value:
-        hidden = _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", value)
-    else:
-        _, at, behind = value.rpartition("@")
-        hidden = f"{HIDDEN}@{behind}" if at else value
-    return in_text(_IN_DSN.sub(rf"\1{HIDDEN}", hidden))
+    if _VARIABLE.search(name):  # of a webhook, the path is the secret
+        scheme = _SCHEME.match(value)
+        return f"{scheme[0] if scheme else ''}{HIDDEN}"
+    hidden = _IN_DSN.sub(rf"\1{HIDDEN}", value)
+    if _SCHEME.match(hidden):
+        return in_text(_USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", hidden))
+    _, at, behind = hidden.rpartition("@")
+    return in_text(f"{HIDDEN}@{behind}" if at else hidden)
 
 
 def _second(match: re.Match[str]) -> str:

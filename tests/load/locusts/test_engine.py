@@ -224,3 +224,6 @@ def test_a_command_that_is_no_locust_is_told(url: str, file: Path) -> None:
         played(url, (sys.executable, "-c", "pass"), file)
     with pytest.raises(TargetError, match="cannot be started"):
         played(url, ("/nowhere/locust",), file)
+    says = "import sys; sys.exit('no answer from http://u:hunter2@h')"
+    with pytest.raises(TargetError, match="no answer from http://…@h;"):
+        played(url, (sys.executable, "-c", says), file)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
@@ -34,6 +34,12 @@ DEAD_PEER_MS = 10_000
 RECONNECT_S = 4.0
 """How long one connection is tried for. The pauses double, so a longer series of tries would still sleep when
 the server is back; the next request begins a new one."""
+
+
+ONE_PLAN: Final = "-c plan_cache_mode=force_generic_plan"
+"""Few statements, the same over and over. Once autovacuum has looked at a table PostgreSQL may take it for
+cheaper to plan each anew, which for an insert with an eye on all partitions costs more than to run it.
+"""
 
 
 def parameters(settings: Settings, statement_s: float | None = None) -> dict[str, Any]:
@@ -85,8 +91,9 @@ def async_pool(settings: Settings, name: str = "tally") -> Pool:
 
     # It tells of every try; `Readiness` says once that the server is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    given = parameters(settings)
     pool: Pool = AsyncConnectionPool(
-        kwargs=parameters(settings) | {"autocommit": True},
+        kwargs=given | {"autocommit": True, "options": f"{given['options']} {ONE_PLAN}"},
         min_size=2,
         max_size=settings.pool_size,
         max_waiting=settings.pool_waiting,

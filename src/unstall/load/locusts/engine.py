@@ -34,6 +34,7 @@ from unstall.load.scenarios import Loaded, witness_stream
 from unstall.model.outcome import Outcome, Progress
 from unstall.model.plan import WitnessPlan
 from unstall.reaper import ended_with_us
+from unstall.triage.secrets import in_text
 
 _POLL_S = 0.1
 _TAIL_LINES = 40
@@ -141,7 +142,7 @@ class Child:
 
     def failure(self, who: str) -> TargetError | UsageError:
         """What its last words make of it."""
-        said = _gist(self.tail)
+        said = in_text(_gist(self.tail))
         code = self._process.returncode
         kind = UsageError if any(each in said for each in _OF_THE_FILE) else TargetError
         return kind(

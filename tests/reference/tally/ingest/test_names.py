@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -12,7 +14,7 @@ import psycopg
 import pytest
 
 from tally import db
-from tally.ingest.names import Names, forget
+from tally.ingest.names import USE, Names, forget
 from tally.ingest.rows import Identity, Row, firsts
 from tally.ingest.series import Series
 from tally.ingest.writer import Writer
@@ -47,7 +49,7 @@ def test_a_name_is_asked_for_once() -> None:
     assert names.question(first.asked) == {
         "customers": [1, 1], "days": [DAY, DAY], "names": ["a", "b"], "most": 5,
     }  # fmt: skip
-    assert names.learn(first.asked, [(1, DAY, ["a", "b"], False)]) == {}
+    assert names.learn(first.asked, [(1, DAY, ["a", "b"])]) == {}
     again = names.look(rows("abc"))
     assert [each.name for each in again.asked.values()] == ["c"]
     assert again.refused == {}
@@ -56,38 +58,81 @@ def test_a_name_is_asked_for_once() -> None:
 def test_another_day_and_another_customer_are_asked_for_anew() -> None:
     names = Names(5)
     asked = names.look(rows("a")).asked
-    names.learn(asked, [(1, DAY, ["a"], False)])
+    names.learn(asked, [(1, DAY, ["a"])])
     assert names.look(rows("a", at=NOON + timedelta(days=1))).asked
     assert names.look(rows("a", customer=2)).asked
 
 
-def test_when_all_names_of_a_day_are_known_nobody_is_asked_any_more() -> None:
+def test_a_name_that_was_refused_is_not_asked_for_again_and_another_is() -> None:
     names = Names(2)
     asked = names.look(rows("abc")).asked
-    refused = names.learn(asked, [(1, DAY, ["b", "x"], True)])
+    refused = names.learn(asked, [(1, DAY, ["b"])])
     assert [asked[identity].name for identity in refused] == ["a", "c"]
-    look = names.look(rows("bxyz"))
+    look = names.look(rows("bca"))
     assert look.asked == {}
     assert len(look.refused) == 2
     problem = problem_of(next(iter(look.refused.values())))
     assert (problem.status, problem.reason) == (422, "too-many-names")
     assert problem.detail == (
-        "customer 1 has used 2 names on 2026-11-21; at most 2 are allowed, and 'y' is another."
+        "customer 1 has used all 2 names that are allowed on 2026-11-21, and 'c' is another."
     )
+    assert [each.name for each in names.look(rows("x")).asked.values()] == ["x"], "others use it?"
 
 
 def test_too_many_names_do_not_fill_the_memory_and_those_just_told_stay() -> None:
     names = Names(5, most_in_all=4)
     for customer in (1, 2, 3):
         asked = names.look(rows("ab", customer=customer)).asked
-        names.learn(asked, [(customer, DAY, ["a", "b"], False)])
+        names.learn(asked, [(customer, DAY, ["a", "b"])])
     assert names.look(rows("ab", customer=1)).asked, "the first is forgotten"
     assert not names.look(rows("ab", customer=3)).asked
-    large = rows("a", customer=4)
-    names.learn(large, [(4, DAY, list("abcdefgh"), True)])
-    assert not names.look(rows("abcdefgh", customer=4)).asked
+    large = rows("abcdefgh", customer=4)
+    names.learn(large, [(4, DAY, list("abcdefgh"))])
+    assert not names.look(large).asked
     names.clear()
     assert names.look(large).asked == large
+
+
+def test_whose_names_are_in_use_is_not_forgotten_for_a_bomb() -> None:
+    names = Names(5, most_in_all=20)
+    good = rows("ab", customer=1)
+    names.learn(good, [(1, DAY, ["a", "b"])])
+    for customer in range(2, 50):
+        bomb = rows("abcde", customer=customer)
+        assert len(names.learn(bomb, [(customer, DAY, [])])) == 5
+        assert not names.look(good).asked
+    assert names.look(rows("abcde", customer=2)).asked, "what was refused takes room, too"
+
+
+def test_of_refused_names_only_the_last_are_kept() -> None:
+    names = Names(1, most_refused=3)
+    names.learn(rows("a"), [(1, DAY, ["a"])])
+    for refused in ("bc", "de"):
+        names.learn(rows(refused), [(1, DAY, [])])
+    assert [each.name for each in names.look(rows("abcde")).asked.values()] == ["b", "c"]
+
+
+class Yielding(int):
+    """A number that lets other threads run whenever it is looked up."""
+
+    def __hash__(self) -> int:
+        time.sleep(0)
+        return int(self)
+
+
+def test_threads_lose_no_name_to_each_other() -> None:
+    """As those of the stage `offloaded`, which all bring names of the same customers."""
+    names = Names(5)
+    customers = [Yielding(number) for number in range(50)]
+
+    def work(name: str) -> None:
+        for customer in customers:
+            names.learn(rows(name, customer=customer), [(customer, DAY, [name])])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, "abcdefgh"))
+    assert names.held == 400
+    assert not any(names.look(rows("abcdefgh", customer=each)).asked for each in customers)
 
 
 # --- what the database counts ----------------------------------------------------------------------
@@ -154,12 +199,12 @@ def test_a_name_too_many_is_refused_and_known_names_go_on(
             assert await writer.write(sent[:1]) == [DUPLICATE]
             assert reasons(await writer.write([sent[3]])) == [over]
             for _ in range(50):
-                name = f"n{next(_EVENTS)}"
-                found = await writer.write(
-                    [row("b", lately(), customer), row(name, lately(), customer)]
-                )
+                found = await writer.write([row(name, lately(), customer) for name in "bd"])
                 assert reasons(found) == ["accepted", over]
             assert names.questions == 1
+            found = await writer.write([row(name, lately(), customer) for name in "bxyz"])
+            assert reasons(found) == ["accepted", over, over, over]
+            assert names.questions == 2
 
     asyncio.run(main())
     stored = asked(settings, "SELECT DISTINCT name FROM events WHERE customer_id = %s", customer)
@@ -170,7 +215,39 @@ def test_a_name_too_many_is_refused_and_known_names_go_on(
             f"SELECT count(DISTINCT name), sum(count) FROM {table} WHERE customer_id = %s",
             customer,
         )
-        assert sums == (3, 54)
+        assert sums == (3, 55)
+
+
+@pytest.mark.live
+def test_of_a_full_day_the_database_tells_only_names_that_were_asked_for(
+    settings: Settings, customer: int
+) -> None:
+    many = [f"n{number}" for number in range(50)]
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+
+        def usable(asked: Iterable[str]) -> set[str]:
+            question = Names(50).question(rows(asked, customer=customer))
+            ((_, _, known),) = connection.execute(USE.encode(), question).fetchall()
+            return set(known)
+
+        assert usable(many) == set(many)
+        assert usable(["n7", "x", "n8", "y"]) == {"n7", "n8"}
+        assert usable(["z"]) == set()
+
+
+@pytest.mark.live
+def test_on_a_full_day_nobody_waits_for_who_counts(settings: Settings, customer: int) -> None:
+    question = Names(1).question(rows("ab", customer=customer))
+    with (
+        psycopg.connect(settings.database_url, autocommit=True) as asking,
+        psycopg.connect(settings.database_url) as counting,
+    ):
+        asking.execute(USE.encode(), question)
+        held = "SELECT names FROM event_name_counts WHERE customer_id = %s FOR UPDATE"
+        assert counting.execute(held.encode(), (customer,)).fetchall() == [(1,)]
+        asking.execute("SET lock_timeout = '5s'")
+        ((_, _, known),) = asking.execute(USE.encode(), question).fetchall()
+        assert known == ["a"]
 
 
 @pytest.mark.live

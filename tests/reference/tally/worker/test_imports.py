@@ -23,6 +23,7 @@ from tally.worker.records import KIND, Import, Line, Overtaken, Progress, State,
 from tally.worker.scan import examine
 from tally.worker.service import Worker
 from tests.reference.tally.events import moment, text_of
+from tests.reference.tally.failing import fail_over
 from tests.reference.tally.worker.archives import EICAR, gzipped, ndjson, zipped
 
 pytestmark = pytest.mark.live
@@ -136,8 +137,33 @@ def test_a_line_with_one_name_too_many_is_told_and_the_others_are_loaded(
             assert (done.state, total(done)) == (State.DONE, (5, 4, 0, 1))
             (line,) = await bench.lines(number)
             assert (line.line, line.status) == (3, "rejected")
-            assert str(line.reason).startswith("too-many-names: customer 7 has used 2 names")
+            assert str(line.reason).startswith("too-many-names: customer 7 has used all 2 names")
             assert await bench.counted() == (4, 4, 4, 4)
+
+    asyncio.run(main())
+
+
+def test_after_a_fail_over_names_are_asked_for_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool replaces its connections, and no chunk fails: the next server may still know less."""
+    few = replace(settings, limits=replace(settings.limits, names=1))
+    committed = Loader._commit
+
+    async def and_fails_over(loader: Loader, record: Import, since: int, chunk: load.Chunk) -> None:
+        await committed(loader, record, since, chunk)
+        if since == 0:
+            await asyncio.to_thread(fail_over, settings.database_url, CUSTOMER)
+
+    monkeypatch.setattr(load, "CHUNK", 2)
+    monkeypatch.setattr(Loader, "_commit", and_fails_over)
+
+    async def main() -> None:
+        async with bench_of(few) as bench:
+            number = await bench.upload(ndjson(text_of(name=name) for name in "abba"))
+            done = await bench.run(number)
+            assert (done.state, total(done)) == (State.DONE, (4, 2, 0, 2))
+            assert [line.line for line in await bench.lines(number)] == [2, 4]
 
     asyncio.run(main())
 

@@ -159,7 +159,9 @@ class Writer:
                 self._writing = False
 
     async def _gather(self) -> None:
-        """Lets more come, if the last transaction was begun just now; not while there are enough."""
+        """Lets more come, if the last transaction was begun just now and few wait by then. Those who come
+        meanwhile do not end the pause.
+        """
         pause_s = self._since + self._pace_s - self._clock()
         if pause_s > 0 and self.waiting < self._rows:
             await asyncio.sleep(pause_s)

@@ -221,7 +221,7 @@ def app(settings: Settings) -> FastAPI:
         return Guard(
             in_time,
             in_flight=settings.in_flight,
-            queue=settings.in_flight,
+            queue=4 * settings.in_flight,
             queue_timeout=_QUEUE_S,
             lag_ms=_LAG_MS,
             routes={"GET /v1/metrics": Door(in_flight=max(1, settings.in_flight // 2))},

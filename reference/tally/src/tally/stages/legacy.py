@@ -16,7 +16,7 @@ import msgspec
 import redis
 import requests
 from psycopg2.errors import UniqueViolation
-from sqlalchemy import TIMESTAMP, text
+from sqlalchemy import TIMESTAMP, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolIsFull
@@ -63,7 +63,7 @@ _KEY: Final = text(
     "SELECT customer_id, revoked_at IS NOT NULL FROM api_keys WHERE key_hash = :hash"
 )
 _NAMES: Final = text("""
-    SELECT of_customer, of_day, known, is_full FROM tally_use_names(CAST(:customers AS bigint[]),
+    SELECT of_customer, of_day, known FROM tally_use_names(CAST(:customers AS bigint[]),
         CAST(:days AS date[]), CAST(:names AS text[]), CAST(:most AS integer))
 """)
 _ROLLUP: Final = """
@@ -92,6 +92,8 @@ class Legacy:
         self.flag_pods = itertools.cycle(settings.flags_urls)
         self.series = Series(settings.limits.series)
         self.names = Names(settings.limits.names)
+        # Dead connections are replaced without an error, and the next server may know less.
+        event.listen(self.engine, "connect", lambda *_: self.names.clear())
 
     # --- who asks ----------------------------------------------------------------------------------
 
@@ -186,7 +188,7 @@ class Legacy:
         with Session(self.engine) as session:
             answers = session.execute(_NAMES, self.names.question(look.asked)).all()
             session.commit()
-        told = [(each[0], each[1], each[2], each[3]) for each in answers]
+        told = [(each[0], each[1], each[2]) for each in answers]
         return self.names.learn(look.asked, told).get(row.identity)
 
     def bill(self, customer: int, events: int) -> None:

@@ -69,12 +69,8 @@ class Loader:
         blamed: Sequence[Fault] = (Fault.ROW,)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                beyond = await self._beyond(firsts(row for _, row in chunk.rows))
-                async with self.pool.connection() as connection, connection.transaction():
-                    rows = [row for _, row in chunk.rows]
-                    outcomes = await stored(connection, rows, self.series, blamed, beyond)
-                    step = progress(chunk, outcomes)
-                    await records.advance(connection, record.id, since, step)
+                async with self.pool.connection() as connection:
+                    await self._committed(connection, record, since, chunk, blamed)
                 return
             except psycopg.Error as error:
                 fault = fault_of(error)
@@ -84,12 +80,28 @@ class Loader:
                 elif fault is not Fault.TURN or attempt == ATTEMPTS:
                     raise
 
-    async def _beyond(self, rows: Mapping[Identity, Row]) -> Mapping[Identity, Rejected]:
-        """Those whose name is one too many."""
+    async def _committed(
+        self,
+        connection: AsyncConnection[Any],
+        record: Import,
+        since: int,
+        chunk: Chunk,
+        blamed: Sequence[Fault],
+    ) -> None:
+        rows = [row for _, row in chunk.rows]
+        beyond = await self._beyond(connection, firsts(rows))
+        async with connection.transaction():
+            outcomes = await stored(connection, rows, self.series, blamed, beyond)
+            await records.advance(connection, record.id, since, progress(chunk, outcomes))
+
+    async def _beyond(
+        self, connection: AsyncConnection[Any], rows: Mapping[Identity, Row]
+    ) -> Mapping[Identity, Rejected]:
+        """Those whose name is one too many. What is known is of the connection's server, or of none."""
         look = self.names.look(rows)
         if not look.asked:
             return look.refused
-        async with self.pool.connection() as connection:
+        async with connection.transaction():
             cursor = await connection.execute(USE, self.names.question(look.asked))
             answers = await cursor.fetchall()
         return {**look.refused, **self.names.learn(look.asked, answers)}

@@ -1,16 +1,20 @@
 """Are the rollups what the events say? Where they are not, they are made again.
 
-Ingest keeps them in its own transaction, so they differ only by what went around it: a restored backup, rows
-deleted by hand, a mistake of ours. Looking takes no lock. Making again is a transaction of one snapshot: it
-reads the events and puts the sums of just these in place of the rows of just then. An event that is stored
-meanwhile changes one of these rows, and the transaction fails and is tried again, or adds to them after it.
+Ingest keeps them in its own transaction, so they differ only by what went around it: a restored backup,
+rows deleted by hand, a mistake of ours. Looking takes no lock, and one processor for a moment at a time: a
+query over two busy minutes kept three of them for a second and a half, and ingest had to do without. Making
+again is a transaction of one snapshot: it reads the events and puts the sums of just these in place of the
+rows of just then. An event that is stored meanwhile changes one of these rows, and the transaction fails
+and is tried again, or adds to them after it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -51,7 +55,8 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 _SUMS = "sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max"
 _DIFFER = """(a.count, a.min, a.max) IS DISTINCT FROM (b.count, b.min, b.max)
     OR abs(a.sum - b.sum) > 1e-9 * (abs(a.sum) + a.count)"""
-_DIFFERENT = f"""
+_NOT_PARALLEL: LiteralString = "SET LOCAL max_parallel_workers_per_gather = 0"
+_MINUTES = f"""
 WITH raw AS (
     SELECT customer_id, name, date_trunc('minute', at, 'UTC') AS bucket,
         count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max
@@ -59,22 +64,23 @@ WITH raw AS (
 ), minutes AS (
     SELECT customer_id, name, bucket, {_SUMS}
     FROM rollup_minute WHERE bucket >= %(since)s AND bucket < %(until)s GROUP BY 1, 2, 3
-), summed AS (
+)
+SELECT customer_id, name, date_trunc('hour', bucket, 'UTC')
+FROM raw a FULL JOIN minutes b USING (customer_id, name, bucket) WHERE {_DIFFER}
+"""
+_HOURS = f"""
+WITH summed AS (
     SELECT customer_id, name, date_trunc('hour', bucket, 'UTC') AS bucket, {_SUMS}
-    FROM rollup_minute WHERE bucket >= %(first)s AND bucket < %(last)s GROUP BY 1, 2, 3
+    FROM rollup_minute WHERE bucket >= %(since)s AND bucket < %(until)s GROUP BY 1, 2, 3
 ), hours AS (
     SELECT customer_id, name, bucket, {_SUMS}
-    FROM rollup_hour WHERE bucket >= %(first)s AND bucket < %(last)s GROUP BY 1, 2, 3
+    FROM rollup_hour WHERE bucket >= %(since)s AND bucket < %(until)s GROUP BY 1, 2, 3
 )
-SELECT customer_id, name, date_trunc('hour', bucket, 'UTC') AS hour
-FROM raw a FULL JOIN minutes b USING (customer_id, name, bucket) WHERE {_DIFFER}
-UNION
 SELECT customer_id, name, bucket
 FROM summed a FULL JOIN hours b USING (customer_id, name, bucket) WHERE {_DIFFER}
-ORDER BY 3, 1, 2
 """
-"""One snapshot, and ingest is one transaction: what differs here is different. Sums of floats depend on their
-order, hence the tolerance. Events are only read of the minutes that were asked for."""
+"""A statement is one snapshot, and ingest is one transaction: what differs here is different. Sums of floats
+depend on their order, hence the tolerance. Events are only read of the minutes that were asked for."""
 
 _PLACES = """
 SELECT customer_id, name FROM events WHERE at >= %(since)s AND at < %(until)s
@@ -84,6 +90,9 @@ ORDER BY 1, 2
 """
 
 _HOUR = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
+_PAUSES = 4
+"""So many times what a look took is waited after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +141,22 @@ class Rollups:
         return repaired
 
     async def different(self, since: datetime, until: datetime) -> list[Place]:
-        async with self.pool.connection() as connection:
-            first = since.replace(minute=0)
-            hours = {"first": first, "last": first + math.ceil((until - first) / _HOUR) * _HOUR}
-            window = {"since": since, "until": until, **hours}
-            cursor = await connection.execute(_DIFFERENT.encode(), window)
-            return [Place(*row) for row in await cursor.fetchall()]
+        found = set()
+        for minute in minutes_of(since, until):
+            began = time.monotonic()
+            found |= await self._looked(_MINUTES, minute, minute + _MINUTE)
+            await asyncio.sleep(_PAUSES * (time.monotonic() - began))
+        first = since.replace(minute=0)
+        last = first + math.ceil((until - first) / _HOUR) * _HOUR
+        found |= await self._looked(_HOURS, first, last)
+        return sorted(found, key=lambda place: (place.hour, place.customer, place.name))
+
+    async def _looked(self, question: str, since: datetime, until: datetime) -> set[Place]:
+        async with self.pool.connection() as connection, connection.transaction():
+            await connection.execute(_NOT_PARALLEL)
+            window = {"since": since, "until": until}
+            cursor = await connection.execute(question.encode(), window)
+            return {Place(*row) for row in await cursor.fetchall()}
 
     async def places(self, hour: datetime) -> list[Place]:
         """All of which there are events or sums."""
@@ -183,6 +202,13 @@ class Rollups:
             of_it = found.setdefault(Place(customer, name, hour), [])
             of_it.append(Sums(bucket, _canonical(dimensions).decode(), *sums))
         return {place: folded(sums, self.most) for place, sums in found.items()}
+
+
+def minutes_of(since: datetime, until: datetime) -> Iterator[datetime]:
+    """The minutes that begin there; both ends are whole ones."""
+    while since < until:
+        yield since
+        since += _MINUTE
 
 
 def folded(minutes: Iterable[Sums], most: int) -> list[Sums]:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from tally.db import RECONNECT_S, check, parameters
@@ -47,7 +48,9 @@ SCAN_S = 120.0
 AT_ONCE = 2
 """Jobs of one worker. Each has a process to scan in, so that none waits for another's upload."""
 LOOK_BACK = timedelta(minutes=2)
-"""Rollups that are compared with their events, up to the last whole minute."""
+"""Of so many minutes rollups are compared with their events."""
+SETTLED = timedelta(minutes=2)
+"""They are older than that: autovacuum has been there, and who reads them has nothing to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +86,29 @@ async def worker(settings: Settings, *, scan_s: float = SCAN_S) -> AsyncIterator
         Lane("scan", processes=AT_ONCE, deadline=scan_s) as scan,
         Lane("load", threads=AT_ONCE) as reading,
     ):
-        pool = pool_of(settings)
+        names = Names(settings.limits.names)
+        pool = pool_of(settings, names)
         await pool.open()
         try:
-            yield composed(settings, pool, Spool(settings.spool, disk), scan, reading)
+            yield composed(settings, pool, names, Spool(settings.spool, disk), scan, reading)
         finally:
             await pool.close()
 
 
 def composed(
-    settings: Settings, pool: AsyncConnectionPool[Any], spool: Spool, scan: Lane, reading: Lane
+    settings: Settings,
+    pool: AsyncConnectionPool[Any],
+    names: Names,
+    spool: Spool,
+    scan: Lane,
+    reading: Lane,
 ) -> Worker:
     series = Series(settings.limits.series)
     loader = Loader(
         pool,
         reading,
         series,
-        Names(settings.limits.names),
+        names,
         Bounds(unpacked=settings.limits.unpacked_bytes),
         settings.limits,
     )
@@ -117,13 +126,20 @@ def composed(
     return Worker(PostgresJobs(pool, slots=AT_ONCE), imports, chores)
 
 
-def pool_of(settings: Settings) -> AsyncConnectionPool[Any]:
+def pool_of(settings: Settings, names: Names | None = None) -> AsyncConnectionPool[Any]:
+    """Dead connections are replaced without an error, and the next server may know fewer `names`."""
+
+    async def opened(_: AsyncConnection[Any]) -> None:
+        if names is not None:
+            names.clear()
+
     return AsyncConnectionPool(
         kwargs=parameters(settings, STATEMENT_S),
         min_size=1,
         max_size=CONNECTIONS - 1,
         timeout=ACQUIRE_S,
         reconnect_timeout=RECONNECT_S,
+        configure=opened,
         check=check,
         open=False,
         name="worker",
@@ -132,7 +148,7 @@ def pool_of(settings: Settings) -> AsyncConnectionPool[Any]:
 
 def lately(now: datetime | None = None) -> tuple[datetime, datetime]:
     minute = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    return minute - LOOK_BACK, minute
+    return minute - SETTLED - LOOK_BACK, minute - SETTLED
 
 
 async def again_and_again(chore: Chore, pool: AsyncConnectionPool[Any]) -> None:

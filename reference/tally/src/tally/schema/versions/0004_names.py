@@ -47,11 +47,11 @@ RETURNS text[] LANGUAGE sql STABLE AS $$
 $$;
 
 -- Notes names that are new, in the order in which they are asked for, up to `most` of a customer and day.
--- `known` are those that may be used: of the names asked for, or, where one of them is beyond the limit,
--- all that there will ever be. Who adds one holds the row of the count; rows are taken in one order, so that
--- nobody waits for another for good.
+-- `known` are those of them that may be used. Who adds one holds the row of the count; rows are taken in one
+-- order, so that nobody waits for another for good. On a full day nobody holds it: the count is looked at
+-- first, so what is not noted by then never will be.
 CREATE FUNCTION tally_use_names(customers bigint[], days date[], names text[], most integer)
-RETURNS TABLE (of_customer bigint, of_day date, known text[], is_full boolean) LANGUAGE plpgsql AS $$
+RETURNS TABLE (of_customer bigint, of_day date, known text[]) LANGUAGE plpgsql AS $$
 DECLARE
     fresh text[];
     used integer;
@@ -62,8 +62,10 @@ BEGIN
         FROM unnest(customers, days, names) WITH ORDINALITY AS one (customer, day, name, place)
         GROUP BY 1, 2 ORDER BY 1, 2
     LOOP
-        is_full := false;
-        IF cardinality(tally_new_names(of_customer, of_day, known)) > 0 THEN
+        SELECT counted.names INTO used FROM event_name_counts AS counted
+        WHERE counted.customer_id = of_customer AND counted.day = of_day;
+        fresh := tally_new_names(of_customer, of_day, known);
+        IF cardinality(fresh) > 0 AND coalesce(used, 0) < most THEN
             INSERT INTO event_name_counts (customer_id, day) VALUES (of_customer, of_day)
             ON CONFLICT DO NOTHING;
             SELECT counted.names INTO used FROM event_name_counts AS counted
@@ -76,13 +78,10 @@ BEGIN
                 UPDATE event_name_counts AS counted SET names = used + least(room, cardinality(fresh))
                 WHERE counted.customer_id = of_customer AND counted.day = of_day;
             END IF;
-            IF cardinality(fresh) > room THEN
-                is_full := true;
-                known := ARRAY(
-                    SELECT noted.name FROM event_names AS noted
-                    WHERE noted.customer_id = of_customer AND noted.day = of_day
-                );
-            END IF;
+            fresh := fresh[room + 1:];
+        END IF;
+        IF cardinality(fresh) > 0 THEN
+            known := ARRAY(SELECT unnest(known) EXCEPT SELECT unnest(fresh));
         END IF;
         RETURN NEXT;
     END LOOP;
