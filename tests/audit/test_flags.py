@@ -41,8 +41,8 @@ async def allow() -> str:
 """
 
 
-def sleep_of(root: Path, look: str, allow: str) -> Finding:
-    text = SERVICE.replace("{look}", look).replace("{allow}", allow)
+def sleep_of(root: Path, look: str, allow: str, more: str = "") -> Finding:
+    text = SERVICE.replace("{look}", look).replace("{allow}", allow) + more
     (found,) = [f for f in audit(write(root, main=text)).findings if f.code == "US101"]
     return found
 
@@ -67,6 +67,24 @@ def test_only_who_passes_something_true_is_an_entry(tmp_path: Path, look: str) -
 def test_what_is_not_known_may_be_true(tmp_path: Path, look: str) -> None:
     found = sleep_of(tmp_path, look, 'server.answer("a", True)')
     assert {entry.name for entry in found.entries} == {"GET /look", "POST /allow"}
+
+
+@pytest.mark.parametrize(
+    ("look", "entries"),
+    [
+        ("answer()", ["POST /allow"]),
+        ("answer(save=False)", ["POST /allow"]),
+        ("answer(save=bool(app))", ["GET /look", "POST /allow"]),
+    ],
+)
+def test_who_passes_something_false_is_no_entry_of_a_call_right_below_the_condition(
+    tmp_path: Path, look: str, entries: list[str]
+) -> None:
+    direct = "\n\ndef answer(save: bool = False) -> None:\n    if save:\n        time.sleep(2)\n"
+    found = sleep_of(tmp_path, look, "answer(save=True)", direct)
+    assert found.site is not None
+    assert (found.site.function, found.confidence) == ("answer", Confidence.CERTAIN)
+    assert sorted(entry.name for entry in found.entries) == entries
 
 
 def test_a_branch_for_which_nobody_passes_anything_is_possible(tmp_path: Path) -> None:

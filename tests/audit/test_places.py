@@ -69,6 +69,29 @@ def test_what_a_command_hands_to_a_runner_of_its_own_is_the_commands() -> None:
     assert sites(SEED + runner) == []
 
 
+BUS = """
+    import time, uvicorn
+    from somewhere import {taken}
+    @app.get("/")
+    def route(): return 1
+    async def on_order(order={{}}):
+        time.sleep(1)
+    if __name__ == "__main__":
+        {taken}.{given}(on_order)
+        uvicorn.run(app)
+"""
+
+
+def test_what_a_command_leaves_with_somebody_else_is_no_command() -> None:
+    (nap,) = found(BUS.format(taken="bus", given="subscribe"))
+    assert (nap.confidence, nap.runs_on) == (Confidence.LIKELY, "loop")
+
+
+def test_what_a_command_hands_to_a_known_runner_is_the_commands() -> None:
+    runs = BUS.format(taken="anyio", given="run").replace("from somewhere import", "import")
+    assert found(runs) == []
+
+
 POOL = """
     import asyncio, uvicorn
     from concurrent.futures import ThreadPoolExecutor
@@ -92,13 +115,20 @@ def test_a_pool_that_a_program_leaves_again_and_again_keeps_the_loop_waiting() -
     assert sites(again) == ["main concurrent.futures.Executor"]
 
 
-def test_a_pool_that_a_request_leaves_keeps_the_loop_waiting() -> None:
+@pytest.mark.parametrize("command", ["", RUN], ids=["alone", "and the program"])
+def test_a_pool_that_a_request_leaves_keeps_the_loop_waiting(command: str) -> None:
     route = """
     @app.get("/")
     async def route():
         await main()
     """
-    assert sites(POOL.format(around="if True:") + route) == ["main concurrent.futures.Executor"]
+    source = POOL.format(around="if True:") + route + command
+    assert sites(source) == ["main concurrent.futures.Executor"]
+
+
+def test_a_program_that_is_a_route_as_well_is_left_by_requests() -> None:
+    entered = POOL.format(around="if True:").replace("async def", '@app.get("/")\n    async def')
+    assert sites(entered + RUN) == ["main concurrent.futures.Executor"]
 
 
 def test_a_command_beside_the_one_that_serves_has_a_loop_of_its_own() -> None:
@@ -183,6 +213,66 @@ def test_what_the_first_request_fills_is_told() -> None:
     assert sites(source) == [f"make {SECRET}"]
 
 
+def test_what_is_filled_where_it_is_asked_for_is_start_ups_too() -> None:
+    at_once = 'boto3.client("secretsmanager").get_secret_value(SecretId="dsn")'
+    source = FILLED.format(empty="engine is None", start="{start}").replace(
+        "= make()", f"= {at_once}"
+    )
+    assert sites(source.format(start="get()")) == []
+    assert sites(source.format(start="pass")) == [f"get {SECRET}"]
+
+
+def test_what_start_up_fills_is_filled_for_all_that_it_begins() -> None:
+    begun = """
+    import asyncio
+    def refresh():
+        get()
+    """
+    later = "get(); asyncio.get_running_loop().call_later(60, refresh)"
+    assert sites(FILLED.format(empty="engine is None", start=later) + begun) == []
+    later = "asyncio.get_running_loop().call_later(60, refresh)"
+    assert sites(FILLED.format(empty="engine is None", start=later) + begun) == [f"make {SECRET}"]
+
+
+EMPTIES = """
+    async def empty():
+        global engine
+        {left}
+"""
+LEFT = ["engine = None", "del engine", "engine, other = None, 1", "engine.clear()"]
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_a_request_empties_is_filled_again(left: str) -> None:
+    empties = EMPTIES.replace("async", '@app.post("/reload")\n    async').format(left=left)
+    source = FILLED.format(empty="engine is None", start="get()") + empties
+    assert sites(source) == [f"make {SECRET}"]
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_shut_down_empties_is_not_filled_again(left: str) -> None:
+    source = FILLED.format(empty="engine is None", start="get()") + EMPTIES.format(left=left)
+    ends = source.replace("yield", "yield\n        await empty()")
+    assert sites(ends) == []
+    reloads = """
+    @app.post("/reload")
+    async def reload():
+        await empty()
+    """
+    assert sites(ends + reloads) == [f"make {SECRET}"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def other():\n        engine = None",
+        "def other():\n        global another\n        another = None",
+    ],
+)
+def test_what_another_function_calls_by_the_same_name_empties_nothing(other: str) -> None:
+    assert sites(FILLED.format(empty="engine is None", start="get()") + f"\n    {other}\n") == []
+
+
 def test_what_start_up_and_each_request_ask_for_is_told_twice() -> None:
     source = FILLED.format(empty="stale()", start="get()")
     assert sites(source) == [f"make {SECRET}"]
@@ -222,6 +312,31 @@ def test_a_shutdown_handler_is_no_start_up() -> None:
     """
     assert places(handler.format(event="shutdown")) == []
     assert places(handler.format(event="startup")) == [("time.sleep", "start-up")]
+
+
+def test_who_comes_to_a_client_for_the_first_time_only_is_no_entry() -> None:
+    (made,) = of_rule(
+        "US401",
+        """
+        import requests
+        known = None
+        def ask():
+            return requests.Session().get("http://a", timeout=1)
+        def ask_once():
+            global known
+            if known is None:
+                known = ask()
+            return known
+        def longer():
+            return ask()
+        @app.get("/once")
+        def once(): return ask_once()
+        @app.get("/again")
+        def again(): return longer()
+        """,
+    )
+    assert [entry.name for entry in made.entries] == ["GET /again"]
+    assert made.confidence is Confidence.CERTAIN
 
 
 def test_a_lost_task_of_a_lifespan_lives_on_the_loop() -> None:

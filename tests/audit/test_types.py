@@ -620,6 +620,30 @@ def test_a_function_that_gives_some_context_manager_gives_the_one_in_its_body() 
     assert types_at_end(dedent(source), "x") == ("requests.Session",)
 
 
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [("factory()", "sqlalchemy.orm.Session"), ("Own('e')", "app:Own")],
+    ids=["is not known", "is one of a class below"],
+)
+def test_what_a_function_says_of_its_context_manager_counts_where_the_body_does_not_tell(
+    made: str, given: str
+) -> None:
+    source = f"""
+    from contextlib import AbstractContextManager, contextmanager
+    from elsewhere import factory
+    from sqlalchemy.orm import Session
+    class Own(Session): ...
+    @contextmanager
+    def made():
+        yield {made}
+    def session() -> AbstractContextManager[Session]:
+        return made()
+    with session() as x:
+        pass
+    """
+    assert types_at_end(dedent(source), "x") == (given,)
+
+
 def test_a_method_that_is_abstract_is_what_subclasses_make_of_it() -> None:
     source = """
     import requests, httpx

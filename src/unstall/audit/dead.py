@@ -71,6 +71,7 @@ class Branches:
             owner.kind != "module"
             or len(owner.bindings.get(test.id, ())) != 1
             or binding.kind != "assign"
+            or test.id in owner.changed
         ):
             return None
         return _constant(binding.value)
@@ -81,6 +82,7 @@ class Branches:
         if (
             truth is not False
             or owner.kind != "function"
+            or not owner.keeps(name)
             or getattr(owner.node, "decorator_list", None)
         ):
             return None

@@ -13,6 +13,9 @@ from unstall.audit.ir import Names
 MOST_BASES = 256
 """Of one class: a longer line of classes was generated."""
 
+_RUNNERS = frozenset("anyio.run trio.run curio.run typer.run fire.Fire fire.core.Fire".split())
+"""They call what they are handed; a coroutine, as for `asyncio.run`, is a call itself."""
+
 
 @dataclass(slots=True)
 class Lookup:
@@ -27,12 +30,19 @@ class Lookup:
         return tuple(id_ for id_ in self.named(node, where) if id_ in self.index.functions)
 
     def mains(self) -> Iterator[tuple[Use, str]]:
-        """What `if __name__ == "__main__"` calls, or hands to `asyncio.run` or a runner of its own."""
+        """What `if __name__ == "__main__"` calls, or hands to `anyio.run` or a runner of its own."""
         for use in self.index.in_main:
-            handed = (*use.call.args, *(keyword.value for keyword in use.call.keywords))
-            for each in (use.call.func, *handed):
+            call = use.call
+            handed = (*call.args, *(keyword.value for keyword in call.keywords))
+            for each in (call.func, *(handed if self._runs(call.func, use.where) else ())):
                 for function in self.functions(each, use.where):
                     yield use, function
+
+    def _runs(self, node: ast.expr, where: Where) -> bool:
+        """It is over when what it is handed is over: anybody else's function may keep it for later."""
+        return any(
+            name in self.index.functions or name in _RUNNERS for name in self.named(node, where)
+        )
 
     def named(self, node: ast.expr, where: Where) -> tuple[str, ...]:
         """What the expression names: functions and classes of the project by id, everything else dotted."""

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
-def first_times(function: ast.AST, *, shared: bool = False) -> frozenset[int]:
+def first_times(
+    function: ast.AST,
+    *,
+    shared: bool = False,
+    own: frozenset[str] = frozenset(),
+    lost: frozenset[str] = frozenset(),
+) -> frozenset[int]:
     """Nodes, by identity, that run under `if kept is None:` or after `if kept is not None: return kept`.
 
-    `kept` is then filled. `shared`: only if it lives as long as the process, in a global or a class.
+    `kept` is then filled, and emptied nowhere in the function. `shared`: only if it lives as long as the
+    process, in a global or a class. `own`: names that do not, beside those of the function; `lost`: what is
+    emptied elsewhere, as `emptied` has it.
     """
     body = getattr(function, "body", None)
     if not isinstance(body, list):
         return frozenset()
-    kept = _kept(function, list(_statements(body)), shared)
+    kept = _kept(function, list(_statements(body)), shared, own)
+    kept = frozenset(each for each in kept if each.rpartition(".")[2] not in lost)
     found: set[int] = set()
     returned = False
     for statement in body if kept else ():
@@ -31,15 +40,68 @@ def first_times(function: ast.AST, *, shared: bool = False) -> frozenset[int]:
     return frozenset(found)
 
 
-def _kept(function: ast.AST, nodes: Sequence[ast.stmt], shared: bool) -> frozenset[str]:
-    """What the function assigns to and does not own, as written."""
-    far = (ast.Global,) if shared else (ast.Global, ast.Nonlocal)
-    outer = {name for node in nodes if isinstance(node, far) for name in node.names}
-    targets = [target for node in nodes for target in _targets(node)]
-    names = {target.id for target in targets if isinstance(target, ast.Name)}
-    own = (names - outer) | _parameters(function) if shared else frozenset[str]()
-    attributes = {ast.unparse(target) for target in targets if isinstance(target, ast.Attribute)}
-    return frozenset(names & outer) | {a for a in attributes if a.partition(".")[0] not in own}
+def emptied(function: ast.AST) -> frozenset[str]:
+    """Globals and attributes that a function empties; of attributes the last name."""
+    body = getattr(function, "body", ())
+    nodes = list(_statements(body)) if isinstance(body, list) else []
+    assigned = {name for node in nodes for target in _targets(node) if (name := _dotted(target))}
+    own = assigned - _outer_names(nodes, ast.Global)
+    written = _emptied(nodes)
+    return frozenset(each.rpartition(".")[2] for each in written if "." in each or each not in own)
+
+
+def _kept(
+    function: ast.AST, nodes: Sequence[ast.stmt], shared: bool, around: frozenset[str]
+) -> frozenset[str]:
+    """What the function assigns to, does not own and does not empty, as written."""
+    outer = _outer_names(nodes, *((ast.Global,) if shared else (ast.Global, ast.Nonlocal)))
+    filled = {name for node in nodes for target in _targets(node) if (name := _dotted(target))}
+    kept = {each for each in filled if "." in each or each in outer}
+    if not kept:
+        return frozenset()
+    own = (_stored(function) | around) - outer if shared else frozenset[str]()
+    return frozenset(each for each in kept if each.partition(".")[0] not in own) - _emptied(nodes)
+
+
+def _outer_names(
+    nodes: Sequence[ast.stmt], *kinds: type[ast.Global] | type[ast.Nonlocal]
+) -> set[str]:
+    return {name for node in nodes if isinstance(node, kinds) for name in node.names}
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a` or `a.b.c`; empty: anything else, as `a[b].c`."""
+    base = node
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return ast.unparse(node) if isinstance(base, ast.Name) else ""
+
+
+def _emptied(nodes: Iterable[ast.stmt]) -> frozenset[str]:
+    """What is deleted, cleared, or assigned something that is false, as written."""
+    found: list[ast.expr] = []
+    for node in nodes:
+        match node:
+            case ast.Delete(targets=targets):
+                found += targets
+            case ast.Expr(ast.Call(ast.Attribute(value, "clear"))):
+                found.append(value)
+            case ast.Assign(targets=targets, value=value):
+                found += [each for target in targets for each in _left_empty(target, value)]
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                found += _left_empty(target, value)
+    return frozenset(name for each in found if (name := _dotted(each)))
+
+
+def _left_empty(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
+    match target, value:
+        case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+            for each, given in zip(targets, values, strict=True):
+                yield from _left_empty(each, given)
+        case _, ast.Constant(value=false) if not false:
+            yield target
+        case _, ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
+            yield target
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -76,13 +138,18 @@ _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.comprehension | ast.ListComp |
 _LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
-def _parameters(function: ast.AST) -> frozenset[str]:
-    """`cls` is left out: it is the class, which all share."""
-    arguments = getattr(function, "args", None)
-    if not isinstance(arguments, ast.arguments):
-        return frozenset()
-    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-    return frozenset(each.arg for each in every) - {"cls"}
+def _stored(function: ast.AST) -> set[str]:
+    """Names that the function binds itself; an imported one is shared, and so is `cls` of a method."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+                found.add(name)
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                found.add(name)
+            case ast.arg(arg=name) if name != "cls":
+                found.add(name)
+    return found
 
 
 def _missing(test: ast.expr) -> frozenset[str]:

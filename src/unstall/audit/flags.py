@@ -78,13 +78,17 @@ class Passed:
         known = self._others.get(key)
         if known is None:
             shape = self._types.shape(target)
-            skip = int(target.outer is not None and target.outer.kind == "class")
-            given = (
-                argument_for(mention.call, shape, name, skip)
+            skip = 0 if shape.is_static else 1
+            calls = [
+                mention.call
                 for mention in self._types.callers.mentions(target)
                 if mention.argument < 0 and self._is_unknown(mention)
+            ]
+            given = [(call, argument_for(call, shape, name, skip)) for call in calls]
+            # Of what is not written, `f(**k)` itself says no more than that it may be anything.
+            known = self._others[key] = tuple(
+                each or call for call, each in given if each is not None or _is_open(call)
             )
-            known = self._others[key] = tuple(each for each in given if each is not None)
         return known
 
     def _is_unknown(self, mention: Mention) -> bool:
@@ -109,11 +113,7 @@ def _asked_by(scope: Scope, scan: Scan) -> tuple[str, ...]:
         if isinstance(event.node, ast.Call):
             given = (*event.node.args, *(keyword.value for keyword in event.node.keywords))
             names |= {each.id for each in given if isinstance(each, ast.Name)}
-    return tuple(sorted(name for name in names if _is_kept(scope, name)))
-
-
-def _is_kept(scope: Scope, name: str) -> bool:
-    return [binding.kind for binding in scope.bindings.get(name, ())] == ["parameter"]
+    return tuple(sorted(name for name in names if scope.keeps(name)))
 
 
 def _names(test: ast.expr) -> Iterator[str]:

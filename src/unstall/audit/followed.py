@@ -9,7 +9,8 @@ from dataclasses import replace
 from unstall.audit.judge import Hit, Judged
 from unstall.audit.packages import Packages
 from unstall.audit.summaries import Summary, summaries
-from unstall.audit.walk import Node, Outside, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node, Outside
 from unstall.catalog.table import Table
 
 _MOST_NAMED = 8

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from unstall.audit.calls import confidence_of, text_of
 from unstall.audit.ir import Entrance, Place, Via
+from unstall.audit.readers import when_ready
 from unstall.audit.remedies import remedy_of
 from unstall.audit.values import Value
-from unstall.audit.walk import Node, Outside, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node, Outside
 from unstall.audit.walk_ways import Way
 from unstall.catalog.row import Cost, Effect, Row
 from unstall.catalog.table import Table
@@ -125,7 +127,8 @@ class Rows:
         self._classes = walk.types.classes
         self._table = table
         self._known: dict[tuple[str, str, Via], tuple[Row | None, str]] = {}
-        self._callers = walk.types.callers
+        self._walk = walk
+        self._ready: frozenset[str] | None = None
 
     def find(self, value: Value, via: Via) -> tuple[Row | None, str]:
         """The row, and the public name that it is of."""
@@ -136,8 +139,10 @@ class Rows:
         return found
 
     def reads_when_ready(self, node: Node) -> bool:
-        """Its module asks the loop when there is something to read."""
-        return node.function.partition(":")[0] in self._callers.modules_calling("add_reader")
+        """It runs when the loop has said that there is something to read."""
+        if self._ready is None:
+            self._ready = when_ready(self._walk)
+        return node.function in self._ready
 
     def _find(self, name: str, owner: str, via: Via) -> tuple[Row | None, str]:
         for each in self._names(name, owner, via):
@@ -280,8 +285,8 @@ def impact_of(hit: Hit) -> str:
     So is a file that is read once in a process. What computes or asks others stalls the first request.
     """
     repeats = hit.outside.seen.event.repeats
-    if hit.row.code == "US106" and hit.row.cost is Cost.MS and hit.outside.node.once:
-        return "low" if repeats else "trivial"
+    if hit.row.code == "US106" and hit.row.cost is Cost.MS and hit.outside.once:
+        return "trivial"
     if hit.row.cost is Cost.US:
         return "low" if repeats and hit.row.code == "US106" else "trivial"
     return "low" if hit.row.cost is Cost.MS else "high"
@@ -298,8 +303,9 @@ def _finding(
     hit, node = min(group, key=lambda pair: _rank(pair[0], found[pair[1]]))
     guess = max(hit.guess, found[node].guess)
     bits = 0
-    for _, each in group:
-        bits |= reached.get(each, 0)
+    for told, each in group:
+        if told.guess < 2 or guess > 1:  # who only may come to it is no entry of what is surer
+            bits |= reached.get(each, 0)
     entries = known.of(bits)
     first = known.entrances[found[node].entrance]
     if entries and first not in entries:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from unstall.audit import calls, calls_ir
 from unstall.audit.ir import Entrance, Place, Step, Via
 from unstall.audit.judge import Hit, Judged, entry_of, qualname, time_out_of
-from unstall.audit.walk import Node, Outside, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node, Outside
 from unstall.model.finding import Finding, Hop, Site
 from unstall.model.path import Blocking, PathStep, RequestPath
 

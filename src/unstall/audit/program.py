@@ -27,7 +27,8 @@ from unstall.audit.source import Parsed, data_of, find, parse_data
 from unstall.audit.starters import SERVED, Started, own_loops, set_aside, started
 from unstall.audit.types import Types
 from unstall.audit.values import EXTERNAL, INSTANCE, Values
-from unstall.audit.walk import Node, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node
 from unstall.audit.walk_ways import Way, reaching, roots_of, ways
 from unstall.catalog.table import Table
 
@@ -159,10 +160,10 @@ def work_out(
         merged = merge(own.entrances, imported, frozenset(functions.declared))
         entered, gaps = merged.entrances, (*merged.gaps, *own.gaps)
     entered = (*_placed(entered), *named(more, functions.declared))
-    mains = frozenset(function for _, function in Lookup(names, found_by_name).mains())
+    mains = _mains(Lookup(names, found_by_name), types, entered)
     walk = Walk(types, calls, mains=mains)
-    at_start = [each for each in entered if each.place is Place.STARTUP]
-    walk.begin(node for each in at_start for node in roots_of(each))
+    around = [each for each in entered if each.place in (Place.STARTUP, Place.SHUTDOWN)]
+    walk.begin(node for each in around for node in roots_of(each))
     begun = started(walk, entered)
     walk.explore(node for each in begun for node in roots_of(each.entrance))
     entered = tuple(each.entrance for each in begun)
@@ -220,6 +221,27 @@ def _with_tasks(
         on_loop |= _reachable(walk, node)
     found = ways(walk, roots, unseen=len(entered))
     return (*entered, *tasks), found, reaching(walk, roots)
+
+
+def _mains(lookup: Lookup, types: Types, entered: Sequence[Entrance]) -> frozenset[str]:
+    """Functions that are a program and nothing else: no request enters them, and no function calls them."""
+    served = {function for each in entered for function in _served(each)}
+    begun = {id(use.call) for use in lookup.index.in_main}
+
+    def is_called(function: str) -> bool:
+        scope = types.project.scope(function)
+        return scope is not None and any(
+            id(mention.call) not in begun and types.callers.is_call_of(mention, scope) is not None
+            for mention in types.callers.mentions(scope)
+        )
+
+    found = {function for _, function in lookup.mains()} - served
+    return frozenset(function for function in found if not is_called(function))
+
+
+def _served(entrance: Entrance) -> Iterator[str]:
+    if entrance.place is not Place.OFFLINE:
+        yield from (entrance.function, *(step.function for step in entrance.steps))
 
 
 def _placed(entered: Sequence[Entrance]) -> Iterator[Entrance]:

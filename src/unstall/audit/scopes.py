@@ -38,6 +38,7 @@ class Scope:
         "attributes",
         "bindings",
         "blocks",
+        "changed",
         "children",
         "globals",
         "id",
@@ -66,6 +67,8 @@ class Scope:
         self.items: dict[str, list[tuple[Scope, ast.expr]]] = {}
         """What is put into a container that a name holds, or an attribute of `self`."""
         self.globals: set[str] = set()
+        self.changed: frozenset[str] = frozenset()
+        """Names that `x += y`, or a function inside, gives another value without binding them here."""
         self.blocks: list[tuple[int, int, tuple[int, ...]]] = []
         self.returns: list[ast.Return] = []
         self.spans: list[tuple[Position, Position, str, Binding]] | None = None
@@ -78,6 +81,11 @@ class Scope:
             if first <= line <= last and len(path) > len(best):
                 best = path
         return best
+
+    def keeps(self, name: str) -> bool:
+        """A parameter that is never anything else than what was passed."""
+        kinds = [binding.kind for binding in self.bindings.get(name, ())]
+        return kinds == ["parameter"] and name not in self.changed
 
     def class_of_method(self) -> Scope | None:
         """The class whose `self` this function sees; through local functions and lambdas."""

@@ -232,7 +232,18 @@ class Index:
         self._target(node.target, "assign", node, node.value, scope, path, at, node.annotation)
 
     def _augmented(self, node: ast.AugAssign, scope: Scope, path: tuple[int, ...]) -> None:
-        """It has the type it had before: `x += y` binds nothing new."""
+        """It has the type it had before: `x += y` binds nothing new, but changes it."""
+        if isinstance(node.target, ast.Name):
+            owner = self.root if node.target.id in scope.globals else scope
+            owner.changed |= {node.target.id}
+
+    def _nonlocal(self, node: ast.Nonlocal, scope: Scope, path: tuple[int, ...]) -> None:
+        for name in node.names:
+            owner = scope.outer
+            while owner is not None and (owner.kind == "class" or name not in owner.bindings):
+                owner = owner.outer
+            if owner is not None:
+                owner.changed |= {name}
 
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope, path: tuple[int, ...]) -> None:
         at = (node.iter.end_lineno or 0, node.iter.end_col_offset or 0)
@@ -388,6 +399,7 @@ _HANDLERS: dict[type[ast.AST], Callable[..., None]] = {
     ast.Try: Index._try,
     ast.TryStar: Index._try,
     ast.Match: Index._match,
+    ast.Nonlocal: Index._nonlocal,
     ast.Import: Index._import,
     ast.ImportFrom: Index._import,
     ast.Return: Index._return,

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from unstall.audit.ir import Entrance, Place
-from unstall.audit.walk import Node, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node
 from unstall.audit.walk_ways import Way, roots_of
 
 

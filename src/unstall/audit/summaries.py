@@ -23,7 +23,8 @@ from unstall.audit.sure import surely
 from unstall.audit.types import Types
 from unstall.audit.types_callers import Callers
 from unstall.audit.values import CLASS, FUNCTION, INSTANCE, MODULE, NOTHING, Value, Values, one
-from unstall.audit.walk import Edge, Node, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Edge, Node
 from unstall.catalog.row import Cost, Effect, Row
 from unstall.catalog.table import Table
 

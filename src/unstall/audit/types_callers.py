@@ -109,10 +109,9 @@ class Callers:
         name = getattr(scope.node, "name", "")
         return self._all().get(called_by(scope, name), [])
 
-    def modules_calling(self, name: str) -> frozenset[str]:
-        """Where something of this last name is called."""
-        found = (each.scope.module for each in self._all().get(name, ()) if each.argument < 0)
-        return frozenset(found)
+    def calling(self, name: str) -> tuple[Mention, ...]:
+        """Calls of whatever has this last name."""
+        return tuple(each for each in self._all().get(name, ()) if each.argument < 0)
 
     def _from_below(self, scope: Scope) -> list[Mention]:
         """`super().__init__(…)` in classes that inherit this constructor."""

@@ -227,8 +227,16 @@ def _exact(types: Types, target: Scope, stated: Values) -> Values:
         lambda value: value.kind != CONSTANT,
     )
     if found and all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found):
-        return found
+        inner = union(v.items[0] for v in stated if v.kind == CONTEXT and v.items)
+        return frozenset(v._replace(items=(inner,)) if inner and _is_vague(v) else v for v in found)
     return stated
+
+
+def _is_vague(value: Value) -> bool:
+    """A context manager of which is not surely known what `with` gives."""
+    return value.kind == CONTEXT and not any(
+        each.guess == 0 for values in value.items for each in values
+    )
 
 
 # Others' functions

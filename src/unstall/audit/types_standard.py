@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from unstall.audit import types_elements
 from unstall.audit.scopes import Scope
-from unstall.audit.values import GENERATOR, INSTANCE, NOTHING, Values, instance, union, where
+from unstall.audit.values import (
+    GENERATOR,
+    INSTANCE,
+    NOTHING,
+    Value,
+    Values,
+    instance,
+    key_of,
+    union,
+    where,
+)
 from unstall.catalog.row import Effect
 
 if TYPE_CHECKING:
@@ -19,6 +29,8 @@ _Gives = Callable[["Types", list[Values]], Values]
 
 def of_standard(types: Types, name: str, scope: Scope, call: ast.Call) -> Values:
     """Nothing where it is another function."""
+    if name in _READERS:
+        return _rows(types, name, _passed(types, scope, call.args[0]) if call.args else NOTHING)
     gives = _GIVES.get(name)
     return gives(types, [types.values(scope, each) for each in call.args]) if gives else NOTHING
 
@@ -53,30 +65,48 @@ def _second(types: Types, given: list[Values]) -> Values:
     return given[1] if len(given) > 1 else NOTHING
 
 
-def _csv(name: str) -> _Gives:
-    """It reads as what it is passed does: lines of a file, of a generator, or what is in memory."""
-
-    def gives(types: Types, given: list[Values]) -> Values:
-        if not given or not given[0]:
-            return instance(name, guess=2)
-        lazy = where(given[0], lambda value: value.kind == GENERATOR)
-        files = where(given[0], lambda value: value.kind == INSTANCE and _reads(types, value.name))
-        guess = min((value.guess for value in files), default=0)
-        read = instance(name, guess=guess) if files else NOTHING
-        return lazy | read or instance("builtins.list")
-
-    return gives
+def _passed(types: Types, scope: Scope, node: ast.expr) -> Values:
+    """Of a parameter what callers pass, where they are known: `Iterable[str]` may be a list or a file."""
+    if isinstance(node, ast.Name) and scope.kind == "function" and scope.keeps(node.id):
+        found = types.callers.passed(key_of(scope.id, node.id))
+        if found:
+            return found
+    return types.known(scope, node)
 
 
-def _reads(types: Types, name: str) -> bool:
+_READERS = frozenset({"csv.DictReader", "csv.reader"})
+"""They read as what they are passed does: lines of a file, of a generator, or what is in memory."""
+
+
+def _rows(types: Types, name: str, passed: Values) -> Values:
+    if not passed:
+        return instance(name, guess=2)
+    lazy = where(passed, lambda value: value.kind == GENERATOR)
+    read = frozenset(
+        Value(INSTANCE, name, guess=max(value.guess, _guesses(types, value.name)))
+        for value in passed - lazy
+        if value.name not in _IN_MEMORY
+    )
+    return lazy | read or instance("builtins.list")
+
+
+_IN_MEMORY = frozenset(
+    "builtins.list builtins.tuple builtins.set builtins.dict builtins.str io.StringIO io.BytesIO "
+    "collections.deque".split()
+)
+_STREAMS = ("typing.TextIO", "typing.IO", "typing.BinaryIO")
+
+
+def _guesses(types: Types, name: str) -> int:
+    """Guesses that lie between a class and lines of a file."""
     row = types.table.row_for(name, "iterate")
-    return row is not None and row.effect is Effect.BLOCKS
+    if row is not None and row.effect is Effect.BLOCKS:
+        return 0
+    return 1 if name in _STREAMS else 2
 
 
 _GIVES: dict[str, _Gives] = {
     "collections.deque": _deque,
-    "csv.DictReader": _csv("csv.DictReader"),
-    "csv.reader": _csv("csv.reader"),
     "itertools.chain": _as_lazy,
     "itertools.chain.from_iterable": _element,
     "itertools.cycle": _first,

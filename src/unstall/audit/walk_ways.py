@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from unstall.audit.calls import Seen
 from unstall.audit.ir import Entrance
-from unstall.audit.walk import Node, Walk
+from unstall.audit.walk import Walk
+from unstall.audit.walk_nodes import Node
 
 
 class Way(NamedTuple):

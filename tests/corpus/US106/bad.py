@@ -6,8 +6,11 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TextIO
 
+import unknown
 from fastapi import BackgroundTasks, Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -104,6 +107,32 @@ async def with_a_lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # expect: US106 loop
 
 
+def parse(file: Iterable[str]) -> list[list[str]]:
+    return [row for row in csv.reader(file)]  # expect: US106 loop
+
+
+def parse_stream(file: TextIO) -> list[list[str]]:
+    return [row for row in csv.reader(file)]  # expect: US106 loop
+
+
+@app.get("/parsed")
+async def parsed(value: str = "") -> list[list[str]]:
+    await authorise()
+    with open(ROOT / value) as file:  # expect: US106 loop
+        return parse(file)
+
+
+@app.post("/parsed")
+async def parsed_by_another(parser: Callable[[TextIO], list[list[str]]]) -> None:
+    await authorise()
+    later = [parse_stream, parser]
+    later[0](unknown.stream)
+
+
+def ready(library: unknown.Library) -> None:
+    library.add_reader("anybody")
+
+
 async def first_line(descriptor: int) -> bytes:
     await authorise()
     return os.read(descriptor, 100)  # expect: US106 loop
@@ -111,4 +140,22 @@ async def first_line(descriptor: int) -> bytes:
 
 @app.get("/pipe")
 async def from_a_pipe(descriptor: int) -> bytes:
+    ready(unknown.library())
     return await first_line(descriptor)
+
+
+class Watched:
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        asyncio.get_running_loop().add_reader(descriptor, self.read)
+
+    def read(self) -> None:
+        # clean: the loop has said that there is something to read
+        os.read(self.descriptor, 100)
+
+
+@app.get("/watched")
+async def beside_a_pipe_that_is_watched(descriptor: int) -> bytes:
+    await authorise()
+    Watched(descriptor)
+    return os.read(descriptor + 1, 100)  # expect: US106 loop

@@ -4,8 +4,10 @@ import asyncio
 import csv
 import fcntl
 import os
+from collections.abc import Iterable
 from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 import aiofiles
 from fastapi import FastAPI
@@ -65,6 +67,22 @@ async def rows(value: str) -> list[dict[str, str]]:
     return found + list(csv.DictReader(value.splitlines()))
 
 
+def parse(lines: Iterable[str]) -> list[list[str]]:
+    # clean: all that is passed is in memory
+    return [row for row in csv.reader(lines)]
+
+
+def parse_stream(file: TextIO) -> list[list[str]]:
+    # clean: this, too
+    return [row for row in csv.reader(file)]
+
+
+@app.post("/parsed")
+async def parsed(value: str) -> list[list[str]]:
+    await asyncio.sleep(0)
+    return parse(value.splitlines()) + parse_stream(StringIO(value))
+
+
 @app.post("/lock")
 async def lock(descriptor: int) -> None:
     # clean: it does not wait for who holds the lock
@@ -87,6 +105,32 @@ async def from_a_pipe(descriptor: int) -> bytes:
     await ready
     loop.remove_reader(descriptor)
     return take(descriptor)
+
+
+class Pipe:
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.ready = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, self.ready.set)
+
+    async def read(self) -> bytes:
+        await self.ready.wait()
+        # clean: what its object has asked for is there
+        return os.read(self.descriptor, 100)
+
+
+async def readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(descriptor, ready.set_result, None)
+    await ready
+
+
+@app.get("/pipes")
+async def from_pipes(descriptor: int) -> bytes:
+    await readable(descriptor)
+    # clean: it has waited for that
+    return os.read(descriptor, 100) + await Pipe(descriptor).read()
 
 
 if __name__ == "__main__":

@@ -122,6 +122,44 @@ class Provider:
             time.sleep(14)  # expect: US101 loop
 
 
+def tried_again(attempt: int) -> None:
+    while attempt < 3:
+        if attempt:
+            time.sleep(15)  # expect: US101 loop
+        attempt += 1
+
+
+def set_inside(wait: bool = False) -> None:
+    def begin() -> None:
+        nonlocal wait
+        wait = True
+
+    begin()
+    if wait:
+        time.sleep(16)  # expect: US101 loop
+
+
+class Store:
+    def keep(self, wait: bool = False) -> None:
+        if wait:
+            time.sleep(17)  # expect: US101 loop
+
+    @staticmethod
+    def load(wait: bool = False) -> None:
+        if wait:
+            time.sleep(18)  # expect: US101 loop
+
+    def drop(self, wait: bool = False) -> None:
+        if wait:
+            # clean: who cannot be told passes nothing true
+            time.sleep(19)
+
+    def say(self, wait: bool = False) -> None:
+        wait |= bool(os.environ.get("WAIT"))
+        if wait:
+            time.sleep(20)  # expect: US101 loop
+
+
 waiting = partial(filled_in, True)
 providers = load_all()
 
@@ -135,3 +173,12 @@ async def not_known(wait: bool, options: str) -> None:
     asked(wait)
     Provider().ask()
     providers[options].ask(stream=True)
+    tried_again(0)
+    set_inside()
+    Store().keep()
+    providers[options].keep(**json.loads(options))
+    Store.load()
+    providers[options].load(True)
+    Store().drop()
+    providers[options].drop(wait=False)
+    Store().say()

@@ -100,7 +100,7 @@ class Settings:
     upstream_s: float = 2.0
     deadline_s: float = 10.0
     rate: float = 0.0
-    in_flight: int = 256
+    in_flight: int = 1024
     retention_days: int = 30
     limits: Limits = field(default_factory=Limits)
 

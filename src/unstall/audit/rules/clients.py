@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstall.audit.entrances_index import Use
-from unstall.audit.first_time import first_times, path_to, repeats
+from unstall.audit.first_time import path_to, repeats
 from unstall.audit.ir import Place
 from unstall.audit.rules.kept import Fate, fate, is_cached
 from unstall.audit.rules.subject import Subject, Way, found
+from unstall.audit.walk_nodes import Edge, Node
+from unstall.audit.walk_ways import roots_of
 from unstall.model.finding import Confidence, Finding
 
 CLIENTS = frozenset(
@@ -64,15 +66,19 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Finding]:
-    definition = subject.definition(use.where)
-    if definition is None or id(use.call) in first_times(definition.node):
+    walk, function = subject.worked.walk, use.where.scope
+    definition, scope = subject.definition(use.where), walk.types.project.scope(function)
+    if definition is None or (scope is not None and walk.once.fills(scope, use.call)):
         return
-    ways = _again(subject, use.where.scope, subject.requests(use.where.scope, *SERVING))
+    ways = _again(subject, function, subject.requests(function, *SERVING))
     if not ways:
         return
     what = fate(subject, use)
     if what is Fate.KEPT:
         return
+    first = scope is not None and walk.once.fills_object(scope, use.call)
+    for_each = () if first else _again(subject, function, ways, per_object=True)
+    ways = for_each or ways
     entered = any(not way.through for way in ways)
     certain = what is Fate.LET_GO or (what is Fate.RETURNED and entered)
     body = definition.node.body
@@ -85,28 +91,28 @@ def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Findin
         subject.spot(use.where, use.call, name),
         because,
         ways=ways,
-        confidence=Confidence.CERTAIN if certain else Confidence.POSSIBLE,
+        confidence=Confidence.CERTAIN if certain and for_each else Confidence.POSSIBLE,
     )
 
 
-def _again(subject: Subject, function: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
-    """Those on which nothing is called only once."""
-    return tuple(way for way in ways if not _is_once(subject, function, way))
+def _again(
+    subject: Subject, function: str, ways: tuple[Way, ...], *, per_object: bool = False
+) -> tuple[Way, ...]:
+    """Those that come there more than once in a process; `per_object`: more than once for an object."""
+    once = subject.worked.walk.once
 
+    def passes(before: Node, edge: Edge) -> bool:
+        if before.once or edge.target.once or is_cached(subject, before.function):
+            return False
+        scope = subject.worked.walk.nodes[before].scope
+        return not (per_object and once.fills_object(scope, edge.seen.node))
 
-def _is_once(subject: Subject, function: str, way: Way) -> bool:
-    if any(is_cached(subject, id_) for id_ in way.through):
-        return True
-    return any(
-        _is_first_time(subject, caller, called)
-        for caller, called in zip(way.through, (function, *way.through), strict=False)
-    )
-
-
-def _is_first_time(subject: Subject, caller: str, called: str) -> bool:
-    """All calls of the one in the other fill something that is kept."""
-    definition = subject.index.functions.get(caller)
-    calls = subject.calls_between(caller, called)
-    if definition is None or not calls:
-        return False
-    return {id(call) for call in calls} <= first_times(definition.node)
+    coming: dict[tuple[Place, int], frozenset[Node]] = {}
+    again: list[Way] = []
+    for way in ways:
+        key = way.place, max(way.guess, 1)
+        if key not in coming:
+            coming[key] = subject.coming(function, *key, passes)
+        if not coming[key].isdisjoint(roots_of(way.entrance)):
+            again.append(way)
+    return tuple(again)

@@ -10,7 +10,7 @@ from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Class
 from unstall.audit.ir import Entrance, Place
 from unstall.audit.rules.subject import Spot, Subject, Way, found, shown
-from unstall.audit.walk import Node
+from unstall.audit.walk_nodes import Node
 from unstall.catalog.row import Cost
 from unstall.model.finding import Confidence, Finding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from unstall.audit.judge import Hit, reach
 from unstall.audit.program import Worked
 from unstall.audit.rules.deployment import NONE, Deployment, version_in, version_of
 from unstall.audit.rules.shapes import Shapes, shapes
-from unstall.audit.walk import Node
+from unstall.audit.walk_nodes import Edge, Node
 from unstall.catalog.table import Table
 from unstall.model.finding import (
     Cause,
@@ -143,6 +143,28 @@ class Subject:
             if way.entrance.kind in PER_REQUEST and (not places or way.place in places)
         )
 
+    def coming(
+        self, function: str, place: Place, most: int, passes: Callable[[Node, Edge], bool]
+    ) -> frozenset[Node]:
+        """All that comes to a function in a place on edges that all pass, with at most so many guesses."""
+        waiting = [n for n in self.nodes.get(function, ()) if n.place is place and not n.once]
+        seen = set(waiting)
+        while waiting:
+            for before, edge in self._before.get(waiting.pop(), ()):
+                if before not in seen and edge.guess <= most and passes(before, edge):
+                    seen.add(before)
+                    waiting.append(before)
+        return frozenset(seen)
+
+    @cached_property
+    def _before(self) -> Mapping[Node, tuple[tuple[Node, Edge], ...]]:
+        """By node: what hands over to it."""
+        found: dict[Node, list[tuple[Node, Edge]]] = {}
+        for node in self.worked.found:
+            for edge in self.worked.walk.nodes[node].edges:
+                found.setdefault(edge.target, []).append((node, edge))
+        return {node: tuple(edges) for node, edges in found.items()}
+
     def is_entered(self, function: str) -> bool:
         """Some request, task or start-up comes there; not only the command line."""
         return any(node.place is not Place.OFFLINE for node in self.nodes.get(function, ()))
@@ -181,16 +203,6 @@ class Subject:
                 for outside in reached.outside:
                     yield self.table.canonical(outside.value.name) if outside.value else "?"
                 return
-
-    def calls_between(self, caller: str, called: str) -> tuple[ast.expr, ...]:
-        """Where a function hands over to another one."""
-        found = {
-            id(edge.seen.node): edge.seen.node
-            for node in self.nodes.get(caller, ())
-            for edge in self.worked.walk.nodes[node].edges
-            if edge.target.function == called
-        }
-        return tuple(found.values())
 
     # What blocks
 

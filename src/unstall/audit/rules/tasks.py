@@ -11,7 +11,7 @@ from unstall.audit.ir import Place
 from unstall.audit.rules.arguments import argument
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.walking import is_long
-from unstall.audit.walk import Node
+from unstall.audit.walk_nodes import Node
 from unstall.model.finding import Confidence, Finding
 
 MAKERS = frozenset(

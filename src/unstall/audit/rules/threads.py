@@ -13,7 +13,7 @@ from unstall.audit.judge import Hit
 from unstall.audit.rules.arguments import argument, is_none
 from unstall.audit.rules.subject import Spot, Subject, Way, found, shown
 from unstall.audit.rules.walking import is_computing, is_endless
-from unstall.audit.walk import Node
+from unstall.audit.walk_nodes import Node
 from unstall.catalog.row import Cost
 from unstall.model.finding import Confidence, Finding, Severity
 

@@ -213,6 +213,9 @@ def app(settings: Settings) -> FastAPI:
     app.add_api_route("/readyz", api.readyz, include_in_schema=False)
     uploads.include(app, settings, api.pool, api.importer)
 
+    def part(of: int) -> int:
+        return max(1, settings.in_flight // of)
+
     def front(inner: ASGIApp) -> ASGIApp:
         busy = Busy(inner, routes)
         in_time = Deadline(
@@ -221,10 +224,13 @@ def app(settings: Settings) -> FastAPI:
         return Guard(
             in_time,
             in_flight=settings.in_flight,
-            queue=4 * settings.in_flight,
+            queue=settings.in_flight,
             queue_timeout=_QUEUE_S,
             lag_ms=_LAG_MS,
-            routes={"GET /v1/metrics": Door(in_flight=max(1, settings.in_flight // 2))},
+            routes={
+                "GET /v1/metrics": Door(in_flight=part(8)),
+                "POST /v1/events/batch": Door(in_flight=part(8)),  # its body is as large as many
+            },
         )
 
     stand_before(app, front)

@@ -1,0 +1,134 @@
+"""What is done at most once in a process: below a cached function, or to fill something that is kept."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstall.audit.calls import Seen
+from unstall.audit.first_time import emptied, first_times
+from unstall.audit.ir import Place
+from unstall.audit.scopes import Scope
+from unstall.audit.types import Types
+from unstall.audit.types_callers import last_name
+
+_CACHES = frozenset({"functools.cache", "functools.lru_cache"})
+_MAKERS = frozenset({"__init__", "__new__", "__post_init__"})
+"""What they leave empty was not filled yet."""
+
+
+class Once:
+    """Asked function by function; each is worked out once."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+        self._first: dict[str, frozenset[int]] = {}
+        self._of_objects: dict[str, frozenset[int]] = {}
+        self._cached: dict[str, bool] = {}
+        self._warm: dict[str, bool] = {}
+        self._emptying: dict[str, list[tuple[Scope, frozenset[str]]]] | None = None
+        self._begun: frozenset[str] = frozenset()
+        self._around: frozenset[str] = frozenset()
+
+    def begin(self, begun: frozenset[str], ended: frozenset[str]) -> None:
+        """Functions that start-up and shut-down come to. What the last one empties nobody fills again."""
+        self._begun, self._around = begun, begun | ended
+        self._first.clear()
+
+    def fills(self, scope: Scope, node: ast.AST) -> bool:
+        """It fills something that lives as long as the process, for the first time only."""
+        known = self._first.get(scope.id)
+        if known is None:
+            known = first_times(scope.node, shared=True, own=_of_functions_around(scope))
+            if known and (lost := self._emptied_by_others(scope)):
+                known = first_times(
+                    scope.node, shared=True, own=_of_functions_around(scope), lost=lost
+                )
+            self._first[scope.id] = known
+        return id(node) in known
+
+    def fills_object(self, scope: Scope, node: ast.AST) -> bool:
+        """The same of what may live only as long as an object."""
+        known = self._of_objects.get(scope.id)
+        if known is None:
+            known = self._of_objects[scope.id] = first_times(scope.node)
+        return id(node) in known
+
+    def is_filled(self, scope: Scope, seen: Seen, place: Place) -> bool:
+        """Start-up has filled it, long before somebody comes here in this place."""
+        return (
+            place is not Place.STARTUP and scope.id in self._begun and self.fills(scope, seen.node)
+        )
+
+    def is_cached(self, target: Scope) -> bool:
+        """Nothing can be passed to it, its result is kept for good, and nobody asks for another one."""
+        known = self._cached.get(target.id)
+        if known is None:
+            known = self._cached[target.id] = self._is_cached(target)
+        return known
+
+    def _is_cached(self, target: Scope) -> bool:
+        shape = self._types.shape(target)
+        given = shape.parameters or shape.keywords or shape.rest or shape.rest_keywords
+        if not shape.is_cached or given or ".<locals>." in target.id or target.outer is None:
+            return False
+        outer, name = target.outer, getattr(target.node, "name", "")
+        makers = (
+            each.func if isinstance(each, ast.Call) else each
+            for each in getattr(target.node, "decorator_list", ())
+        )
+        cleared = (
+            mention.call.func.value
+            for mention in self._types.callers.calling("cache_clear")
+            if isinstance(mention.call.func, ast.Attribute)
+        )
+        return any(
+            value.name in _CACHES for each in makers for value in self._types.values(outer, each)
+        ) and not any(last_name(each) == name for each in cleared)
+
+    def is_warm(self, target: Scope) -> bool:
+        """It has run while modules were imported."""
+        known = self._warm.get(target.id)
+        if known is None:
+            known = self._warm[target.id] = self._types.callers.is_called_by_modules(target)
+        return known
+
+    def _emptied_by_others(self, scope: Scope) -> frozenset[str]:
+        """What other functions of the module empty again; attributes without what they are of."""
+        if self._emptying is None:
+            self._emptying = {}
+            for each in self._types.project.own_scopes():
+                keeps = each.kind != "function" or getattr(each.node, "name", "") in _MAKERS
+                if not keeps and (names := emptied(each.node)):
+                    self._emptying.setdefault(each.module, []).append((each, names))
+        return frozenset(
+            name
+            for each, names in self._emptying.get(scope.module, ())
+            if each is not scope and not self._is_around(each)
+            for name in names
+        )
+
+    def _is_around(self, scope: Scope) -> bool:
+        """Start-up and shut-down alone come to it."""
+        return scope.id in self._around and all(
+            caller in self._around for caller in self._callers(scope)
+        )
+
+    def _callers(self, scope: Scope) -> Iterator[str]:
+        """Functions that surely call it, or hand it on."""
+        callers = self._types.callers
+        for mention in callers.mentions(scope):
+            registers = mention.scope.kind == "module" and mention.argument >= 0
+            if not registers and callers.is_call_of(mention, scope) is not None:
+                yield mention.scope.id
+
+
+def _of_functions_around(scope: Scope) -> frozenset[str]:
+    """Names of enclosing functions: what they hold lives as long as a call of these."""
+    found: set[str] = set()
+    outer = scope.outer
+    while outer is not None:
+        if outer.kind == "function":
+            found.update(outer.bindings)
+        outer = outer.outer
+    return frozenset(found)

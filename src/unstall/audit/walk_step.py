@@ -1,0 +1,328 @@
+"""One hand-over of control: which functions it comes to and where these run, or what it leaves for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from unstall.audit.calls import Seen
+from unstall.audit.dead import kind_rules_out
+from unstall.audit.flags import Flags, Passed, rule_out
+from unstall.audit.ir import Place, Via
+from unstall.audit.once import Once
+from unstall.audit.scopes import Scope
+from unstall.audit.types import Types
+from unstall.audit.types_classes import Member
+from unstall.audit.values import (
+    CLASS,
+    CONTEXT,
+    EXTERNAL,
+    FUNCTION,
+    GENERATOR,
+    INSTANCE,
+    PARAMETER,
+    Value,
+    Values,
+    key_of,
+    ordered,
+    union,
+    where,
+)
+from unstall.audit.walk_nodes import Bindings, Edge, Node, Outside, Reached
+from unstall.catalog.row import Effect
+
+_CONTEXTS = 500
+"""In so many ways a function is told apart by what it is passed; then no longer."""
+_CALLABLE = frozenset({FUNCTION, EXTERNAL, CLASS})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What all steps of a walk ask."""
+
+    types: Types
+    once: Once
+    passed: Passed
+    exact: bool
+    """Receivers are of the class that is named, and of none below it."""
+    contexts: dict[str, set[tuple[Bindings, Flags]]] = field(default_factory=dict)
+
+    def in_context(self, function: str, bindings: Bindings, flags: Flags) -> tuple[Bindings, Flags]:
+        """What a function is told apart by, as long as there are not too many of them."""
+        if not (bindings or flags):
+            return bindings, flags
+        known = self.contexts.setdefault(function, set())
+        if len(known) < _CONTEXTS:
+            known.add((bindings, flags))
+        return (bindings, flags) if (bindings, flags) in known else ((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    facts: Facts
+    node: Node
+    seen: Seen
+    reached: Reached
+    """What is found is added to it."""
+
+    @property
+    def types(self) -> Types:
+        return self.facts.types
+
+    @property
+    def scope(self) -> Scope:
+        return self.reached.scope
+
+    def run(self) -> None:
+        node, seen, scope = self.node, self.seen, self.scope
+        ruled_out = self._is_ruled_out()
+        if ruled_out:
+            return
+        dead = seen.dead or bool(node.flags and rule_out(seen.event, node.flags))
+        filled = self.facts.once.is_filled(scope, seen, node.place)
+        extra = 2 if dead or filled else int(ruled_out is None)
+        values = self._resolved(seen.targets)
+        if not values and seen.via is Via.CALL:
+            self._leaves(node.place, None, extra)
+        # Of several functions it is one: which one, the code does not say.
+        several = sum(value.kind in (FUNCTION, GENERATOR) for value in values) > 1
+        extra = max(extra, int(several))
+        for value in ordered(values):
+            self._target(value, max(value.guess, extra))
+        for functions, place in seen.moved:
+            for value in ordered(self._resolved(functions)):
+                self._moved(value, Place(place), max(value.guess, extra))
+
+    def _is_ruled_out(self) -> bool | None:
+        """By `if iscoroutinefunction(f)`, of the function that f is for this node; None: it may be."""
+        event, scope = self.seen.event, self.scope
+        if not (event.tests and self.types.project.scan(scope).asks_kind):
+            return False
+
+        def is_async(asked: ast.expr) -> bool | None:
+            values = self._resolved(self.types.values(scope, asked))
+            kinds = {self._is_async(value) for value in values}
+            return next(iter(kinds)) if len(kinds) == 1 else None
+
+        return kind_rules_out(event, is_async)
+
+    def _is_async(self, value: Value) -> bool | None:
+        if value.kind != EXTERNAL:
+            return self.types.is_async(value)
+        row = self.types.table.row_for(value.name)
+        return False if row is not None and row.effect is Effect.BLOCKS else None
+
+    # What the node was passed
+
+    def _resolved(self, values: Values) -> Values:
+        """Parameters replaced by what this node was passed; methods of `self` by those of its class."""
+        bound = dict(self.node.bindings)
+        found: list[Values] = []
+        for value in values:
+            if value.kind == PARAMETER:
+                known = bound.get(value.name)
+                found.append(
+                    known if known is not None else self.types.expanded(frozenset((value,)))
+                )
+            elif value.owner == "self" and value.kind == FUNCTION and self.node.receiver:
+                found.append(self._own_method(value))
+            else:
+                found.append(frozenset((_closed(value, bound),)))
+        return union(found)
+
+    def _own_method(self, value: Value) -> Values:
+        scope = self.types.project.scope(value.name)
+        name = getattr(scope.node, "name", "") if scope is not None else ""
+        receiver = Value(INSTANCE, self.node.receiver, owner="self", exact=self.facts.exact)
+        found = self.types.member(frozenset((receiver,)), name)
+        ours = where(found, lambda each: each.kind == FUNCTION)
+        return ours or frozenset((value,))
+
+    # What is found
+
+    def _comes(self, target: Node, guess: int) -> None:
+        once = target.once or self._is_once()
+        self.reached.edges.append(Edge(target._replace(once=once), self.seen, guess))
+
+    def _leaves(self, place: Place, value: Value | None, guess: int) -> None:
+        found = Outside(self.node, place, self.seen, value, guess, self._is_once())
+        self.reached.outside.append(found)
+
+    def _is_once(self) -> bool:
+        """Done by what is done once, or to fill something. What is begun may begin itself again."""
+        event = self.seen.event
+        if event.repeats or event.begins:
+            return False
+        return self.node.once or self.facts.once.fills(self.scope, self.seen.node)
+
+    # One target
+
+    def _target(self, value: Value, guess: int) -> None:
+        place = Place(value.place) if value.place else self.node.place
+        if value.kind == FUNCTION:
+            self._function(value, place, guess)
+        elif value.kind == CLASS:
+            self._constructor(value, place, guess)
+        elif value.kind == EXTERNAL:
+            self._leaves(place, value, guess)
+        elif value.kind in (GENERATOR, CONTEXT) and ":" in value.name:
+            if not (value.kind == CONTEXT and self.seen.via is Via.EXIT):
+                self._comes(Node(value.name, place, first_part=self.seen.first_part), guess)
+        elif value.kind == INSTANCE:
+            self._object(value, place, guess)
+
+    def _function(self, value: Value, place: Place, guess: int) -> None:
+        seen = self.seen
+        target = self.types.project.scope(value.name)
+        if target is None or target.kind == "class":
+            return
+        shape = self.types.shape(target)
+        if shape.is_context or (shape.is_generator and not shape.is_async):
+            return  # it runs where it is entered or iterated
+        if shape.is_property and seen.via is Via.CALL and not isinstance(target.node, ast.Lambda):
+            return  # what the property gave is called, not the property
+        if (
+            shape.is_async
+            and place in (Place.THREAD_POOL, Place.EXECUTOR)
+            and place is not self.node.place
+        ):
+            place = Place.LOOP
+        if shape.is_async and place is Place.STARTUP and seen.event.begins:
+            return  # start-up does not wait for a task, which is an entrance of its own
+        once = self.facts.once.is_cached(target)
+        if once and self.facts.once.is_warm(target):
+            guess = 2
+        receiver = self._receiver(value, target)
+        passed = self.facts.passed.by(seen, value, target, self.node.flags)
+        bindings, flags = self.facts.in_context(value.name, self._bindings(value, target), passed)
+        to = Node(value.name, place, receiver, bindings, flags=flags, once=once)
+        self._comes(to, guess)
+
+    def _receiver(self, value: Value, target: Scope) -> str:
+        owner, receiver = target.outer, self.node.receiver
+        if owner is None or owner.kind != "class":
+            return ""
+        if value.owner == "self":
+            return receiver if owner.id in self.types.classes.order(receiver) else ""
+        if not value.owner or value.owner == owner.id or ":" not in value.owner:
+            # Exactly this class, while others inherit from it: their methods are not meant.
+            is_base = value.exact and value.owner and bool(self.types.classes.subclasses(owner.id))
+            return owner.id if is_base else ""
+        return value.owner
+
+    def _bindings(self, value: Value, target: Scope) -> Bindings:
+        """Functions that the call passes, by the parameters that they are passed for."""
+        found: dict[str, Values] = dict(value.closure)
+        for name, argument in self._arguments(value, target):
+            if isinstance(argument, (ast.Constant, ast.JoinedStr, ast.Dict, ast.List)):
+                continue
+            passed = self._resolved(self.types.values(self.scope, argument))
+            functions = where(passed, lambda each: each.kind in _CALLABLE)
+            if functions and any(v.kind == FUNCTION for v in functions):
+                found[key_of(target.id, name)] = functions
+        return tuple(sorted(found.items(), key=lambda pair: pair[0]))
+
+    def _arguments(self, value: Value, target: Scope) -> Iterator[tuple[str, ast.expr]]:
+        call = self.seen.node
+        if not isinstance(call, ast.Call) or self.seen.via is not Via.CALL:
+            return
+        shape = self.types.shape(target)
+        names = shape.parameters[1 if value.owner and not shape.is_static else 0 :]
+        for name, argument in zip(names, call.args, strict=False):
+            if isinstance(argument, ast.Starred):
+                break
+            yield name, argument
+        yield from ((k.arg, k.value) for k in call.keywords if k.arg)
+
+    def _constructor(self, value: Value, place: Place, guess: int) -> None:
+        classes = self.types.classes
+        receiver = Value(INSTANCE, value.name, exact=True, guess=guess)
+        ours = False
+        for name in ("__new__", "__init__", "__post_init__", "model_post_init"):
+            found = classes.find(value.name, name)
+            if not isinstance(found, Member):
+                continue
+            for binding in found.bindings:
+                if binding.kind == "def":
+                    ours = True
+                    inner = found.owner.children[id(binding.node)]
+                    method = Value(FUNCTION, inner.id, guess=guess, owner=receiver.name, exact=True)
+                    self._function(method, place, guess)
+        if ours:
+            return
+        for foreign in classes.foreign(value.name)[:1]:
+            self._leaves(place, Value(EXTERNAL, foreign, guess=guess), guess)
+
+    def _object(self, value: Value, place: Place, guess: int) -> None:
+        """An object that is called, iterated or entered: its special methods."""
+        via = self.seen.via
+        names = _SPECIAL[via][self.seen.event.awaited and via is not Via.CALL]
+        ours = False
+        if ":" in value.name:
+            for name in names:
+                for method in ordered(self.types.member(frozenset((value,)), name)):
+                    if method.kind == FUNCTION:
+                        ours = True
+                        self._function(method, place, max(guess, method.guess))
+                        if name == "__iter__":
+                            self._lazy_iteration(method, place, guess)
+        if not ours:
+            # Facts are kept by class for what is met without a call.
+            name = value.name if via is not Via.CALL else f"{value.name}.__call__"
+            self._leaves(place, Value(EXTERNAL, name, guess=guess, owner=value.name), guess)
+
+    def _lazy_iteration(self, method: Value, place: Place, guess: int) -> None:
+        scope = self.types.project.scope(method.name)
+        if scope is not None and self.types.shape(scope).is_generator:
+            self._comes(Node(method.name, place), max(guess, method.guess))
+
+    def _moved(self, value: Value, place: Place, guess: int) -> None:
+        """A function that was handed to another place. What runs later may hand itself over again."""
+        edges = self.reached.edges
+        if value.kind == FUNCTION:
+            target = self.types.project.scope(value.name)
+            if target is None or target.kind == "class":
+                return
+            if self.types.shape(target).is_async and place in (Place.THREAD_POOL, Place.EXECUTOR):
+                place = Place.LOOP
+            to = Node(value.name, place, self._receiver(value, target), value.closure)
+            edges.append(Edge(to, self.seen, guess))
+        elif value.kind == EXTERNAL:
+            self._leaves(place, value, guess)
+        elif value.kind == INSTANCE and ":" in value.name:
+            for method in ordered(self.types.member(frozenset((value,)), "__call__")):
+                if method.kind == FUNCTION:
+                    to = Node(method.name, place)
+                    edges.append(Edge(to, self.seen, max(guess, method.guess)))
+
+
+def _closed(value: Value, bound: dict[str, Values]) -> Value:
+    """A local function sees what the function around it was passed."""
+    if value.kind != FUNCTION or not bound:
+        return value
+    if value.owner == "self":
+        inside = {k: v for k, v in bound.items() if k.partition(" ")[0].endswith(".__init__")}
+        return _with(value, inside)
+    if ".<locals>." not in value.name:
+        return value
+    inside = {
+        key: values for key, values in bound.items() if value.name.startswith(key.partition(" ")[0])
+    }
+    return _with(value, inside)
+
+
+def _with(value: Value, inside: dict[str, Values]) -> Value:
+    if not inside:
+        return value
+    merged = {**inside, **dict(value.closure)}
+    return value._replace(closure=tuple(sorted(merged.items(), key=lambda pair: pair[0])))
+
+
+_SPECIAL: dict[Via, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Via.CALL: (("__call__",), ("__call__",)),
+    Via.ITERATE: (("__iter__", "__next__"), ("__aiter__", "__anext__")),
+    Via.ENTER: (("__enter__",), ("__aenter__",)),
+    Via.EXIT: (("__exit__",), ("__aexit__",)),
+    Via.READ: ((), ()),
+}
