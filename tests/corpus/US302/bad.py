@@ -38,3 +38,41 @@ async def offloaded(name: str) -> int:
 @app.get("/process")
 def process() -> int:
     return subprocess.Popen(["convert"]).wait()  # expect: US302 thread pool
+
+
+others: queue.Queue[str] = queue.Queue()
+
+
+@app.get("/another")
+def another() -> str:
+    if not others.empty():
+        return jobs.get()  # expect: US302 thread pool
+    return ""
+
+
+@app.get("/empty")
+def empty() -> str:
+    if jobs.empty():
+        return jobs.get()  # expect: US302 thread pool
+    return ""
+
+
+@app.get("/before")
+def before_it_is_killed() -> None:
+    process = subprocess.Popen(["convert"])
+    process.wait()  # expect: US302 thread pool
+    process.kill()
+
+
+@app.get("/waiting")
+def waiting() -> str:
+    if not jobs.empty():
+        return jobs.get()  # expect: US302 thread pool possible
+    return ""
+
+
+@app.get("/killed")
+def killed() -> int:
+    process = subprocess.Popen(["convert"])
+    process.kill()
+    return process.wait()  # expect: US302 thread pool possible

@@ -82,8 +82,52 @@ def check_endless(subject: Subject) -> Iterator[Finding]:
                 f"no {hit.row.time_out.parameter} is given, and a shared thread is held meanwhile"
             )
             confidence = confidence_of(hit.guess)
+            if _ends_soon(subject, node, hit):
+                confidence = Confidence.POSSIBLE
             yield found("US302", subject.spot_of(node, hit), because, ways=ways, confidence=confidence,
                         runs_on=Place.THREAD_POOL)  # fmt: skip
+
+
+def _ends_soon(subject: Subject, node: Node, hit: Hit) -> bool:
+    """`if not jobs.empty(): jobs.get()`, as long as nobody else takes from it; a wait for what was killed."""
+    call = hit.outside.seen.node
+    definition = subject.index.functions.get(node.function)
+    if definition is None or not isinstance(call, ast.Call):
+        return False
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    receiver = ast.unparse(call.func.value)
+    body = definition.node.body
+    for each, _ in own_nodes(body if isinstance(body, list) else [body]):
+        is_before = isinstance(each, ast.Call) and each.lineno < call.lineno
+        if is_before and _calls(each, receiver, ("kill",)):
+            return True
+        if not isinstance(each, ast.If | ast.While) or _has_or(each.test):
+            continue
+        filled = any(_says_filled(part, receiver) for part in ast.walk(each.test))
+        if filled and any(inner is call for part in each.body for inner in ast.walk(part)):
+            return True
+    return False
+
+
+def _has_or(test: ast.expr) -> bool:
+    return any(isinstance(part, ast.Or) for part in ast.walk(test))
+
+
+def _says_filled(test: ast.AST, receiver: str) -> bool:
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _calls(test.operand, receiver, ("empty",))
+    return _calls(test, receiver, ("qsize",))
+
+
+def _calls(node: ast.AST, receiver: str, methods: tuple[str, ...]) -> bool:
+    """Whether it is a call of one of the methods of that very object."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in methods
+        and ast.unparse(node.func.value) == receiver
+    )
 
 
 def check_computing(subject: Subject) -> Iterator[Finding]:
