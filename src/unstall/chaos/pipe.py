@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Protocol
 
 from unstall.chaos.pieces import Hit, Mark, Piece, Stream, cut, delayed
@@ -114,7 +115,8 @@ class Pipe:
             case Mark.END:
                 self.over = True
                 if target.can_write_eof() and not target.is_closing():
-                    target.write_eof()
+                    with suppress(OSError):  # it has gone, and its transport will say so
+                        target.write_eof()
                 self._owner.ended()
             case Mark.CLOSE:
                 self._owner.close()
