@@ -169,8 +169,18 @@ class Index:
         known = self.functions.get(where.scope) or self.classes.get(where.scope)
         if known is None:
             return ()
-        body = known.node.body
-        return body if isinstance(body, list) else [body]
+        return body_of(known.node)
+
+    def nodes_of(self, function: str) -> Iterator[ast.AST]:
+        """The nodes of a function itself; none of what is no function of ours."""
+        known = self.functions.get(function)
+        for node, _ in own_nodes(body_of(known.node)) if known is not None else ():
+            yield node
+
+
+def body_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda) -> list[Any]:
+    """Statements, or the expression of a lambda."""
+    return node.body if isinstance(node.body, list) else [node.body]
 
 
 _CONDITIONS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)

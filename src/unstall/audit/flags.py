@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from unstall.audit.calls import Seen
 from unstall.audit.constants import said, truth
-from unstall.audit.functions import argument_for
+from unstall.audit.functions import argument_for, is_open
 from unstall.audit.ir import Via
 from unstall.audit.scan import Event, Scan
 from unstall.audit.scopes import Scope
@@ -58,7 +58,7 @@ class Passed:
         found: list[tuple[str, bool]] = []
         for name in asked:
             given = argument_for(call, shape, name, skip)
-            if given is None and not _is_open(call):
+            if given is None and not is_open(call):
                 given = default_of(target, name)
             if isinstance(given, ast.Constant):
                 found.append((name, bool(given.value)))
@@ -87,19 +87,13 @@ class Passed:
             given = [(call, argument_for(call, shape, name, skip)) for call in calls]
             # Of what is not written, `f(**k)` itself says no more than that it may be anything.
             known = self._others[key] = tuple(
-                each or call for call, each in given if each is not None or _is_open(call)
+                each or call for call, each in given if each is not None or is_open(call)
             )
         return known
 
     def _is_unknown(self, mention: Mention) -> bool:
         values = self._types.values(mention.scope, mention.call.func)
         return not any(value.kind in (FUNCTION, CLASS, EXTERNAL) for value in values)
-
-
-def _is_open(call: ast.Call) -> bool:
-    """It passes more than is written: `f(*a)`, `f(**k)`."""
-    starred = any(isinstance(argument, ast.Starred) for argument in call.args)
-    return starred or any(keyword.arg is None for keyword in call.keywords)
 
 
 def _asked_by(scope: Scope, scan: Scan) -> tuple[str, ...]:

@@ -124,6 +124,13 @@ def _passed(shape: Shape) -> tuple[str, ...]:
     return shape.parameters if shape.is_static else shape.parameters[1:]
 
 
+def is_open(call: ast.Call) -> bool:
+    """It has `*args` or `**kwargs`: what is passed cannot be told."""
+    return any(isinstance(a, ast.Starred) for a in call.args) or any(
+        k.arg is None for k in call.keywords
+    )
+
+
 def argument_for(call: ast.Call, shape: Shape, parameter: str, skip: int) -> ast.expr | None:
     """The expression a call passes for a parameter; `skip`: parameters that a receiver takes."""
     for keyword in call.keywords:

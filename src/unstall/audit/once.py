@@ -39,11 +39,10 @@ class Once:
         """It fills something that lives as long as the process, for the first time only."""
         known = self._first.get(scope.id)
         if known is None:
-            known = first_times(scope.node, shared=True, own=_of_functions_around(scope))
+            own = _of_functions_around(scope)
+            known = first_times(scope.node, shared=True, own=own)
             if known and (lost := self._emptied_by_others(scope)):
-                known = first_times(
-                    scope.node, shared=True, own=_of_functions_around(scope), lost=lost
-                )
+                known = first_times(scope.node, shared=True, own=own, lost=lost)
             self._first[scope.id] = known
         return id(node) in known
 

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from unstall.catalog.lookup import rule_for
-from unstall.model.place import Frame, Owner
+from unstall.model.place import INSTALLED, Frame, Owner
 
 FRAMEWORKS = frozenset(
     "a2wsgi anyio asyncer asyncio blacksheep channels click daphne django exceptiongroup fastapi "
@@ -44,8 +44,6 @@ PASSED_ON = frozenset(
 """How middleware passes on what is sent and received. Whole calls: many other things have a `send`."""
 SERVERS = ("litellm.proxy", "chromadb.server")
 """Applications inside of packages that the catalog has rows about."""
-
-_INSTALLED = ("site-packages", "dist-packages")
 
 
 class _Run(NamedTuple):
@@ -111,7 +109,7 @@ def package_of(frame: Frame) -> str:
     if top != "__main__":
         return top
     parts = PurePath(frame.file).parts
-    at = next((n for n, part in enumerate(parts) if part in _INSTALLED), None)
+    at = next((n for n, part in enumerate(parts) if part in INSTALLED), None)
     return top if at is None or at + 1 == len(parts) else parts[at + 1].removesuffix(".py")
 
 

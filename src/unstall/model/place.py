@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of packages that were installed."""
+
 
 class Owner(enum.StrEnum):
     """Whose code a frame runs."""

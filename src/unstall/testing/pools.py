@@ -36,7 +36,7 @@ def at_work(frame: FrameType, locate: Locate) -> str | None:
         module = str(each.f_globals.get("__name__"))
         if module.startswith(_OURS):
             return None
-        if each.f_code.co_qualname in _RUNS.get(module, {}):
+        if _keeps(each) is not None:
             return None if _waits(each, below) else _told(each, below, locate)
         if not is_watch(each):
             below.append(each)

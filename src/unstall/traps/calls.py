@@ -18,6 +18,7 @@ from threading import get_ident
 from types import BuiltinFunctionType, CodeType, FrameType
 from typing import Any, NamedTuple
 
+from unstall.model.place import INSTALLED
 from unstall.traps.clocks import FLOOR_NS, Clocks, Moment, waited_ns
 from unstall.traps.natives import Native, native_of
 
@@ -25,7 +26,6 @@ ADAPTERS = frozenset("databases dataset django peewee pony records sqlalchemy".s
 """Packages that call drivers in C on behalf of the application."""
 _PATIENCE = 64
 """Looks at a place where the thread never waits, before it is let be."""
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _OURS = str(Path(__file__).resolve().parents[1])
 _STDLIB = {sysconfig.get_path(each) for each in ("stdlib", "platstdlib")}
 _NOT_LOOKED_AT = (_OURS + os.sep, *(each + os.sep for each in _STDLIB))
@@ -203,6 +203,6 @@ class Calls:
     def _is_looked_at(self, file: str) -> bool:
         """By its name alone, for to ask the disk would be I/O on the loop."""
         parts = PurePath(file).parts
-        if not _INSTALLED.isdisjoint(parts):  # before the standard library, which may lie above
+        if not INSTALLED.isdisjoint(parts):  # before the standard library, which may lie above
             return not ADAPTERS.isdisjoint(parts)
         return not file.startswith(("<", *_NOT_LOOKED_AT))

@@ -13,12 +13,11 @@ from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from unstall.model.place import Frame, Owner, Stack
+from unstall.model.place import INSTALLED, Frame, Owner, Stack
 from unstall.threads import frames as thread_frames
 
 MAX_FRAMES = 96
 _CALL_WIDTH = 80
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _SELF = Path(__file__).resolve().parent.parent
 _SHIPPED_APP = _SELF / "_reference"  # the demonstration service is somebody's app like any other
 
@@ -51,7 +50,7 @@ class Places:
             inside = path.relative_to(self._root)
             if ours:
                 return inside.as_posix(), Owner.SELF
-            if not _is_installed(inside) and self._root.name not in _INSTALLED:
+            if not _is_installed(inside) and self._root.name not in INSTALLED:
                 return inside.as_posix(), Owner.APP
         if ours:
             return str(path), Owner.SELF
@@ -61,7 +60,7 @@ class Places:
 
 
 def _is_installed(path: PurePath) -> bool:
-    return not _INSTALLED.isdisjoint(path.parts)
+    return not INSTALLED.isdisjoint(path.parts)
 
 
 class Line(NamedTuple):

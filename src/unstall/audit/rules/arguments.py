@@ -16,13 +16,6 @@ def argument(call: ast.Call, name: str, position: int | None = None) -> ast.expr
     return None
 
 
-def is_open(call: ast.Call) -> bool:
-    """It has `*args` or `**kwargs`: what is passed cannot be told."""
-    return any(isinstance(a, ast.Starred) for a in call.args) or any(
-        k.arg is None for k in call.keywords
-    )
-
-
 def is_none(expression: ast.expr | None) -> bool:
     return isinstance(expression, ast.Constant) and expression.value is None
 

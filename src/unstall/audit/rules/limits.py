@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstall.audit.entrances_index import Use, own_nodes
+from unstall.audit.entrances_index import Use
 from unstall.audit.ir import Entrance, Place
 from unstall.audit.rules.arguments import argument, number
 from unstall.audit.rules.bodies import BODY_METHODS, MODELS, collection, parameters
@@ -61,9 +61,8 @@ def _takes_body(subject: Subject, entrance: Entrance) -> bool:
         for name in subject.names.name_of(where.where.module, where.where.scope, annotation):
             if not (MODELS | UPLOADS).isdisjoint(subject.lineage(name)):
                 return True
-    body = definition.node.body
-    nodes = own_nodes(body if isinstance(body, list) else [body])
-    reads = (node.value for node, _ in nodes if isinstance(node, ast.Await))
+    nodes = subject.index.nodes_of(entrance.function)
+    reads = (node.value for node in nodes if isinstance(node, ast.Await))
     return any(
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
@@ -100,10 +99,7 @@ def _reads_all(call: ast.Call) -> bool:
 
 
 def _asks_size(subject: Subject, use: Use) -> bool:
-    definition = subject.definition(use.where)
-    body = definition.node.body if definition else []
-    nodes = own_nodes(body if isinstance(body, list) else [body])
     return any(
         isinstance(node, ast.Attribute) and node.attr in ("size", "content_length")
-        for node, _ in nodes
+        for node in subject.index.nodes_of(use.where.scope)
     )

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unstall.audit import imported
-from unstall.audit.entrances_index import Use, own_nodes
+from unstall.audit.entrances_index import Use
+from unstall.audit.functions import is_open
 from unstall.audit.ir import Place
 from unstall.audit.rules import live
-from unstall.audit.rules.arguments import argument, is_none, is_open, number
+from unstall.audit.rules.arguments import argument, is_none, number
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.time_outs import ENGINES
 from unstall.model.finding import Confidence, Finding, Severity
@@ -252,9 +253,7 @@ def check_acquire(subject: Subject) -> Iterator[Finding]:
 
 def _in_time_out(subject: Subject, use: Use) -> bool:
     """Something in the function bounds it from outside."""
-    definition = subject.definition(use.where)
-    body = definition.node.body if definition else []
-    nodes = (node for node, _ in own_nodes(body if isinstance(body, list) else [body]))
+    nodes = subject.index.nodes_of(use.where.scope)
     names = {"timeout", "wait_for", "move_on_after", "fail_after", "timeout_at"}
     return any(
         isinstance(node, ast.Call)

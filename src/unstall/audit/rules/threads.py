@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Use, own_nodes
+from unstall.audit.first_time import is_part
 from unstall.audit.ir import Function, Place
 from unstall.audit.judge import Hit
 from unstall.audit.rules.arguments import argument, is_none
@@ -91,21 +92,17 @@ def check_endless(subject: Subject) -> Iterator[Finding]:
 def _ends_soon(subject: Subject, node: Node, hit: Hit) -> bool:
     """`if not jobs.empty(): jobs.get()`, as long as nobody else takes from it; a wait for what was killed."""
     call = hit.outside.seen.node
-    definition = subject.index.functions.get(node.function)
-    if definition is None or not isinstance(call, ast.Call):
-        return False
-    if not isinstance(call.func, ast.Attribute):
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return False
     receiver = ast.unparse(call.func.value)
-    body = definition.node.body
-    for each, _ in own_nodes(body if isinstance(body, list) else [body]):
+    for each in subject.index.nodes_of(node.function):
         is_before = isinstance(each, ast.Call) and each.lineno < call.lineno
         if is_before and _calls(each, receiver, ("kill",)):
             return True
         if not isinstance(each, ast.If | ast.While) or _has_or(each.test):
             continue
         filled = any(_says_filled(part, receiver) for part in ast.walk(each.test))
-        if filled and any(inner is call for part in each.body for inner in ast.walk(part)):
+        if filled and any(is_part(part, call) for part in each.body):
             return True
     return False
 

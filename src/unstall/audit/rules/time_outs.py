@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from unstall.audit.entrances_index import Use
 from unstall.audit.entrances_syntax import last_name
+from unstall.audit.functions import is_open
 from unstall.audit.ir import Place
 from unstall.audit.rules import live
-from unstall.audit.rules.arguments import argument, is_none, is_open
+from unstall.audit.rules.arguments import argument, is_none
 from unstall.audit.rules.subject import Subject, found
 from unstall.model.finding import Confidence, Finding, Severity
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from unstall.audit.functions import is_open
 from unstall.audit.ir import Via
 from unstall.audit.judge import Hit
-from unstall.audit.rules.arguments import argument, is_none, is_open, number
+from unstall.audit.rules.arguments import argument, is_none, number
 from unstall.catalog.row import Cost
 
 OWN = (
