@@ -5,7 +5,7 @@ from __future__ import annotations
 from unstall.model.anatomy import Held
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Loop, Process, Pulse, Stretch
-from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, Recorder, Sums, merge_neighbours
+from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, Recorder, Sums
 
 PROCESS = Process("1-a", 1, 0.0, 0, ("python",), "3.11", 100_000_000)
 
@@ -56,11 +56,6 @@ def test_with_very_many_loops_memory_is_bounded_all_the_same() -> None:
     assert recorder.dropped() == {"loops": 5_000 - KEEP_LOOPS}
 
 
-def test_seconds_of_different_loops_are_never_merged() -> None:
-    merged = merge_neighbours([pulse(0, 1), pulse(0, 2), pulse(1, 1), pulse(1, 2)])
-    assert [(each.loop, each.from_ns, each.until_ns) for each in merged] == [(1, 0, 2), (2, 0, 2)]
-
-
 def test_a_snapshot_ends_with_the_losses_even_when_there_are_none() -> None:
     recording = Recorder(2, 2).snapshot(PROCESS, "unstall 0")
     assert [lost.dropped for lost in recording.losses] == [{}]
@@ -86,12 +81,3 @@ def test_of_too_many_pieces_the_dearest_are_kept_and_the_rest_is_told() -> None:
     kept = sums.kept()["held"]
     assert len(kept) <= 3 * KEEP_ROWS
     assert f"GET /{4 * KEEP_ROWS - 1}" in {row.entry for row in kept}
-
-
-def test_pulses_that_are_alike_share_what_they_hold() -> None:
-    recorder = Recorder(keep_stretches=2, keep_pulses=10)
-    for second in range(2):
-        recorder.pulse(pulse(second, lags=(100_000, 100_001, 5_000_000)))
-    one, other = recorder.snapshot(PROCESS, "unstall 0").pulses
-    assert one.lag == other.lag
-    assert all(a is b for a, b in zip(one.lag.buckets, other.lag.buckets, strict=True))

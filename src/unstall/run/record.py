@@ -11,7 +11,8 @@ from unstall.errors import UsageError
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, LineWriter, Recording, header_line
 from unstall.version import TOOL
-from unstall.watch.recorder import KEEP_LOOPS, Sums, drop_shortest, fewer
+from unstall.watch.pulses import Pulses
+from unstall.watch.recorder import KEEP_LOOPS, Sums, drop_shortest
 
 _KEEP_PULSES = 1_800
 _KEEP_STRETCHES = 400
@@ -93,7 +94,7 @@ class Ledger:
         self._loops: dict[tuple[str, int], Loop] = {}
         self._stretches: list[Stretch] = []
         self._lasting: dict[tuple[str, int], Stretch] = {}
-        self._pulses: list[Pulse] = []
+        self._pulses = Pulses(_KEEP_PULSES)
         self._losses: dict[str, Losses] = {}
         self._dropped = 0
         self._sums = Sums()
@@ -120,8 +121,6 @@ class Ledger:
                 self._stretch(entry)
             case Pulse():
                 self._pulses.append(entry)
-                if len(self._pulses) > _KEEP_PULSES:
-                    self._pulses = fewer(self._pulses)
             case Losses():
                 before = self._losses.get(entry.process, Losses(entry.process)).dropped
                 counts = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypedDict, TypeVar
 
 from unstall.model.anatomy import (
@@ -17,10 +16,10 @@ from unstall.model.anatomy import (
     slowest,
 )
 from unstall.model.finding import Told
-from unstall.model.histogram import Histogram
 from unstall.model.latent import LatentCall, merged_latent
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Recording
+from unstall.watch.pulses import Pulses
 
 T = TypeVar("T")
 
@@ -29,7 +28,6 @@ KEEP_ROWS = 1_500
 KEEP_SLOW = 100
 KEEP_TOLD = 200
 _ROOM = 50
-_MOST_PAIRS = 1_000
 
 Summed = Held | Threads | SlowRequest | LatentCall | Told
 
@@ -103,33 +101,17 @@ def _dearest(rows: list[T], price: Callable[[T], int]) -> list[T]:
     return rows if len(rows) <= KEEP_ROWS else sorted(rows, key=price, reverse=True)[:KEEP_ROWS]
 
 
-class Shared:
-    """Histograms of one loop differ little: pairs of bucket and count that came before are used again."""
-
-    def __init__(self) -> None:
-        self._pairs: dict[tuple[int, int], tuple[int, int]] = {}
-
-    def of(self, lag: Histogram) -> Histogram:
-        if len(self._pairs) > _MOST_PAIRS:
-            self._pairs.clear()
-        return replace(
-            lag, buckets=tuple(self._pairs.setdefault(pair, pair) for pair in lag.buckets)
-        )
-
-
 class Recorder:
     """Filled by the watchdog, read by anybody."""
 
     def __init__(self, keep_stretches: int, keep_pulses: int) -> None:
         self._keep_stretches = keep_stretches
-        self._keep_pulses = keep_pulses
         self._lock = threading.Lock()
         self._loops: list[Loop] = []
         self._stretches: list[Stretch] = []
-        self._pulses: list[Pulse] = []
+        self._pulses = Pulses(keep_pulses)
         self._dropped: Counter[str] = Counter()
         self._sums = Sums()
-        self._shared = Shared()
 
     def loop(self, loop: Loop) -> None:
         with self._lock:
@@ -150,9 +132,7 @@ class Recorder:
 
     def pulse(self, pulse: Pulse) -> None:
         with self._lock:
-            self._pulses.append(replace(pulse, lag=self._shared.of(pulse.lag)))
-            if len(self._pulses) > self._keep_pulses:
-                self._pulses = fewer(self._pulses)
+            self._pulses.append(pulse)
 
     def sum(self, entry: Summed) -> None:
         with self._lock:
@@ -183,32 +163,3 @@ class Recorder:
 def drop_shortest(stretches: list[Stretch]) -> None:
     """Of several as short, the earliest."""
     del stretches[min(range(len(stretches)), key=lambda n: stretches[n].late_ns)]
-
-
-def fewer(pulses: list[Pulse]) -> list[Pulse]:
-    """At most about half as many: neighbours of one loop merged, and if loops are many, of any."""
-    merged = merge_neighbours(pulses)
-    if len(merged) * 4 > len(pulses) * 3:
-        merged = merge_neighbours([replace(pulse, loop=0) for pulse in pulses])
-    return merged
-
-
-def merge_neighbours(pulses: list[Pulse]) -> list[Pulse]:
-    """Pairs of pulses of one loop that follow each other become one; nothing but resolution is lost."""
-    merged: list[Pulse] = []
-    half: dict[tuple[str, int], int] = {}
-    for pulse in pulses:
-        key = (pulse.process, pulse.loop)
-        if key in half:
-            at = half.pop(key)
-            first = merged[at]
-            merged[at] = replace(
-                first,
-                until_ns=pulse.until_ns,
-                lag=first.lag + pulse.lag,
-                requests=first.requests + pulse.requests,
-            )
-        else:
-            half[key] = len(merged)
-            merged.append(pulse)
-    return merged

@@ -1,0 +1,81 @@
+"""The numbers of a process's whole life in bounded memory: the older they get, the coarser in time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import NamedTuple
+
+from unstall.model.histogram import Histogram
+from unstall.model.observation import Pulse
+
+
+class _Packed(NamedTuple):
+    """A pulse whose buckets are bare numbers: as tuples they take seven times the memory, for years."""
+
+    pulse: Pulse
+    """Without the buckets of its lag."""
+    buckets: array[int]
+    """Bucket and count by turns."""
+
+
+class Pulses:
+    """At most so many of all loops; beyond that neighbours in time are added up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._packed: list[_Packed] = []
+
+    def append(self, pulse: Pulse) -> None:
+        self._packed.append(_pack(pulse))
+        if len(self._packed) > self._most:
+            self._packed = _fewer(self._packed)
+
+    def __iter__(self) -> Iterator[Pulse]:
+        return map(_unpack, self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+
+def _pack(pulse: Pulse) -> _Packed:
+    bare = replace(pulse, lag=replace(pulse.lag, buckets=()))
+    return _Packed(bare, array("q", chain.from_iterable(pulse.lag.buckets)))
+
+
+def _unpack(packed: _Packed) -> Pulse:
+    pulse, flat = packed
+    pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
+    return replace(pulse, lag=replace(pulse.lag, buckets=pairs))
+
+
+def _fewer(pulses: list[_Packed]) -> list[_Packed]:
+    """At most about half as many: neighbours of one loop merged, and if loops are many, of any."""
+    merged = _merged(pulses)
+    if len(merged) * 4 > len(pulses) * 3:
+        merged = _merged([each._replace(pulse=replace(each.pulse, loop=0)) for each in pulses])
+    return merged
+
+
+def _merged(pulses: list[_Packed]) -> list[_Packed]:
+    """Pairs of pulses of one loop that follow each other become one; nothing but resolution is lost."""
+    merged: list[_Packed] = []
+    half: dict[tuple[str, int], int] = {}
+    for each in pulses:
+        key = (each.pulse.process, each.pulse.loop)
+        if key in half:
+            at = half.pop(key)
+            merged[at] = _pack(_joined(_unpack(merged[at]), _unpack(each)))
+        else:
+            half[key] = len(merged)
+            merged.append(each)
+    return merged
+
+
+def _joined(first: Pulse, second: Pulse) -> Pulse:
+    lag: Histogram = first.lag + second.lag
+    return replace(
+        first, until_ns=second.until_ns, lag=lag, requests=first.requests + second.requests
+    )
