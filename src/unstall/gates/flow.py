@@ -69,15 +69,6 @@ def flow_here(asynchronous: bool) -> Flow:
     return flow
 
 
-def holds_something() -> bool:
-    """Whether the flow that runs now, or one that started it, has taken a slot; rather too often than not."""
-    hop = HOP.get()
-    if hop is not None and (hop.loans or hop.inherited):
-        return True
-    flow = FLOW.get()
-    return flow is not None and bool(flow.loans or flow.inherited)
-
-
 def flow_around() -> Flow | None:
     """The flow that asked, seen from inside the pool; a task made for its time-out inherits it."""
     if running_loop() is None:

@@ -10,14 +10,16 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unstall.gates.flow import Finder, Flow, flow_around, flow_here, holds_something, on_loop
+from unstall.gates.flow import FLOW, HOP, Finder, Flow, flow_around, flow_here, on_loop
 from unstall.gates.gate import Clock, Families, Gate, Kind, Loan, Statistics, monotonic_ns
 from unstall.gates.nested import Nested, nested_of
 
 _MOST_GATES = 1_000
 _MOST_SITES = 100
-MOST_PER_S = 200
+MOST_PER_S, MOST_WHEN_BUSY = 200, 50
 """Slots looked at closely, of all pools together; above that each n-th, and it stands for n."""
+_BUSY_PER_S = 2_000
+"""Slots asked for: then a look at one takes longer than all that is done for the others."""
 _STALE_NS = 100_000_000
 _RATE_OVER_NS = 1_000_000_000
 _GOLDEN = 0.618033988749895
@@ -32,10 +34,9 @@ class Thinning:
     the sums stay near enough.
     """
 
-    __slots__ = ("_left", "_most_per_s", "_phase", "_since_ns", "_skipped", "_stale_ns", "every")
+    __slots__ = ("_left", "_phase", "_since_ns", "_skipped", "_stale_ns", "every")
 
-    def __init__(self, most_per_s: int = MOST_PER_S) -> None:
-        self._most_per_s = most_per_s
+    def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
@@ -61,8 +62,9 @@ class Thinning:
         took = now - self._since_ns
         if self._since_ns and took > 0:
             weight = min(1.0, took / _RATE_OVER_NS)
-            wanted = times * 1e9 / took / self._most_per_s
-            self.every += (max(1.0, wanted) - self.every) * weight
+            rate = times * 1e9 / took
+            most = MOST_PER_S if rate < _BUSY_PER_S else MOST_WHEN_BUSY
+            self.every += (max(1.0, rate / most) - self.every) * weight
         self._since_ns, self._stale_ns = now, now + _STALE_NS
         # Never the same number twice in a row: calls often come in turns.
         self._phase = (self._phase + _GOLDEN) % 1.0
@@ -151,7 +153,7 @@ class Turnstile:
     """What one adapter calls. `ask`, then `given` or `refused`, then `released`; `slot` in between."""
 
     __slots__ = (
-        "_clock", "_families", "_gates", "_kind", "_loans", "_registry", "_thinning", "_use", "_wait",
+        "_clock", "_families", "_gates", "_kind", "_registry", "_thinning", "_use", "_wait", "loans",
     )  # fmt: skip
 
     def __init__(self, registry: Registry, kind: Kind) -> None:
@@ -160,7 +162,8 @@ class Turnstile:
         self._families = registry.families
         self._clock = registry.clock
         self._gates = registry.by_pool
-        self._loans = registry.loans
+        self.loans = registry.loans
+        """To be asked for the number of a slot before `released`, where that is worth it."""
         self._thinning = registry.thinning
         self._wait = registry.families.wait.observe
         self._use = registry.families.use.observe
@@ -170,10 +173,29 @@ class Turnstile:
 
         None goes by that could be nested in another, whatever the rate.
         """
+        return True if self.passes() else self.look(pool)
+
+    def passes(self) -> bool:
+        """Whether one who asks now goes by unseen; then `look` is not called for it.
+
+        Whose flow has taken a slot, or was started by one that had, is always looked at.
+        """
+        try:
+            # Here, and not in functions of their own, as it is done for each slot.
+            hop, flow = HOP.get(), FLOW.get()
+            if hop is not None and (hop.loans or hop.inherited):
+                return False
+            if flow is not None and (flow.loans or flow.inherited):
+                return False
+            return self._thinning.passes(self._clock())
+        except Exception as error:
+            self._failed(error)
+            return False
+
+    def look(self, pool: Any) -> Loan | bool:
+        """False when it is part of an asking that is under way."""
         try:
             now = self._clock()
-            if not holds_something() and self._thinning.passes(now):
-                return True
             gate = self._gates.get(id(pool)) or self._registry.gate_of(pool, self._kind)
             if gate is None:
                 return False
@@ -208,9 +230,9 @@ class Turnstile:
             loan.given_ns = now = self._clock()
             self._wait(gate.labels, (loan.slot_ns or now) - loan.asked_ns, loan.times)
             loan.number = number = id(slot)
-            if number in self._loans:  # never returned, and its number is another's now
-                _end(self._loans[number])
-            self._loans[number] = loan
+            if number in self.loans:  # never returned, and its number is another's now
+                _end(self.loans[number])
+            self.loans[number] = loan
             if flow is not None:
                 flow.loans.append(loan)
         except Exception as error:
@@ -229,7 +251,7 @@ class Turnstile:
             loan.unsettled = True
             loan.number = number = id(slot)
             loan.gate.asking.discard(loan)
-            self._loans[number] = loan
+            self.loans[number] = loan
             loan.flow.loans.append(loan)
         except Exception as error:
             self._failed(error)
@@ -250,8 +272,8 @@ class Turnstile:
                 loan.unsettled = False
             elif self._kind.refused(error):
                 self._families.refused.add(gate.labels)
-            if self._loans.get(loan.number) is loan:
-                del self._loans[loan.number]
+            if self.loans.get(loan.number) is loan:
+                del self.loans[loan.number]
                 if loan.unsettled:
                     self._wait(gate.labels, loan.slot_ns - loan.asked_ns, loan.times)
                 self._use(gate.labels, self._clock() - loan.given_ns, loan.times)
@@ -275,7 +297,7 @@ class Turnstile:
     def released(self, slot: Any) -> None:
         """The slot is about to be free; a second word changes nothing."""
         try:
-            loan = self._loans.pop(id(slot), None)
+            loan = self.loans.pop(id(slot), None)
             if loan is None:
                 return
             flow, labels, loan.flow = loan.flow, loan.gate.labels, None

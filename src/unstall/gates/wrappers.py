@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unstall.gates.gate import Loan
 from unstall.gates.patches import Make
 from unstall.gates.registry import Turnstile
 
@@ -30,10 +31,17 @@ def asking(gate: Turnstile, slot_of: Pick | None = None) -> Make:
     return make
 
 
-def asking_async(gate: Turnstile, slot_of: Pick | None = None) -> Make:
+def asking_async(
+    gate: Turnstile,
+    slot_of: Pick | None = None,
+    asked: Callable[[Any], Loan | bool] | None = None,
+) -> Make:
+    """`asked` stands for `gate.ask` where it is known already that nobody goes by unseen."""
+    ask_of = asked or gate.ask
+
     def make(original: Any) -> Any:
         async def ask(self: Any, *args: Any, **named: Any) -> Any:
-            loan = gate.ask(self)
+            loan = ask_of(self)
             try:
                 got = await original(self, *args, **named)
             except BaseException as error:

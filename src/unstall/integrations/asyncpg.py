@@ -62,7 +62,22 @@ KIND = Kind(
 
 def _pools(module: ModuleType, patches: Patches, registry: Registry) -> None:
     gate, holder = Turnstile(registry, KIND), module.PoolConnectionHolder
-    patches.wrap(module.Pool, "_acquire", asking_async(gate, lambda proxy: proxy._holder))
+    loans = gate.loans
+    holder_of = asking_async(gate, lambda proxy: proxy._holder)
+    looked_at = asking_async(gate, lambda proxy: proxy._holder, gate.look)
+
+    def asking(original: Any) -> Any:
+        """Without a time-out no error is counted, and who goes by unseen needs nothing around it."""
+        ask, look = holder_of(original), looked_at(original)
+
+        def _acquire(self: Any, timeout: Any) -> Any:
+            if timeout is not None:
+                return ask(self, timeout)
+            return original(self, timeout) if gate.passes() else look(self, timeout)
+
+        return _acquire
+
+    patches.wrap(module.Pool, "_acquire", asking)
     patches.wrap(holder, "connect", opening_async(gate, lambda holder: holder._pool))
     patches.wrap(holder, "connect", slot_before(gate))
 
@@ -76,7 +91,8 @@ def _pools(module: ModuleType, patches: Patches, registry: Registry) -> None:
 
     def releasing(original: Any) -> Any:
         def _release(self: Any) -> Any:
-            gate.released(self)
+            if id(self) in loans:
+                gate.released(self)
             return original(self)
 
         return _release
