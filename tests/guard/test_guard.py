@@ -81,6 +81,31 @@ def test_beyond_slots_and_queue_requests_are_refused_at_once() -> None:
     asyncio.run(main())
 
 
+def test_what_is_added_to_one_refusal_on_its_way_out_is_not_in_the_next() -> None:
+    async def main() -> None:
+        guard = Guard(Held(), in_flight=1, retry_after=1)
+        lengths: set[int] = set()
+
+        async def outside(scope: Any, receive: Any, send: Any) -> None:
+            async def added(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"].append((b"x-request-id", scope["path"].encode()))
+                    lengths.add(len(message["headers"]))
+                await send(message)
+
+            await guard(scope, receive, added)
+
+        (inside,) = await begun(guard, "/held")
+        refused = [await ask(outside, f"/{number}") for number in range(8)]
+        assert {got.problem["reason"] for got in refused} == {"full"}
+        assert lengths == {4}
+        assert {got.problem["retry_after"] for got in refused} <= {1, 2}
+        assert all(got.headers["retry-after"] == str(got.problem["retry_after"]) for got in refused)
+        inside.cancel()
+
+    asyncio.run(main())
+
+
 def test_who_waits_too_long_is_refused() -> None:
     async def main() -> None:
         guard = Guard(Held(), in_flight=1, queue=5, queue_timeout=0.01)

@@ -39,7 +39,7 @@ class Problem:
     extra: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
 
-    def messages(self) -> tuple[Message, Message]:
+    def written(self) -> Written:
         body = json.dumps(
             {
                 "type": "about:blank",
@@ -58,17 +58,30 @@ class Problem:
         ]
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
-        start: Message = {"type": "http.response.start", "status": self.status, "headers": headers}
-        return start, {"type": "http.response.body", "body": body}
+        return Written(self.reason, self.status, tuple(headers), body)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A problem as it is sent. Who refuses thousands a second writes it once."""
+
+    reason: str
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    async def send(self, scope: Scope, send: Send) -> None:
+        """A WebSocket is closed with 1013, "try again later"."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": self.reason})
+            return
+        headers = list(self.headers)  # its own, because middleware outside may add to it
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
-    """A WebSocket is closed with 1013, "try again later"."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": problem.reason})
-        return
-    for message in problem.messages():
-        await send(message)
+    await problem.written().send(scope, send)
 
 
 def spread(seconds: int) -> int:

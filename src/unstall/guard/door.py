@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unstall.clock import NS_PER_S
@@ -79,6 +80,12 @@ class Door:
         learned = self.adaptive.limit
         return learned if self._limit is None else min(self._limit, learned)
 
+    @property
+    def full(self) -> bool:
+        """Whether there is neither a slot nor a place in the queue."""
+        limit = self.limit
+        return limit is not None and self.in_flight >= limit and self.queued >= self.queue
+
     def crowd(self, lot: Lot, priority: Priority, stuck: tuple[str, ...] = ()) -> Crowd:
         room = Room(self.in_flight, self.limit)
         ahead = self.queued > 0 and self._is_ahead(priority)
@@ -144,13 +151,15 @@ class Door:
         """As many of those who wait as there is room for, the most important first, each in its turn."""
         for priority in _ORDER:
             line = self._waiting[priority]
-            for waiter in tuple(line):
+            while line:
                 if not Room(self.in_flight, self.limit).free(SHARES[priority].slots):
                     return
-                if waiter.lot.room.free() and not waiter.future.done():
-                    self._forget(waiter, line)
-                    self.enter(waiter.lot)
-                    waiter.future.set_result(None)
+                waiter = _first_to_go(line)
+                if waiter is None:
+                    break
+                self._forget(waiter, line)
+                self.enter(waiter.lot)
+                waiter.future.set_result(None)
 
     def ended(self, now: int, took_ns: int, dropped: bool) -> None:
         """Before `leave`."""
@@ -161,6 +170,11 @@ class Door:
     def _forget(self, waiter: _Waiter, line: deque[_Waiter]) -> None:
         line.remove(waiter)
         self.queued -= 1
+
+
+def _first_to_go(line: Iterable[_Waiter]) -> _Waiter | None:
+    """Almost always the first of all; a copy of a long queue for each request that ends would be dear."""
+    return next((each for each in line if each.lot.room.free() and not each.future.done()), None)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -21,6 +21,7 @@ from unstall.guard.asgi import (
     Receive,
     Scope,
     Send,
+    Written,
     path_of,
     refuse,
     spread,
@@ -38,6 +39,7 @@ from unstall.guard.policy import (
     Sight,
     Verdict,
     decide,
+    full,
     pressed,
 )
 from unstall.guard.pulse import SEVERAL, Pulse
@@ -53,6 +55,7 @@ _MARKED: Final = 64
 """After so many requests in a row without X-Request-Start only some are read for it."""
 _MOST_SEEN: Final = 1_000
 _LONGEST_SEEN: Final = 200
+_MOST_WRITTEN: Final = 100
 _DROPPED: Final = (503, 504)
 _KINDS: Final = ("http", "websocket")
 _RULES: Final[Mapping[str, Callable[[], AIMD | Gradient]]] = {"aimd": AIMD, "gradient": Gradient}
@@ -170,6 +173,8 @@ class Guard:
         """How many more requests are read for the moment at which a proxy took them in."""
         self._rates = tuple(RateLimit(self.app, rate) for rate in _each_rate(rates))
         self._shed: Counter[str] = Counter()
+        self._written: dict[tuple[str, int], Written] = {}
+        """Refusals by reason and seconds."""
         self._told_ns = -_EPISODE_NS
         DOORS.add(self._door)
 
@@ -199,7 +204,11 @@ class Guard:
             if not (self._marked or known.asked % _MARKED):
                 self._look_for_start(scope)
             known.asked += 1
-            decision = await self._decided(known)
+            if known.unasked and door.full and (self._calm or not self.pressure):
+                # What the policy says of a calm loop: in an overload each refusal is taken from a request.
+                decision: Decision | None = full(door.in_flight, door.queued)
+            else:
+                decision = await self._decided(known)
             if decision is not None:
                 await self._refuse(decision, known, scope, send)
                 return
@@ -351,9 +360,16 @@ class Guard:
         self._shed[decision.reason] += 1
         SHED.add((decision.reason, known.labels[0]))
         self._tell(decision)
-        seconds = spread(self._retry_after)
+        reason, seconds = decision.reason, spread(self._retry_after)
+        written = self._written.get((reason, seconds)) or self._write(reason, seconds)
+        await written.send(scope, send)
+
+    def _write(self, reason: str, seconds: int) -> Written:
         detail = f"The service is overloaded. Nothing was begun; try again in {seconds} s."
-        await refuse(Problem(503, decision.reason, detail, seconds), scope, send)
+        written = Problem(503, reason, detail, seconds).written()
+        if len(self._written) < _MOST_WRITTEN:
+            self._written[reason, seconds] = written
+        return written
 
     async def _off(self, error: SwitchedOff, scope: Scope, send: Send) -> None:
         SHED.add(("switched-off", Priority.NORMAL.value))

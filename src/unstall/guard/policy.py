@@ -53,7 +53,9 @@ class Pressure:
     """Share of the container's memory limit, 0 to 1."""
 
     def __bool__(self) -> bool:
-        return self != Pressure()
+        """Whether any of them counts."""
+        limits = (self.lag_ns, self.utilization, self.rss_bytes, self.memory)
+        return limits != (None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,12 @@ def decide(pressure: Pressure, sight: Sight, crowd: Crowd, priority: Priority) -
         return _ADMIT
     if crowd.queued < crowd.queue:
         return _QUEUE
-    return _shed("full", f"{crowd.all.in_flight} requests are under way and {crowd.queued} wait")
+    return full(crowd.all.in_flight, crowd.queued)
+
+
+def full(in_flight: int, queued: int) -> Decision:
+    """Neither a slot nor a place in the queue."""
+    return _shed("full", f"{in_flight} requests are under way and {queued} wait")
 
 
 def _shed(reason: str, detail: str) -> Decision:
