@@ -100,6 +100,34 @@ def computes(times: int = 40) -> Look:
         pytest.param(stretch(gil_ms=450, holder=PEN), Cause.GIL, id="another thread in C"),
         pytest.param(stretch(computes(1), gil_ms=450, cpu_ms=490), Cause.GIL, id="one call in C"),
         pytest.param(stretch(look(), gil_ms=450), Cause.GIL, id="C code waits with the lock"),
+        pytest.param(
+            stretch(waits(), gil_ms=390), Cause.WAITING,
+            id="whoever held the lock did not run, and the loop was late by 110 ms without it",
+        ),
+        pytest.param(
+            stretch(computes(1), gil_ms=390), Cause.UNKNOWN,
+            id="the same, and what the loop did was not seen",
+        ),
+        pytest.param(
+            stretch(waits(times=1), late_ms=160, gil_ms=110, ongoing=True), Cause.WAITING,
+            id="whoever held the lock did not run, and the loop still waits without it",
+        ),
+        pytest.param(
+            stretch(waits(times=1), late_ms=160, gil_ms=110), Cause.GIL,
+            id="the same, and it was over at once",
+        ),
+        pytest.param(
+            stretch(waits(FUTEX, times=1), late_ms=160, gil_ms=110, ongoing=True), Cause.GIL,
+            id="whoever held the lock did not run, and the loop waits for a lock",
+        ),
+        pytest.param(
+            stretch(computes(), gil_ms=450, cpu_ms=150, queued_ms=0, throttled_ms=300), Cause.UNKNOWN,
+            id="throttled while it held the lock, and so were those who asked for it",
+        ),
+        pytest.param(
+            stretch(computes(1), gil_ms=450, cpu_ms=490, throttled_ms=300), Cause.GIL,
+            id="one call in C, and others were throttled",
+        ),
         pytest.param(stretch(waits(), gil_ms=240), Cause.WAITING, id="locked out for the lesser part"),
         pytest.param(
             stretch(computes(), gil_ms=240, cpu_ms=490, holder=PEN), Cause.CPU,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.runs import PLAN, calm, frozen
@@ -218,6 +218,8 @@ HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,10}(\.[a-z]{2,5}){0,2}", fullmatch=True
 
 
 @given(SECRETS, HOSTS)
+@example("QKEY=::Z", "a")
+@example("QPASSWORD=@;Z", "a")
 def test_no_letter_of_the_password_of_an_address_is_told(secret: str, host: str) -> None:
     for value in (
         f"nosuch://user:{quote(secret, safe='')}@{host}/x",

@@ -66,6 +66,27 @@ def test_a_single_stat_is_silent_unless_asked_for() -> None:
     assert hidden_by(stat, Selection(trivial=True)) is None
 
 
+def test_milliseconds_are_silent_at_start_up_and_told_where_requests_wait() -> None:
+    read = reached("US106", "pathlib.Path.read_text", impact="low", place="start-up")
+    assert hidden_by(read, Selection()) == "trivial"
+    assert hidden_by(read, Selection(trivial=True)) is None
+    assert hidden_by(replace(read, runs_on="loop"), Selection()) is None
+    assert hidden_by(replace(read, impact="high"), Selection()) is None
+    client = replace(read, code="US501")  # made at start-up, and used by requests
+    assert hidden_by(client, Selection()) is None
+
+
+def test_what_import_alone_comes_to_is_counted_and_not_told() -> None:
+    call = reached("US103", "sqlalchemy.orm.Session.scalar", place="start-up")
+    made = replace(call, entries=(Entry("import", "create_app", "shop.app:create_app"),))
+    assert hidden_by(made, Selection()) == "import"
+    assert hidden_by(made, Selection(trivial=True)) is None
+    both = replace(
+        made, entries=(*made.entries, Entry("lifespan", "lifespan", "shop.app:lifespan"))
+    )
+    assert hidden_by(both, Selection()) is None
+
+
 def test_files_are_hidden_by_pattern_and_by_what_was_asked_for() -> None:
     assert why(exclude=("shop/*",)) == "excluded"
     assert why(below=("other",)) == "elsewhere"

@@ -64,8 +64,7 @@ def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
 def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """The whole process was off the processors, seen by the watchdog on itself."""
     doubts, late = stretch.doubts, stretch.late_ns
-    # An upper bound; and while the thread ran it was not throttled.
-    throttled = max(0, min(doubts.throttled_ns or 0, late - (stretch.cpu_ns or 0)))
+    throttled = _throttled_ns(stretch)
 
     def was(off_ns: int) -> bool:
         return off_ns > MOSTLY * late and late - off_ns < threshold_ns
@@ -100,6 +99,11 @@ def starved(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     return None
 
 
+def _throttled_ns(stretch: Stretch) -> int:
+    """An upper bound; and while the thread ran it was not throttled."""
+    return max(0, min(stretch.doubts.throttled_ns or 0, stretch.late_ns - (stretch.cpu_ns or 0)))
+
+
 def collecting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """The garbage collector ran for most of it."""
     gc, late = stretch.doubts.gc_ns, stretch.late_ns
@@ -111,7 +115,7 @@ def collecting(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
 def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """The interpreter lock was held without pause: C code on the loop, or another thread."""
     gil, late = stretch.doubts.gil_ns, stretch.late_ns
-    if gil <= MOSTLY * late:
+    if _locked_ns(stretch) <= MOSTLY * late:
         return None
     span = f"{seconds(min(gil, late))} of {seconds(late)}"
     holder, own = stretch.doubts.holder, stretch.cpu_ns
@@ -126,10 +130,13 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
             blames_loop=False,
         )
     if own is not None and own < CALLED_IDLE * late:
+        if late - gil >= threshold_ns or (stretch.ongoing and _waits_now(stretch)):
+            return None  # the loop's thread waits without that lock, and would have stood anyway
         return Diagnosis(
             Cause.GIL,
-            f"C code held the interpreter lock for {span} while it waited; in which thread could not be "
-            f"seen, and the loop's used {seconds(own)} of CPU",
+            f"the interpreter lock was held for {span} by a thread that did not run meanwhile, because it "
+            "waited in C code or was off the processors; which could not be seen, and the loop's used "
+            f"{seconds(own)} of CPU",
             blames_loop=False,
         )
     if not computed and (stretch.doubts.others_ns or 0) >= MOSTLY * late:
@@ -140,6 +147,11 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     )
 
 
+def _locked_ns(stretch: Stretch) -> int:
+    """While all of us are throttled nobody gets the lock, whoever holds it."""
+    return max(0, stretch.doubts.gil_ns - _throttled_ns(stretch))
+
+
 def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     """Threads that compute took turns with the loop at the interpreter lock, and it got too few.
 
@@ -147,10 +159,13 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     one that took several looks on time shows that it was free.
     """
     doubts, late = stretch.doubts, stretch.late_ns
-    others, locked_ns = doubts.others_ns or 0, doubts.gil_ns + doubts.crowded_ns
+    others = doubts.others_ns or 0
+    locked_ns = _locked_ns(stretch) + doubts.crowded_ns
     share = _cpu_share(stretch)
     if share is None or share >= MOSTLY or max(others, locked_ns) < MOSTLY * late:
         return None
+    if doubts.others_ns is not None and others < CALLED_IDLE * late:
+        return None  # nobody computed
     looks = sum(look.times for look in stretch.looks)
     in_kernel = sum(
         look.times for look in stretch.looks if look.wait and look.wait.syscall not in FUTEX
@@ -165,7 +180,7 @@ def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
     waits = any(tip.module in _LOCK_MODULES for tip, _ in tips)
     # One look or two may catch the thread as it wakes, there, to wait on.
     in_wait = sum(look.times for look in stretch.looks if waits and _in_lock_module(look))
-    was_free = locked_ns == 0 and looks >= PUNCTUAL_LOOKS
+    was_free = doubts.gil_ns + doubts.crowded_ns == 0 and looks >= PUNCTUAL_LOOKS
     # Inside Future.result or Queue.get one look is enough: nobody is there by chance.
     was_lock = in_wait > SURELY * looks or (looks >= PUNCTUAL_LOOKS and in_lock > SURELY * looks)
     if was_free or was_lock or 2 * in_kernel > looks:
@@ -300,6 +315,14 @@ def _waited(stretch: Stretch) -> bool:
     looks = main_looks(stretch)
     waits = sum(look.times for look in looks if look.wait and not starts_a_thread(look))
     return 2 * waits > sum(look.times for look in looks)
+
+
+def _waits_now(stretch: Stretch) -> bool:
+    """Whether the last look saw it in a system call of its own, that needs no lock."""
+    last = max(stretch.looks, key=lambda look: look.last_ns, default=None)
+    if last is None or last.wait is None or starts_a_thread(last):
+        return False
+    return last.wait.syscall not in FUTEX
 
 
 def _starts_threads(stretch: Stretch) -> bool:

@@ -61,6 +61,7 @@ _IN_DSN = re.compile(
     r"((?:pass\w*|pwd|secret|token|\w*key)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|(?:\\.|\S)*)", re.IGNORECASE
 )
 """As libpq has it."""
+_DSN = re.compile(r"\s*\w+\s*=")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
@@ -126,11 +127,18 @@ def in_value(name: str, value: str) -> str:
     if _VARIABLE.search(name):  # of a webhook, the path is the secret
         scheme = _SCHEME.match(value)
         return f"{scheme[0] if scheme else ''}{HIDDEN}"
-    hidden = _IN_DSN.sub(rf"\1{HIDDEN}", value)
-    if _SCHEME.match(hidden):
-        return in_text(_USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", hidden))
-    _, at, behind = hidden.rpartition("@")
-    return in_text(f"{HIDDEN}@{behind}" if at else hidden)
+    # First what stands before the @: a password may look like `key=…`, too.
+    if _SCHEME.match(value):
+        bare = _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", value)
+        return in_text(_of_dsn(bare))
+    if _DSN.match(value):
+        value = _of_dsn(value)
+    _, at, behind = value.rpartition("@")
+    return in_text(_of_dsn(f"{HIDDEN}@{behind}" if at else value))
+
+
+def _of_dsn(value: str) -> str:
+    return _IN_DSN.sub(rf"\1{HIDDEN}", value)
 
 
 def _second(match: re.Match[str]) -> str:

@@ -34,7 +34,7 @@ class Selection:
     ignore: tuple[str, ...] = ()
     min_confidence: Confidence = Confidence.LIKELY
     trivial: bool = False
-    """Whether single microsecond calls are shown."""
+    """Whether single microsecond calls are shown, and at start-up milliseconds and what import does."""
     below: tuple[str, ...] = ()
     """Only sites in these files and folders; empty: all."""
     exclude: tuple[str, ...] = ()
@@ -67,7 +67,19 @@ def hidden_by(finding: Finding, by: Selection) -> str | None:
         return "ignored"
     if _CONFIDENCE[finding.confidence] < _CONFIDENCE[by.min_confidence]:
         return str(finding.confidence)
-    return "trivial" if finding.impact == "trivial" and not by.trivial else None
+    if by.trivial:
+        return None
+    return "trivial" if _is_trivial(finding) else "import" if _is_import(finding) else None
+
+
+def _is_trivial(finding: Finding) -> bool:
+    """Microseconds once; before the first request milliseconds, too, for nobody waits for them."""
+    return finding.impact == "trivial" or (delays_start(finding) and finding.impact == "low")
+
+
+def _is_import(finding: Finding) -> bool:
+    """No loop serves anybody when an app is imported or made: nothing is blocked but the start."""
+    return delays_start(finding) and {each.kind for each in finding.entries} == {"import"}
 
 
 def is_asked(file: str, by: Selection) -> bool:
@@ -95,6 +107,11 @@ def judged(report: Report) -> Report:
 def fails_run(finding: Finding) -> bool:
     """Notes are advice, and a slow start holds up no request."""
     return finding.severity is not Severity.NOTE and finding.runs_on != STARTUP
+
+
+def delays_start(finding: Finding) -> bool:
+    """It blocks at start-up. A client or pool without limits is made there, and hurts who uses it later."""
+    return finding.runs_on == STARTUP and finding.code.startswith(("US1", "US2"))
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
