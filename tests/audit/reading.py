@@ -65,7 +65,19 @@ def worked(files: Mapping[str, str]) -> Worked:
 def found(source: str, **others: str) -> list[Finding]:
     """What blocks in a service; `source` begins with FastAPI's imports and `app`."""
     files = {"app.py": HEAD + dedent(source)} | {f"{n}.py": t for n, t in others.items()}
-    return list(blocking(worked(files)))
+    done = worked(files)
+    told = list(blocking(done))
+    assert done.names.project.slips.gaps() == (), "a mistake of the audit's own"
+    return told
+
+
+def confidences(source: str, **others: str) -> dict[str, Confidence]:
+    """Of all that costs anything on a loop, by `function call`: also what is only possible."""
+    return {
+        f"{each.site.function} {each.site.call}": each.confidence
+        for each in found(source, **others)
+        if each.site and each.impact != "trivial" and each.runs_on == "loop"
+    }
 
 
 def sites(source: str, **others: str) -> list[str]:

@@ -170,7 +170,7 @@ def test_apps_and_routers_are_followed_through_classes(tmp_path: Path) -> None:
         "route GET /ready": "thread pool",
         "websocket WEBSOCKET /ws": "loop",
         "route GET /own": "thread pool",
-        "startup Server.__init__": "start-up",
+        "import Server.__init__": "start-up",
     }
 
 
@@ -326,7 +326,7 @@ def test_what_makes_an_app_runs_at_start_up(tmp_path: Path) -> None:
             helper()
         """,
     )
-    assert found == {"startup create_app": "start-up", "startup configure": "start-up"}
+    assert found == {"import create_app": "start-up", "import configure": "start-up"}
 
 
 def test_what_goes_in_circles_is_left_alone(tmp_path: Path) -> None:

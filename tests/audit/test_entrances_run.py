@@ -23,7 +23,7 @@ SOURCE = '''
 
     from fastapi import BackgroundTasks, Depends, FastAPI, Request
     from fastapi.responses import JSONResponse, StreamingResponse
-    from pydantic import BaseModel, field_validator
+    from pydantic import BaseModel, computed_field, field_serializer, field_validator, model_serializer
     from starlette.background import BackgroundTask
     from starlette.endpoints import HTTPEndpoint
     from starlette.middleware import Middleware
@@ -130,6 +130,95 @@ SOURCE = '''
         def check_name(cls, value):
             note()
             return value
+
+
+    class Inner(BaseModel):
+        id: int = 1
+
+        @field_serializer("id")
+        def serialise_id(self, value):
+            note()
+            return value
+
+
+    class Above(BaseModel):
+        @computed_field
+        def name(self) -> str:
+            note()
+            return ""
+
+
+    class Given(Above):
+        inner: Inner = Inner()
+
+        @staticmethod
+        def made_anew():
+            return 1
+
+        @computed_field
+        @property
+        def label(self) -> str:
+            note()
+            return ""
+
+        @model_serializer(mode="wrap")
+        def serialise(self, handler):
+            note()
+            return handler(self)
+
+
+    @app.post("/given")
+    async def given() -> Given | None:
+        note()
+        return Given()
+
+
+    @app.post("/given-of-plain", response_model=list[Given])
+    def plain_given():
+        note()
+        return [Given()]
+
+
+    @app.post("/given-unsaid")
+    async def given_unsaid():
+        note()
+        return Given()
+
+
+    @app.post("/given-validated")
+    async def given_validated():
+        note()
+        return Given.model_validate({})
+
+
+    @app.post("/given-as-any", response_model=None)
+    async def given_as_any() -> Above:
+        note()
+        return Given()
+
+
+    @app.post("/given-in-part")
+    async def given_in_part():
+        note()
+        return Given.made_anew()
+
+
+    @app.post("/not-given", response_model=Given)
+    async def not_given():
+        note()
+        return JSONResponse({})
+
+
+    @app.post("/any", response_model=None)
+    async def any_given() -> Above:
+        note()
+        return {}
+
+
+    @app.post("/without", response_model=Above, response_model_exclude={"name"})
+    async def without():
+        note()
+        return Above()
 
 
     def later():
@@ -272,6 +361,14 @@ def really(module: Any, path: str) -> list[tuple[str, str]]:
     return list(module.LOG)
 
 
+def said_of(entrance: Entrance) -> list[tuple[str, str]]:
+    return [
+        (step.function.partition(":")[2], str(step.place))
+        for step in entrance.steps
+        if ":" in step.function and "<lambda>" not in step.function
+    ]
+
+
 async def post(app: Any, path: str) -> None:
     body = [{"type": "http.request", "body": b'{"name": "x"}', "more_body": False}]
 
@@ -294,16 +391,26 @@ async def post(app: Any, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    "/everything /plain /wrapped /rows /async-rows /generator /async-generator /view".split(),
+    "/everything /plain /wrapped /rows /async-rows /generator /async-generator /view /not-given /any "
+    "/without /given-in-part".split(),
 )
 def test_a_route_runs_as_its_steps_say(module: Any, found: dict[str, Entrance], path: str) -> None:
-    said = [
-        (step.function.partition(":")[2], str(step.place))
-        for step in found[f"route POST {path}"].steps
-        if ":" in step.function and "<lambda>" not in step.function
-    ]
+    said = said_of(found[f"route POST {path}"])
     assert said == really(module, path)
     assert len(said) >= 5
+
+
+@pytest.mark.parametrize(
+    "path", ["/given", "/given-of-plain", "/given-unsaid", "/given-validated", "/given-as-any"]
+)
+def test_models_serialise_what_a_route_gives(
+    module: Any, found: dict[str, Entrance], path: str
+) -> None:
+    said = said_of(found[f"route POST {path}"])
+    assert sorted(said) == sorted(really(module, path))
+    assert {("Inner.serialise_id", "loop"), ("Above.name", "loop"), ("Given.label", "loop")} < {
+        *said
+    }
 
 
 @pytest.mark.parametrize("name", ["broken", "bent"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.audit.reading import confidences
 from tests.support.imports import write
 from unstall.audit.audit import audit
 from unstall.model.finding import Confidence, Finding
@@ -90,3 +91,86 @@ def test_who_passes_something_false_is_no_entry_of_a_call_right_below_the_condit
 def test_a_branch_for_which_nobody_passes_anything_is_possible(tmp_path: Path) -> None:
     found = sleep_of(tmp_path, 'server.answer("a", False)', 'server.answer("a", save=False)')
     assert found.confidence is Confidence.POSSIBLE
+
+
+BASE = """
+import time
+
+class Base:
+    def __init__(self, dsn, connect=True):
+        if connect:
+            time.sleep(1)
+
+    @classmethod
+    def made(cls, dsn, connect=True):
+        return {made}
+
+class Plain(Base): ...
+
+class Own(Base):
+    def __init__(self, dsn, connect=True):
+        {above}
+
+class Handed(Base):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+class Beside:
+    def __init__(self, **options):
+        super().__init__(**options)
+
+class Both(Beside, Base): ...
+
+@app.get("/")
+async def route():
+    {call}
+"""
+MADE, ABOVE = "cls(dsn, connect)", "super().__init__(dsn, connect=connect)"
+
+
+def connects(call: str, made: str = MADE, above: str = ABOVE) -> bool:
+    text = BASE.replace("{made}", made).replace("{above}", above).replace("{call}", call)
+    ((site, confidence),) = confidences(text).items()
+    assert site == "Base.__init__ time.sleep"
+    return confidence is not Confidence.POSSIBLE
+
+
+@pytest.mark.parametrize("given", ["True", "get()", ""])
+@pytest.mark.parametrize("name", ["Base", "Plain", "Own", "Handed", "Base.made", "Plain.made"])
+def test_a_constructor_is_told_by_what_each_way_to_it_passes(name: str, given: str) -> None:
+    assert connects(f"{name}('x', {given})")
+    assert connects(f"{name}('x', connect={given or True})")
+    assert not connects(f"{name}('x', False)")
+    assert not connects(f"{name}('x', connect=False)")
+
+
+@pytest.mark.parametrize(
+    ("above", "is_found"),
+    [
+        ("super().__init__(dsn, connect=False)", False),
+        ("super().__init__(dsn, False)", False),
+        ("super(Own, self).__init__(dsn, False)", False),
+        ("Base.__init__(self, dsn, connect=False)", False),
+        ("Base.__init__(self, dsn, False)", False),
+        ("Base.__init__(self, False)", True),
+        ("super().__init__(False)", True),
+        ("super().__init__(dsn)", True),
+        ("Base.__init__(self, dsn, connect)", True),
+        ("connect = get(); super().__init__(dsn, connect)", True),
+    ],
+)
+def test_the_one_below_says_what_it_passes_to_the_one_above(above: str, is_found: bool) -> None:
+    assert connects("Own('x')", above=above) is is_found
+
+
+@pytest.mark.parametrize(
+    ("made", "is_found"),
+    [("cls(dsn, False)", False), ("cls(dsn)", True), ("cls(dsn, connect=not connect)", True)],
+)
+def test_so_does_a_class_method(made: str, is_found: bool) -> None:
+    assert connects("Plain.made('x')", made=made) is is_found
+
+
+@pytest.mark.parametrize(("given", "is_found"), [("connect=False, ", False), ("", True)])
+def test_a_base_beside_it_hands_on_what_it_gets(given: str, is_found: bool) -> None:
+    assert connects(f"Both({given}dsn='x')") is is_found

@@ -13,9 +13,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.support.imports import seen, write
+from unstall.audit.audit import audit
 from unstall.audit.imported import Imported, Route
 from unstall.audit.imported_merge import merge
 from unstall.audit.ir import Entrance, Place
+from unstall.model.finding import Confidence
 
 pytestmark = [
     pytest.mark.frameworks,
@@ -76,6 +78,10 @@ class Limit:
         note("Limit.__call__")
 
 
+class Strict(Limit):
+    pass
+
+
 class AsyncLimit:
     async def __call__(self):
         note("AsyncLimit.__call__")
@@ -113,6 +119,10 @@ class Pure:
         await self.app(scope, receive, send)
 
 
+class Inner(Pure):
+    pass
+
+
 class Based(BaseHTTPMiddleware):
     async def dispatch(self, request, call_next):
         note("Based.dispatch")
@@ -142,7 +152,8 @@ def plain(user=Depends(get_user), db=Depends(get_db)):
 
 
 @app.get("/async/{item:path}")
-async def asynchronous(item, page: Paging = Depends(), limit=Depends(Limit(3)), more=Depends(AsyncLimit())):
+async def asynchronous(item, page: Paging = Depends(), limit=Depends(Limit(3)), strict=Depends(Strict(1)),
+                       more=Depends(AsyncLimit())):
     note("asynchronous")
 
 
@@ -191,10 +202,14 @@ class Views:
         note("Views.method")
 
 
+class MoreViews(Views):
+    pass
+
+
 outer = APIRouter(prefix="/outer")
 outer.include_router(inner, prefix="/again")
 outer.get("/static")(Views.static)
-outer.get("/method")(Views().method)
+outer.get("/method")(MoreViews().method)
 app.include_router(outer, prefix="/api", dependencies=[Depends(include_wide)])
 app.include_router(inner)
 
@@ -215,14 +230,18 @@ def overridden(x=Depends(replaced)):
 app.dependency_overrides[replaced] = replacement
 
 
-class Endpoint(HTTPEndpoint):
+class Asked(HTTPEndpoint):
     async def get(self, request):
-        note("Endpoint.get")
+        note("Asked.get")
         return PlainTextResponse("")
 
     def post(self, request):
-        note("Endpoint.post")
+        note("Asked.post")
         return PlainTextResponse("")
+
+
+class Endpoint(Asked):
+    pass
 
 
 def sync_handler(request):
@@ -234,7 +253,7 @@ mounted = Starlette(
     routes=[
         Route("/page", sync_handler),
         Route("/class", Endpoint),
-        Route("/own", sync_handler, middleware=[Middleware(Pure)]),
+        Route("/own", sync_handler, middleware=[Middleware(Inner)]),
     ],
     middleware=[Middleware(Pure)],
 )
@@ -343,6 +362,28 @@ def test_functions_are_told_with_the_line_of_their_def(told: Imported, root: Pat
         assert lines[end.line - 1].startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("name", "function", "receivers"),
+    [
+        ("GET /async/{item}", "Limit.__call__", ["main:Limit", "main:Strict"]),
+        ("GET /async/{item}", "Paging.__init__", ["main:Paging"]),
+        ("GET /async/{item}", "asynchronous", [""]),
+        ("GET /api/outer/method", "Views.method", ["main:MoreViews"]),
+        ("GET /api/outer/static", "Views.static", [""]),
+        ("GET /plain", "outermost", [""]),
+        ("GET /plain", "Based.dispatch", ["main:Based"]),
+        ("GET /sub/own", "Pure.__call__", ["main:Pure", "main:Pure", "main:Inner"]),
+        ("GET /sub/class", "Asked.get", ["main:Endpoint"]),
+    ],
+)
+def test_a_method_is_told_with_the_class_that_it_is_called_on(
+    entrances: dict[str, Entrance], name: str, function: str, receivers: list[str]
+) -> None:
+    steps = [each for each in entrances[name].steps if each.function == f"main:{function}"]
+    assert [each.receiver for each in steps] == receivers
+    assert [each.exact for each in steps] == [each != "" for each in receivers]
+
+
 def test_middleware_is_told_from_the_outside_in_with_numbers_and_no_secrets(told: Imported) -> None:
     assert [(each.name, each.base_http) for each in told.middleware] == [
         ("starlette.middleware.base.BaseHTTPMiddleware", True),
@@ -433,4 +474,51 @@ def test_lifespans_of_included_routers_and_startup_handlers_are_told(tmp_path: P
     assert [(each.function, each.kind) for each in told.startup] == [
         ("old:warm", "sync"),
         ("old:cool", "async"),
+    ]
+
+
+VIEWS = """
+import requests
+from fastapi import APIRouter, FastAPI
+
+
+class View:
+    def __init__(self):
+        self.router = APIRouter()
+        self.router.add_api_route(self.path, self.get)
+
+    async def get(self):
+        return await self.load()
+
+    async def load(self):
+        raise NotImplementedError
+
+
+class Quick(View):
+    path = "/quick"
+
+    async def load(self):
+        return 1
+
+
+class Slow(View):
+    path = "/slow"
+
+    async def load(self):
+        return requests.get("http://x").status_code
+
+
+app = FastAPI()
+for each in (Quick(), Slow()):
+    app.include_router(each.router)
+"""
+
+
+def test_an_endpoint_that_classes_inherit_is_judged_by_the_class_of_each_route(
+    tmp_path: Path,
+) -> None:
+    root = write(tmp_path, main=VIEWS)
+    found = audit(root, imported=seen(root), only=frozenset({"US102"})).findings
+    assert [(each.confidence, [entry.name for entry in each.entries]) for each in found] == [
+        (Confidence.CERTAIN, ["GET /slow"])
     ]

@@ -83,6 +83,48 @@ def test_steps_that_only_import_saw_come_in_and_those_of_source_stand_around_the
     assert found.steps[1].place is Place.THREAD_POOL
 
 
+def test_what_only_source_knows_of_before_the_endpoint_runs_inside_the_middleware() -> None:
+    source = entrance(
+        "GET /users/{id}",
+        "app.main:get",
+        step("route class", "app.main:Logged.handle"),
+        step("endpoint", "app.main:get"),
+    )
+    kept = Middleware("Timed", callee("app.main:Timed.__call__"))
+    (found,) = merge([source], imported(route(middleware=(kept,)))).entrances[:1]
+    assert [each.kind for each in found.steps] == ["middleware", "route class", "endpoint"]
+
+
+def test_the_class_that_a_step_is_called_on_is_taken_from_import_where_that_knows_it() -> None:
+    limit = "app.main:Limit.__call__"
+    vague = replace(step("dependency", limit), receiver="app.main:Limit")
+    source = entrance("GET /users/{id}", "app.main:get", vague, step("endpoint", "app.main:get"))
+    told = replace(callee(limit), receiver="app.main:Strict")
+    for call, known in (
+        (told, ("app.main:Strict", True)),
+        (callee(limit), ("app.main:Limit", False)),
+    ):
+        merged = merge([source], imported(route(dependencies=(Dependency(call),))))
+        found = merged.entrances[0].steps[0]
+        assert (found.receiver, found.exact) == known
+
+
+def test_an_endpoint_is_entered_on_one_class_as_an_entrance_and_as_a_step() -> None:
+    known = {"receiver": "app.main:View", "exact": True}
+    own = replace(step("endpoint", "app.main:get"), **known)  # type: ignore[arg-type]
+    source = replace(entrance("GET /users/{id}", "app.main:get", own), **known)  # type: ignore[arg-type]
+    assert merge([source], imported(route())).entrances == (source,)
+
+
+def test_one_method_that_two_classes_handle_errors_with_is_entered_on_both() -> None:
+    handlers = tuple(
+        Handler("KeyError", replace(callee("app.main:Base.fail"), receiver=f"app.main:{class_}"))
+        for class_ in ("One", "Two")
+    )
+    found = merge([], imported(handlers=handlers)).entrances
+    assert [each.receiver for each in found] == ["app.main:One", "app.main:Two"]
+
+
 def test_where_a_step_runs_is_decided_by_import() -> None:
     exact = replace(route(), endpoint=callee("app.main:get", "sync"))
     (found,) = merge([entrance()], imported(exact)).entrances

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from tests.audit.reading import sites
 from unstall.audit import newer
 from unstall.audit.newer import rewrites
 from unstall.audit.source import parse
@@ -57,7 +58,8 @@ def calls(tree: ast.AST) -> list[tuple[int, str]]:
 def test_the_calls_of_newer_source_are_found_on_their_lines(name: str) -> None:
     tree = parse(NEWER[name].encode())
     assert not isinstance(tree, str), tree
-    assert calls(tree) == CALLS[name]
+    last = NEWER[name].count("\n")
+    assert [each for each in calls(tree) if each[0] <= last] == CALLS[name]
 
 
 @pytest.mark.parametrize("name", NEWER)
@@ -96,13 +98,52 @@ def test_the_end_of_a_bracket_is_not_looked_for_through_a_whole_broken_file() ->
 
 def test_what_lies_in_brackets_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    closed = newer._closed
+    closed = newer.closed
 
     def look(text: str, start: int) -> int | None:
         looked.append(start)
         return closed(text, start)
 
-    monkeypatch.setattr(newer, "_closed", look)
+    monkeypatch.setattr(newer, "closed", look)
 
     assert list(newer.rewrites("def f[" + "\ndef g[" * 100 + "]" * 101 + "():\n    pass\n"))
     assert looked == [5]
+
+
+@pytest.mark.parametrize("bound", ["", ": Model", ": object"])
+def test_what_a_class_with_parameters_of_its_own_holds_is_found(bound: str) -> None:
+    """Through who says what it is, and for one keeper only: another one holds what computes nothing."""
+    source = """
+        import onnxruntime
+        class Model:
+            def __call__(self, samples): ...
+        class Voice(Model):
+            session: onnxruntime.InferenceSession
+            def __call__(self, samples):
+                return self.session.run(None, samples)
+        class Words(Model):
+            def __call__(self, samples):
+                return [samples]
+        class Loaded[T{bound}]:
+            def __init__(self, load):
+                self.load = load
+                self.model: T | None = None
+            def __enter__(self) -> T:
+                return self.model or self.load()
+            def __exit__(self, *error): ...
+        class Models[T{bound}]:
+            def loaded(self) -> Loaded[T]:
+                return Loaded[T](self.make)
+        class Voices(Models[Voice]): ...
+        class Vocabulary(Models[Words]): ...
+        @app.get("/")
+        async def route(samples):
+            with {keeper}().loaded() as model:
+                return model(samples)
+    """
+    source = source.replace("{bound}", bound)
+
+    assert sites(source.replace("{keeper}", "Voices")) == [
+        "Voice.__call__ onnxruntime.InferenceSession.run"
+    ]
+    assert sites(source.replace("{keeper}", "Vocabulary")) == []

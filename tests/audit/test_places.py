@@ -134,6 +134,7 @@ def test_a_program_that_is_a_route_as_well_is_left_by_requests() -> None:
 def test_a_command_beside_the_one_that_serves_has_a_loop_of_its_own() -> None:
     service = """
     import uvicorn
+    jobs = [seed]
     if __name__ == "__main__":
         uvicorn.run(app)
     """
@@ -312,6 +313,29 @@ def test_a_shutdown_handler_is_no_start_up() -> None:
     """
     assert places(handler.format(event="shutdown")) == []
     assert places(handler.format(event="startup")) == [("time.sleep", "start-up")]
+
+
+def test_a_route_that_could_be_a_plain_def_names_who_awaits_it_by_hand() -> None:
+    source = """
+        import requests
+        async def user(): return requests.get("http://a", timeout=1)
+        async def user_or_none():
+            try:
+                return {call}
+            except Exception:
+                return None
+        @app.get("/mine")
+        async def mine(who=Depends(user), perhaps=Depends(user_or_none)): ...
+    """
+
+    def remedy(call: str) -> str:
+        found = of_rule("US306", source.format(call=call))
+        return next(
+            each.remedy.summary for each in found if each.site and each.site.function == "user"
+        )
+
+    assert "user_or_none must no longer await it" in remedy("await user()")
+    assert "await it" not in remedy("None")
 
 
 def test_who_comes_to_a_client_for_the_first_time_only_is_no_entry() -> None:

@@ -250,6 +250,7 @@ def test_a_route_speaks_before_a_task_whose_starter_nobody_sees() -> None:
             time.sleep(1)
         async def inner():
             nap()
+        jobs = [inner]
         @app.get("/{kind}")
         async def route(kind: str):
             for step in (first, second):

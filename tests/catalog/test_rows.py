@@ -85,7 +85,7 @@ def test_what_waits_for_somebody_else_says_what_to_do_or_by_when_it_ends() -> No
 BLOCKS = """
     time.sleep requests.get requests.Session.post httpx.get httpx.Client.send httpx2.Client.get
     urllib.request.urlopen urllib3.PoolManager.request socket.getaddrinfo subprocess.run
-    subprocess.Popen.communicate os.system builtins.open io.TextIOWrapper.read os.listdir os.remove
+    subprocess.Popen.communicate os.system builtins.open io.TextIOWrapper.read os.listdir os.replace
     pathlib.Path.read_text shutil.copyfileobj tempfile.NamedTemporaryFile json.load pickle.load
     sqlalchemy.orm.Session.execute sqlalchemy.orm.Session.commit sqlalchemy.orm.Query.first
     sqlalchemy.Connection.execute sqlalchemy.Engine.connect sqlmodel.Session.exec
@@ -262,7 +262,7 @@ def test_a_call_gives_a_class(name: str, classes: tuple[str, ...]) -> None:
 
 def test_attributes_entered_and_iterated_values_have_classes() -> None:
     assert attribute("starlette.datastructures.UploadFile.file") == (
-        "tempfile.SpooledTemporaryFile",
+        "starlette.datastructures.UploadFile.file",
     )
     assert attribute("docker.DockerClient.containers") == (
         "docker.models.containers.ContainerCollection",

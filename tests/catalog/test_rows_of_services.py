@@ -61,7 +61,6 @@ def test_an_encoder_of_a_container_is_found() -> None:
             def write(self, frame):
                 return self.stream.encode(frame)
         @app.get("/")
-        def make(): ...
         async def speak(frame):
             Writer.write(Writer(frame), frame)
     """
@@ -83,3 +82,54 @@ def test_lines_written_in_memory_are_clean() -> None:
     """
 
     assert sites(source) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "effect"),
+    [
+        ("mypy_boto3_s3.S3Client.put_object", Effect.BLOCKS),
+        ("mypy_boto3_s3.client.S3Client.put_object", Effect.BLOCKS),
+        ("mypy_boto3_s3.client.S3Client.generate_presigned_url", Effect.CLEAN),
+        ("types_boto3_sqs.client.SQSClient.send_message", Effect.BLOCKS),
+        ("types_boto3_s3.waiter.BucketExistsWaiter.wait", Effect.BLOCKS),
+        ("types_boto3_dynamodb.service_resource.Table.put_item", Effect.BLOCKS),
+        ("types_aiobotocore_s3.S3Client.put_object", Effect.CLEAN),
+        ("types_aiobotocore_s3.client.S3Client.put_object", Effect.CLEAN),
+        ("mypy_boto3_s3.type_defs.ObjectTypeDef.get", None),
+        ("mypy_boto3.Session.client", None),
+    ],
+)
+def test_what_stubs_of_sdks_name_is_that_sdk(name: str, effect: Effect | None) -> None:
+    row = row_for(name)
+
+    assert (row and row.effect) == effect
+
+
+def test_a_method_of_a_tree_of_attributes_has_its_own_name() -> None:
+    source = """
+        from twilio.rest import Client
+        client = Client("a", "b")
+        @app.get("/")
+        async def a(text: str):
+            client.messages.create(body=text)
+    """
+    assert sites(source) == ["a twilio.rest.Client.messages.create"]
+
+
+def test_an_instance_that_is_called_is_told_from_its_making() -> None:
+    source = """
+        import kokoro, torch
+        pipeline = kokoro.KPipeline("a")
+        class Net(torch.nn.Module): ...
+        net = Net()
+        @app.get("/")
+        async def a(text: str):
+            kokoro.KPipeline("b")
+            net(text)
+            return [part for part in pipeline(text)]
+    """
+    assert sites(source) == [
+        "a kokoro.KPipeline",
+        "a kokoro.KPipeline.__call__",
+        "a torch.nn.Module",
+    ]

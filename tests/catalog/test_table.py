@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unstall.catalog.row import Cost, Effect
+from unstall.catalog.row import OPEN, Cost, Effect
 from unstall.catalog.table import Table, default, installed, read, table_of
 from unstall.errors import UsageError
 
@@ -101,6 +101,28 @@ def test_a_base_says_more_than_the_module_around() -> None:
     assert _effect(table, "app.Job.name") == "clean"
 
 
+def test_a_base_may_be_that_of_classes_in_many_packages() -> None:
+    bases = {"bases": {"stubs_*.*Client": "db.Client", "stubs_*.tables.*": "db.Table"}}
+    table = _table(_blocks("db.Client.query db.Table.put"), bases)
+    assert _effect(table, "stubs_one.OneClient.query") == "blocks"
+    assert _effect(table, "stubs_two.client.TwoClient.query") == "blocks"
+    assert _effect(table, "stubs_two.tables.Row.put") == "blocks"
+    assert _effect(table, "stubs_two.client.ClientOptions.query") is None
+    assert _effect(table, "stubs.OneClient.query") is None
+    assert _effect(table, "other.stubs_one.OneClient.query") is None
+
+
+def test_a_base_of_anything_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"the name '\*\.Client'"):
+        _table({"bases": {"*.Client": "db.Client"}})
+
+
+def test_a_remedy_may_name_the_call() -> None:
+    table = _table(_blocks("db.Client.get db.Client.put", instead="await {name}(…)"))
+    said = {row.name: row.instead for row in table.rows.values()}
+    assert said == {"db.Client.get": "await get(…)", "db.Client.put": "await put(…)"}
+
+
 def test_bases_that_go_in_a_circle_do_no_harm() -> None:
     table = _table(_blocks("db.A.load"), {"bases": {"db.A": "db.B", "db.B": "db.A"}})
     assert _effect(table, "db.B.load") == "blocks"
@@ -189,6 +211,60 @@ def test_one_argument_may_make_a_call_clean(given: dict[str, str | None], holds:
     row = _table(_blocks("q.get", unless="block=False 0=False quick=*")).row_for("q.get")
     assert row is not None
     assert row.holds(given) is holds
+
+
+@pytest.mark.parametrize(
+    ("given", "cost"),
+    [
+        ({"0": "frame"}, Cost.MS),
+        ({"0": None}, Cost.MS),
+        ({"frame": "None"}, Cost.US),
+        ({"0": "None"}, Cost.US),
+        ({}, Cost.US),
+        ({OPEN: None}, Cost.MS),
+    ],
+)
+def test_a_form_of_a_call_has_its_own_price(given: dict[str, str | None], cost: Cost) -> None:
+    forms = [{"when": "0|frame=None|-", "cost": "us", "note": "flushes"}]
+    row = _table(_blocks("codec.encode", cost="ms", forms=forms)).row_for("codec.encode")
+    assert row is not None
+    priced = row.priced(row.form(given))
+    assert priced.cost is cost
+    assert priced.note == ("flushes" if cost is Cost.US else "")
+
+
+@pytest.mark.parametrize(
+    ("classes", "mode", "cost"),
+    [
+        ({"io.BytesIO"}, "'r'", Cost.US),
+        ({"io.BytesIO"}, "'x'", Cost.MS),
+        ({"io.BytesIO", "io.FileIO"}, "'r'", Cost.MS),
+        (set(), "'r'", Cost.MS),
+    ],
+)
+def test_a_form_may_ask_what_surely_is_passed(classes: set[str], mode: str, cost: Cost) -> None:
+    forms = [{"when": "0|file:io.BytesIO mode='r'|'w'", "cost": "us"}]
+    row = _table(_blocks("zip.open", cost="ms", forms=forms)).row_for("zip.open")
+    assert row is not None
+    form = row.form({"0": None, "mode": mode}, {"0": classes}.__getitem__)
+    assert row.priced(form).cost is cost
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"cost": "us"}, "give `when`, conditions on arguments, and `cost`"),
+        ({"when": "mode=1"}, "give `when`, conditions on arguments, and `cost`"),
+        ({"when": "mode", "cost": "us"}, "give an argument and its literal or class"),
+        ({"when": "mode=1", "cost": "cheap"}, "give one of us, ms, unbounded"),
+        ({"when": "mode=1", "cost": "us", "code": "US101"}, "the key 'code'"),
+        ({"when": "mode=1", "cost": "us", "defers": "yes"}, "'yes' for defers: give true or false"),
+    ],
+)
+def test_a_form_that_cannot_be_meant_is_refused(form: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as told:
+        _table(_blocks("zip.open", forms=[form]))
+    assert said in str(told.value)
 
 
 @pytest.mark.parametrize(

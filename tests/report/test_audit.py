@@ -50,6 +50,20 @@ def test_the_first_line_counts_what_is_below_it() -> None:
     assert headline(wrong) == "findings: waivers to correct in shop"
 
 
+def test_it_says_in_how_many_places_what_is_shown_together_was_found() -> None:
+    same = reached(line=90)
+    elsewhere = reached(function="Repo.other")
+    started = replace(MODEL, code="US103")
+    findings = (QUERY, same, elsewhere, ADVICE, started, replace(started, site=reached().site))
+    assert headline(replace(READ, findings=findings)) == (
+        "findings: 3 errors in 2 places, 1 note, 2 at start-up in shop"
+    )
+    started_twice = (started, replace(started, evidence=()))
+    assert headline(replace(READ, findings=(QUERY, same, *started_twice))) == (
+        "findings: 2 errors in 1 place, 2 at start-up in 1 place in shop"
+    )
+
+
 def test_advice_and_start_up_are_a_line_each_below_what_must_be_mended() -> None:
     text = render(READ)
     assert text.index("US107") < text.index("notes (1)") < text.index("start-up: delays readiness")
@@ -140,3 +154,25 @@ def test_a_clean_report_is_two_lines() -> None:
 def test_a_possible_finding_is_shown_when_it_is_there() -> None:
     possible = replace(QUERY, confidence=Confidence.POSSIBLE)
     assert "believed  possible, not certain" in render(replace(READ, findings=(possible,)))
+
+
+def test_waits_for_one_pool_are_one_block_with_all_their_lines() -> None:
+    because = "no timeout is given"
+    first = reached("US404", line=9, function="a", because=because)
+    same = reached("US404", line=14, function="b", because=because, entries=(TEXT,))
+    other = reached("US404", line=3, function="c", because=because, file="shop/jobs.py")
+    text = " ".join(render(replace(READ, findings=(first, same, other))).split())
+    assert text.count("US404") == 1
+    assert "also line 14, shop/jobs.py:3 " in text
+    assert "entries POST /asr, GET /text/{id} " in text
+    told_apart = reached("US404", line=14, function="b", because="timeout=None")
+    assert render(replace(READ, findings=(first, told_apart))).count("US404") == 2
+
+
+def test_what_start_up_makes_for_requests_is_advice_and_no_slow_start() -> None:
+    pool = reached("US502", place="start-up", entries=(), because="no connect_timeout")
+    client = reached("US501", place="start-up", entries=(), because="timeout=None")
+    text = render(replace(READ, findings=(pool, client)))
+    assert "notes (2)" in text
+    assert "start-up" not in text
+    assert headline(replace(READ, findings=(pool,))) == "findings: 1 note in shop"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.report.sources import READ, reached
+from tests.report.sources import READ, TEXT, reached
 from unstall.model.report import Verdict
 from unstall.report.markdown import render
 
@@ -24,6 +24,19 @@ def test_each_finding_has_its_chain_and_its_remedy() -> None:
     assert text.count("- **Remedy** ") == 2
     assert "<details><summary>Notes (1)</summary>" in text
     assert "- waived: 1" in text
+
+
+def test_what_is_shown_together_has_the_entries_of_all() -> None:
+    because = "no timeout is given"
+    first = reached("US404", line=9, function="a", because=because)
+    other = reached("US404", line=14, function="b", because=because, entries=(TEXT,))
+
+    lines = render(replace(READ, findings=(first, other))).split("\n")
+
+    assert lines[0] == "### unstall: findings: 2 warnings in 1 place in shop"
+    (row,) = [line for line in lines if line.startswith("| 🟡")]
+    assert row.endswith("| POST /asr, GET /text/{id} |")
+    assert "- **Entries** POST /asr, GET /text/{id}" in lines
 
 
 def test_names_cannot_become_markup() -> None:

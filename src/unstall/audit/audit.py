@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unstall.audit import rules
 from unstall.audit.imported import Imported
-from unstall.audit.judge import findings
+from unstall.audit.judge import entry_of, findings
 from unstall.audit.packages import Packages
 from unstall.audit.paths import request_paths
 from unstall.audit.program import Worked, read, work_out
@@ -101,7 +101,8 @@ def _report(
 
 def blocking(worked: Worked) -> tuple[Finding, ...]:
     """What blocks a loop: US1xx and US2xx."""
-    return findings(worked.walk, worked.judged, worked.entrances, worked.found, worked.reached)
+    reached = worked.reached, worked.surely
+    return findings(worked.walk, worked.judged, worked.entrances, worked.found, *reached)
 
 
 def ranked(found: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -131,7 +132,7 @@ def coverage(worked: Worked) -> dict[str, int]:
         for outside in many
     }
     return {
-        "entries": len(worked.entrances),
+        "entries": len({(entry_of(e), e.place) for e in worked.entrances if not e.doubt}),
         "functions": len({node.function for node in worked.found}),
         "calls": worked.judged.calls,
         "unknown_calls": len(unknown),

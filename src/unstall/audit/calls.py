@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from unstall.audit import types_calls, types_containers
+from unstall.audit import types_calls, types_containers, types_super
 from unstall.audit.dead import Branches
 from unstall.audit.ir import Via
 from unstall.audit.scan import Event
@@ -21,6 +21,7 @@ from unstall.audit.values import (
     GENERATOR,
     INSTANCE,
     NOTHING,
+    SUPER,
     Value,
     Values,
     guessed,
@@ -145,7 +146,7 @@ class Calls:
                 lambda v: v.kind in (FUNCTION, EXTERNAL),
             )
             if functions:
-                yield Seen(Via.CALL, node, functions, event._replace(repeats=True), dead=dead)
+                yield Seen(Via.CALL, node, functions, _for_each(event, node), dead=dead)
         lasts = {name.rpartition(".")[2] for name in names}
         if lasts & _ENTERS and node.args:
             managers = where(
@@ -204,6 +205,7 @@ class Calls:
             return
         values = self.types.known(scope, node.value)
         targets = union(self._property(v, node.attr) for v in values if v.kind == INSTANCE)
+        targets |= union(self._above(v.name, node.attr) for v in values if v.kind == SUPER)
         if targets:
             yield Seen(Via.READ, node, targets, event, dead=self._branches.dead(scope, event))
 
@@ -229,10 +231,15 @@ class Calls:
         below = [
             self._behind(member, value._replace(name=each))
             for each in classes.subclasses(value.name)
-            if (member := classes.own(each, name)) is not None
+            if (member := classes.anew(value.name, each, name)) is not None
         ]
         least = 1 if len(below) <= 8 else 2
         return own | guessed(union(below), least)
+
+    def _above(self, written: str, name: str) -> Values:
+        """The functions behind a property that `super()` is asked for."""
+        found = types_super.above(self.types, written, name, self._behind)
+        return where(found, lambda value: value.kind == FUNCTION)
 
     def _behind(self, found: Member, value: Value) -> Values:
         results: set[Value] = set()
@@ -261,7 +268,12 @@ def _called_for_each(values: Values, node: ast.expr, event: Event, dead: bool) -
         lambda v: v.kind in (FUNCTION, EXTERNAL),
     )
     if functions:
-        yield Seen(Via.CALL, node, functions, event._replace(repeats=True), dead=dead)
+        yield Seen(Via.CALL, node, functions, _for_each(event, node), dead=dead)
+
+
+def _for_each(event: Event, node: ast.expr) -> Event:
+    """The same once more for each element of what stands there."""
+    return event._replace(over=(*event.over, node))
 
 
 _PLAIN = frozenset(

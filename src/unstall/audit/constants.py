@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable
+from typing import Any
 
 OLDEST = (3, 9)
 """No service runs on an older Python."""
@@ -58,6 +60,47 @@ def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
     if isinstance(right, ast.Constant) and right.value in _NOT_HERE.get(asked, ()):
         return False if isinstance(op, ast.Eq) else True if isinstance(op, ast.NotEq) else None
     return None
+
+
+_COMPARES: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda value, many: value in many,
+    ast.NotIn: lambda value, many: value not in many,
+}
+
+
+_OF_MEMBERS = _COMPARES | {ast.Is: operator.eq, ast.IsNot: operator.ne}
+
+Member = Callable[[ast.expr], tuple[str, str] | None]
+"""Of an expression that is one of an enumeration: the class and the name."""
+
+
+def compared(value: object, op: ast.cmpop, right: ast.expr, member: Member) -> bool | None:
+    """What comparing a value with a literal, or looking for it among some, comes to."""
+    compares = (_OF_MEMBERS if isinstance(value, tuple) else _COMPARES).get(type(op))
+    many = many_of(right) if isinstance(op, (ast.In, ast.NotIn)) else None
+    parts = [right] if many is None else many
+    if isinstance(value, tuple):
+        others: list[Any] = [member(each) for each in parts]
+        is_known = all(each is not None and each[:1] == value[:1] for each in others)
+    else:
+        others = [each.value for each in parts if isinstance(each, ast.Constant)]
+        is_known = len(others) == len(parts)
+    if compares is None or not is_known:
+        return None
+    try:
+        return compares(value, others[0] if many is None else others)
+    except TypeError:
+        return None
+
+
+def many_of(node: ast.expr) -> list[ast.expr] | None:
+    return node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else None
 
 
 def _version(op: ast.cmpop, asked: tuple[object, ...]) -> bool | None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from unstall.audit import types_names, types_parameters
 from unstall.audit.constants import last_of, said, truth
+from unstall.audit.known_values import Knowledge
 from unstall.audit.scan import ASKS_KIND, Event
 from unstall.audit.scopes import Scope
+from unstall.audit.types_classes import Member
 
 if TYPE_CHECKING:
     from unstall.audit.types import Types
@@ -36,6 +38,7 @@ def kind_rules_out(event: Event, is_async: Callable[[ast.expr], bool | None]) ->
 class Branches:
     def __init__(self, types: Types) -> None:
         self._types = types
+        self._knowledge = Knowledge(types)
         self._known: dict[int, bool | None] = {}
 
     def dead(self, scope: Scope, event: Event) -> bool:
@@ -58,7 +61,13 @@ class Branches:
 
     def _leaf(self, scope: Scope, test: ast.expr) -> bool | None:
         known = said(test)
-        return self._named(scope, test) if known is None and isinstance(test, ast.Name) else known
+        if known is not None:
+            return known
+        if isinstance(test, ast.Name):
+            return self._named(scope, test)
+        if isinstance(test, ast.Attribute) and isinstance(test.value, ast.Name):
+            return self._made_with(scope, test.value.id, test.attr)
+        return self._knowledge.answer_of_class(scope, test)
 
     def _named(self, scope: Scope, test: ast.Name) -> bool | None:
         found = types_names.find(self._types, scope, test.id, (test.lineno, test.col_offset))
@@ -75,6 +84,30 @@ class Branches:
         ):
             return None
         return _constant(binding.value)
+
+    def _made_with(self, scope: Scope, receiver: str, name: str) -> bool | None:
+        """An attribute that is a parameter of the constructor, and that nothing else is ever given to."""
+        owner = scope.class_of_method()
+        arguments = getattr(scope.node, "args", None)
+        if owner is None or arguments is None or not arguments.args:
+            return None
+        found = self._types.classes.find(owner.id, name)
+        if not isinstance(found, Member) or found.bindings or len(found.assigned) != 1:
+            return None
+        ((maker, binding),) = found.assigned
+        value = binding.value
+        if (
+            receiver != arguments.args[0].arg
+            or getattr(maker.node, "name", "") != "__init__"
+            or not isinstance(value, ast.Name)
+            or self._types.classes.subclasses(found.owner.id)
+            or self._types.project.is_stored(name)
+            or any(
+                each.scope.class_of_method() is owner for each in self._types.callers.calling("cls")
+            )
+        ):
+            return None
+        return self._always_default(maker, value.id)
 
     def _always_default(self, owner: Scope, name: str) -> bool | None:
         """A parameter with a constant default that no call passes; of a function that is called at all."""

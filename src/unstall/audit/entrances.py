@@ -13,6 +13,7 @@ from unstall.audit.entrances_targets import Targets, runs
 from unstall.audit.entrances_values import Values
 from unstall.audit.fastapi_dependencies import Trees
 from unstall.audit.fastapi_models import Models
+from unstall.audit.fastapi_route_classes import RouteClasses
 from unstall.audit.fastapi_routes import Paths, Served
 from unstall.audit.ir import Entrance, Function, Names, Place, Step
 from unstall.audit.slips import Slips
@@ -48,9 +49,9 @@ def entrances(
 
 def _merged(found: Iterable[Entrance]) -> Iterable[Entrance]:
     """Each once, with all that start it; one that a framework starts needs nobody."""
-    unique: dict[tuple[str, str, str, Place], Entrance] = {}
+    unique: dict[tuple[str, str, str, Place, str, bool], Entrance] = {}
     for one in found:
-        key = one.kind, one.name, one.function, one.place
+        key = one.kind, one.name, one.function, one.place, one.receiver, one.exact
         known = unique.get(key, one)
         by = tuple(dict.fromkeys((*known.by, *one.by))) if known.by and one.by else ()
         unique[key] = replace(known, by=by)
@@ -59,7 +60,13 @@ def _merged(found: Iterable[Entrance]) -> Iterable[Entrance]:
 
 def _paths(targets: Targets, later: Mapping[str, Sequence[Step]]) -> Paths:
     owners = Owners(targets)
-    return Paths(Trees(targets, _views(owners)), Models(targets), Surroundings(owners), later)
+    return Paths(
+        Trees(targets, _views(owners)),
+        Models(targets),
+        Surroundings(owners),
+        RouteClasses(owners),
+        later,
+    )
 
 
 def served_by(names: Names, functions: Mapping[str, Function]) -> list[Served]:
@@ -88,7 +95,10 @@ def _around(targets: Targets, around: Around) -> Entrance:
     )
     kind = "lifespan" if around.kind == "shutdown" else around.kind
     name = target.id.partition(":")[2] or target.id
-    return Entrance(kind, name, target.id, runs(around.kind, target).place, file, line)
+    place = runs(around.kind, target).place
+    return Entrance(
+        kind, name, target.id, place, file, line, receiver=target.receiver, exact=target.exact
+    )
 
 
 def _views(owners: Owners) -> frozenset[str]:

@@ -18,7 +18,7 @@ from unstall.audit.entrances_table import (
     Runs,
     short,
 )
-from unstall.audit.entrances_targets import Target, Targets, runs
+from unstall.audit.entrances_targets import Target, Targets, runs, stepped
 from unstall.audit.entrances_texts import texts_of
 from unstall.audit.entrances_values import Value
 from unstall.audit.ir import Entrance, Place, Step
@@ -158,10 +158,9 @@ def _coroutine(targets: Targets, node: ast.expr, where: Where) -> Iterator[Targe
     """The function whose coroutine, `f(…)`, is handed over."""
     for value in (Value(node, where), *targets.values.of(node, where)):
         if isinstance(value.node, ast.Call):
-            for id_ in targets.values.functions(value.node.func, value.where):
-                function = targets.values.index.functions[id_]
-                if targets.kind(function) == "async":
-                    yield targets.function(function)
+            for target in targets.methods(value.node.func, value.where):
+                if target.function is not None and targets.kind(target.function) == "async":
+                    yield target
 
 
 def _registered(
@@ -222,8 +221,7 @@ def _streams(targets: Targets) -> Iterator[Registered]:
         for value in targets.values.of(given, use.where):
             if not isinstance(value.node, ast.Call):
                 continue
-            for id_ in targets.values.functions(value.node.func, value.where):
-                target = targets.function(targets.values.index.functions[id_])
+            for target in targets.methods(value.node.func, value.where):
                 if "generator" in target.kind:
                     yield Registered(
                         "stream", target, runs("stream", target), use.where, use.call.lineno
@@ -248,7 +246,11 @@ def entrance(targets: Targets, found: Registered) -> Entrance:
     name = found.name or found.target.id.partition(":")[2]
     starter = found.where.scope if found.where.scope in targets.values.index.functions else ""
     by = (starter,) if starter and not found.is_decorated else ()
-    return Entrance(kind, name, found.target.id, found.runs.place, *place, by=by)
+    target = found.target
+    return Entrance(
+        kind, name, target.id, found.runs.place, *place, by=by,
+        receiver=target.receiver, exact=target.exact,
+    )  # fmt: skip
 
 
 def later_steps(targets: Targets, all_found: list[Registered]) -> dict[str, list[Step]]:
@@ -261,7 +263,7 @@ def later_steps(targets: Targets, all_found: list[Registered]) -> dict[str, list
             targets.values.index.modules[one.where.module].file,
             one.line,
         )
-        step = Step(one.kind, one.target.id, one.runs.place, one.runs.why, *place)
+        step = stepped(one.kind, one.target, *place, ran=one.runs)
         giver = one.where.scope
         for id_ in dict.fromkeys((giver, giver.partition(".<locals>.")[0])):
             if step not in found.setdefault(id_, []):

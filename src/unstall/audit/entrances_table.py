@@ -23,6 +23,8 @@ ROUTERS = frozenset(
     faststream.KafkaRouter faststream.RabbitRouter""".split()
 )
 DEPENDS = frozenset({"fastapi.Depends", "fastapi.Security"})
+MODELS = frozenset({"pydantic.BaseModel", "pydantic.RootModel", "sqlmodel.SQLModel"})
+"""FastAPI makes objects of what inherits from them, of what a request brings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ from unstall.audit.entrances_index import Class, Def, Where
 from unstall.audit.entrances_syntax import func_of, is_static, last_name, parameters_of, written
 from unstall.audit.entrances_table import ASYNC_CALLABLES, STEPS, Runs, short
 from unstall.audit.entrances_values import Value, Values
-from unstall.audit.ir import Function, Place
+from unstall.audit.ir import Function, Place, Step
 
 Parameter = tuple[ast.arg, ast.expr | None, Where]
 """With its default, and where the default stands."""
@@ -37,6 +38,10 @@ class Target:
     """Its first parameter is filled in."""
     made_async_by: str = ""
     """A decorator that wraps a plain function in an async one."""
+    receiver: str = ""
+    """The first-party class of the `self` it is called on, where that is known."""
+    exact: bool = False
+    """`self` is of that class, and of none below it."""
 
 
 @dataclass(slots=True)
@@ -57,7 +62,7 @@ class Targets:
             ]
         finally:
             self._open.discard(key)
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(_undecided(found)))
 
     def _target(self, value: Value) -> Iterator[Target]:
         node, where = value.node, value.where
@@ -76,8 +81,7 @@ class Targets:
     def _named(self, name: str, node: ast.expr, where: Where) -> Iterator[Target]:
         index = self.values.index
         if name in index.functions:
-            function = index.functions[name]
-            yield self.function(function, bound=_is_bound(function, node))
+            yield from self._method(index.functions[name], node, where)
         elif name in index.classes:
             yield self.constructor(index.classes[name])
         elif ":" in name:  # a global: what it is an instance of is called
@@ -86,6 +90,46 @@ class Targets:
         else:
             is_class = name.rpartition(".")[2][:1].isupper()
             yield Target(name, "class" if is_class else "")
+
+    def _method(self, function: Def, node: ast.expr, where: Where) -> Iterator[Target]:
+        """A function as the expression names it; of a method with the class of the object."""
+        target = self.function(function, bound=_is_bound(function, node))
+        of_object: list[Target] = []
+        if target.bound and isinstance(node, ast.Attribute):
+            of_object = [
+                replace(target, receiver=class_, exact=exact)
+                for class_, exact in self._receivers(node.value, where).items()
+                if self.values.method(class_, node.attr) is function
+            ]
+        yield from of_object or [target]
+
+    def _receivers(self, node: ast.expr, where: Where) -> dict[str, bool]:
+        """First-party classes of the object, or the class itself; and whether none below is meant."""
+        classes = self.values.index.classes
+        if isinstance(node, ast.Name) and node.id in ("self", "cls"):
+            return dict.fromkeys(self.values.classes(node, where), False)
+        named = [name for name in self.values.named(node, where) if name in classes]
+        if named:
+            return dict.fromkeys(named, True)
+        made = [self._made(value) for value in self.values.of(node, where)]
+        told = {name for names in made for name in names}
+        found = [name for name in self.values.classes(node, where) if name in classes]
+        if told and all(made) and told.issuperset(found):
+            return dict.fromkeys(sorted(told), True)
+        return dict.fromkeys(found, False)
+
+    def _made(self, value: Value) -> list[str]:
+        """Of `Class(…)`: the class."""
+        if not isinstance(value.node, ast.Call):
+            return []
+        named = self.values.named(value.node.func, value.where)
+        return [name for name in named if name in self.values.index.classes]
+
+    def methods(self, node: ast.expr, where: Where) -> Iterator[Target]:
+        """First-party functions that the expression names."""
+        found = self.values.functions(node, where)
+        named = (self._method(self.values.index.functions[id_], node, where) for id_ in found)
+        yield from dict.fromkeys(_undecided([target for targets in named for target in targets]))
 
     def _from_call(self, node: ast.Call, where: Where) -> Iterator[Target]:
         named = self.values.named(node.func, where)
@@ -104,7 +148,7 @@ class Targets:
             if name in self.values.index.classes or (
                 ":" not in name and name.rpartition(".")[2][:1].isupper()
             ):
-                yield from self._instance(name)
+                yield from self._instance(name, exact=True)
         if not named:
             for class_ in self.values.classes(node, where):
                 yield from self._instance(class_)
@@ -112,10 +156,11 @@ class Targets:
     def _positional(self, target: Target, count: int) -> frozenset[str]:
         return frozenset(parameter.arg for parameter, _, _ in self.parameters(target)[:count])
 
-    def _instance(self, class_: str) -> Iterator[Target]:
+    def _instance(self, class_: str, exact: bool = False) -> Iterator[Target]:
         method = self.values.method(class_, "__call__")
         if method is not None:
-            yield replace(self.function(method, bound=True), instance=class_)
+            target = self.function(method, bound=True)
+            yield replace(target, instance=class_, receiver=class_, exact=exact)
             return
         for root in self.values.roots(class_):
             if ":" not in root:
@@ -136,9 +181,14 @@ class Targets:
             made_async_by=by,
         )
 
+    def on(self, class_: str, method: Def) -> Target:
+        """A method that is called on an object of exactly this class."""
+        return replace(self.function(method, bound=True), receiver=class_, exact=True)
+
     def constructor(self, class_: Class) -> Target:
         method = self.values.method(class_.id, "__init__")
-        return Target(method.id if method else class_.id, "class", method, made=class_, bound=True)
+        id_ = method.id if method else class_.id
+        return Target(id_, "class", method, made=class_, bound=True, receiver=class_.id, exact=True)
 
     def kind(self, function: Def) -> str:
         known = self.functions.get(function.id)
@@ -239,6 +289,25 @@ def runs(kind: str, target: Target) -> Runs:
             Place.LOOP, f"{short(target.instance)} is an async callable, which runs on the loop"
         )
     return Runs(Place.UNKNOWN, f"it is not known whether {target.id} is async")
+
+
+def stepped(
+    kind: str, target: Target, file: str, line: int, depth: int = 0, ran: Runs | None = None
+) -> Step:
+    """What a request, or what comes after it, runs of a target."""
+    ran = ran or runs(kind, target)
+    return Step(
+        kind, target.id, ran.place, ran.why, file, line, depth, target.receiver, target.exact
+    )
+
+
+def _undecided(found: list[Target]) -> list[Target]:
+    """One method on objects of several classes: which one it is, the code does not say."""
+    receivers = {(each.id, each.receiver) for each in found}
+    many = Counter(id_ for id_, _ in receivers)
+    return [
+        replace(each, receiver="", exact=False) if many[each.id] > 1 else each for each in found
+    ]
 
 
 def _is_bound(function: Def, node: ast.expr) -> bool:

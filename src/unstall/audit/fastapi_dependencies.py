@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from unstall.audit.entrances_index import Where
 from unstall.audit.entrances_syntax import argument, written
 from unstall.audit.entrances_table import ASYNC_CALLABLES, DEPENDS, short
-from unstall.audit.entrances_targets import Parameter, Target, Targets, runs
+from unstall.audit.entrances_targets import Parameter, Target, Targets, stepped
 from unstall.audit.entrances_texts import texts_of
 from unstall.audit.entrances_values import Value
 from unstall.audit.ir import Step
@@ -209,13 +209,4 @@ def _run(
 
 
 def _step(dependency: Dependency, depth: int) -> Step:
-    ran = runs("dependency", dependency.target)
-    return Step(
-        "dependency",
-        dependency.target.id,
-        ran.place,
-        ran.why,
-        dependency.file,
-        dependency.line,
-        depth,
-    )
+    return stepped("dependency", dependency.target, dependency.file, dependency.line, depth)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from unstall.audit.entrances_index import Def, own_nodes
 from unstall.audit.entrances_syntax import argument, last_name
 from unstall.audit.entrances_table import STEPS, Runs
-from unstall.audit.entrances_targets import Target, runs
+from unstall.audit.entrances_targets import Target, runs, stepped
 from unstall.audit.entrances_values import Value
 from unstall.audit.fastapi_dependencies import Dependency, Trees, steps
 from unstall.audit.fastapi_models import Models
+from unstall.audit.fastapi_route_classes import RouteClasses
 from unstall.audit.ir import Entrance, Place, Step
 from unstall.audit.starlette import Owner, Way
 from unstall.audit.starlette_around import Around, Surroundings
@@ -21,6 +22,8 @@ from unstall.audit.starlette_routes import WEBSOCKET, Route
 
 _CONVERTOR = re.compile(r"{(\w+):\w+}")
 _SERIALISER = "fastapi.routing.serialize_response"
+_LEAVES_OUT = ("response_model_include", "response_model_exclude")
+_MAKERS = frozenset("from_orm model_construct model_validate parse_obj".split())
 _UNKNOWN = Runs(Place.UNKNOWN, "it is not known which framework calls a plain def here")
 
 
@@ -39,6 +42,7 @@ class Paths:
     trees: Trees
     models: Models
     surroundings: Surroundings
+    classes: RouteClasses
     later: Mapping[str, Sequence[Step]] = field(default_factory=dict)
     """What a function hands over to run after it: background tasks and streams, by its id."""
 
@@ -78,6 +82,8 @@ class Paths:
                 file,
                 line,
                 taken,
+                receiver=target.receiver,
+                exact=target.exact,
             )
 
     def _runs(self, route: Route) -> Runs:
@@ -97,9 +103,10 @@ class Paths:
             for app in served.apps
             for around in self.surroundings.middleware(app)
         ]
+        found += [self._wrapped(one, served) for one in self.classes.around(served.route)]
         found += steps(served.dependencies)
-        found += [self._validation(one) for one in self._validators(served)]
-        found.append(Step("endpoint", target.id, ran.place, ran.why, file, line))
+        found += [self._of_model("validation", one) for one in self._validators(served)]
+        found.append(stepped("endpoint", target, file, line, ran=ran))
         if (
             not served.route.is_plain
             and served.route.owner is not None
@@ -109,6 +116,9 @@ class Paths:
             found.append(
                 Step("serialisation", _SERIALISER, serialised.place, serialised.why, file, line)
             )
+            found += [
+                self._of_model("serialisation", one) for one in self._serialisers(served.route)
+            ]
         for step in tuple(found):
             if step.kind in ("endpoint", "dependency"):
                 found += self.later.get(step.function, ())
@@ -119,10 +129,30 @@ class Paths:
             return ()
         return self.models.validators(served.route.endpoint, served.dependencies)
 
-    def _validation(self, validator: Def) -> Step:
-        ran = STEPS["validation", ""]
-        file = self.surroundings.owners.values.index.modules[validator.where.module].file
-        return Step("validation", validator.id, ran.place, ran.why, file, validator.node.lineno)
+    def _serialisers(self, route: Route) -> tuple[Def, ...]:
+        """Which parts of it are left out, nobody knows."""
+        function = route.endpoint.function
+        if any(argument(route.call, None, each) is not None for each in _LEAVES_OUT):
+            return ()
+        model = argument(route.call, None, "response_model")
+        if model is not None and not _is_none(model):
+            return self.models.serialisers([model], route.where)
+        if function is None or isinstance(function.node, ast.Lambda):
+            return ()
+        if model is None and function.node.returns is not None:
+            return self.models.serialisers([function.node.returns], function.where)
+        given = [each.func for each in _returned(function.node) if isinstance(each, ast.Call)]
+        made = [each for each in given if _makes_object(each)]
+        return self.models.serialisers(made, function.inside)
+
+    def _of_model(self, kind: str, function: Def) -> Step:
+        ran = STEPS[kind, ""]
+        file = self.surroundings.owners.values.index.modules[function.where.module].file
+        return Step(kind, function.id, ran.place, ran.why, file, function.node.lineno)
+
+    def _wrapped(self, target: Target, served: Served) -> Step:
+        file, line = self._place(target, served.route)
+        return stepped("route class", target, file, line)
 
     def _middleware(self, around: Around) -> Step:
         values = self.surroundings.owners.values
@@ -130,8 +160,7 @@ class Paths:
             values.index.modules[around.where.module].file,
             around.line,
         )
-        ran = runs("middleware", around.target)
-        return Step("middleware", around.target.id, ran.place, ran.why, file, line)
+        return stepped("middleware", around.target, file, line)
 
 
 def _is_serialised(route: Route) -> bool:
@@ -143,14 +172,27 @@ def _is_serialised(route: Route) -> bool:
         return not _is_response(function.node.body)
     if function.node.returns is not None and _names_response(function.node.returns):
         return False
-    returned = [
+    return not all(_is_response(value) for value in _returned(function.node))
+
+
+def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+    """What it gives but None."""
+    return [
         node.value
-        for node, _ in own_nodes(function.node.body)
-        if isinstance(node, ast.Return)
-        and node.value is not None
-        and not (isinstance(node.value, ast.Constant) and node.value.value is None)
+        for node, _ in own_nodes(function.body)
+        if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value)
     ]
-    return not all(_is_response(value) for value in returned)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _makes_object(func: ast.expr) -> bool:
+    """`Out` of `Out(…)` and of `Out.model_validate(…)`, as they are written."""
+    if isinstance(func, ast.Attribute) and func.attr in _MAKERS:
+        func = func.value
+    return last_name(func)[:1].isupper()
 
 
 def _is_response(node: ast.expr) -> bool:

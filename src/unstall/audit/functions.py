@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from unstall.audit.scopes import Scope
 
-_READ = frozenset(
-    "property cached_property hybrid_property computed_field async_property cached".split()
-)
+_READ = frozenset("property cached_property hybrid_property computed_field async_property".split())
 
 
 _NO_ARGUMENTS = ast.arguments([], [], None, [], [], None, [])
@@ -26,6 +24,8 @@ class Shape(NamedTuple):
     is_property: bool
     is_context: bool
     is_abstract: bool
+    is_hook: bool
+    """It does nothing, and nothing says that classes below have to define it."""
     is_cached: bool
     """Its body runs once for equal arguments."""
     parameters: tuple[str, ...]
@@ -44,17 +44,19 @@ class Shape(NamedTuple):
 def shape_of(scope: Scope, is_generator: bool) -> Shape:
     node = scope.node
     names = {_last(decorator) for decorator in getattr(node, "decorator_list", ())}
+    is_method = scope.outer is not None and scope.outer.kind == "class"
+    is_marked, is_empty = bool(names & {"abstractmethod", "overload"}), _is_empty(node)
     arguments: ast.arguments = getattr(node, "args", _NO_ARGUMENTS)
     return Shape(
         is_async=isinstance(node, ast.AsyncFunctionDef),
         is_generator=is_generator,
-        is_static="staticmethod" in names
-        or not (scope.outer is not None and scope.outer.kind == "class"),
+        is_static="staticmethod" in names or not is_method,
         is_class="classmethod" in names
         or getattr(node, "name", "") in ("__init_subclass__", "__class_getitem__"),
-        is_property=bool(names & _READ),
+        is_property=is_method and bool(names & _READ),
         is_context=bool(names & {"contextmanager", "asynccontextmanager"}),
-        is_abstract="abstractmethod" in names or "overload" in names or _is_empty(node),
+        is_abstract=is_marked or is_empty,
+        is_hook=is_empty and not is_marked and not _raises(node),
         is_cached=bool(names & {"lru_cache", "cache"}),
         parameters=tuple(a.arg for a in (*arguments.posonlyargs, *arguments.args)),
         by_place=_by_place(arguments),
@@ -98,6 +100,10 @@ def _is_empty(node: ast.AST) -> bool:
             continue
         return False
     return True
+
+
+def _raises(node: ast.AST) -> bool:
+    return any(isinstance(each, ast.Raise) for each in getattr(node, "body", ()))
 
 
 def takes(own: Shape, asked: Shape) -> bool:

@@ -27,6 +27,8 @@ class Callee:
     file: str
     """Relative to the root; empty: not the project's own."""
     line: int
+    receiver: str = ""
+    """Of a method the class of the object that it is called on, and of none below; empty: somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,11 @@ class _Reader:
             told["kind"],
             self.file(told["file"]) if is_ours else "",
             told["line"] if is_ours else 0,
+            self._receiver(told.get("receiver")) if is_ours else "",
         )
+
+    def _receiver(self, told: list[str] | None) -> str:
+        return self.name(*told) if told is not None and told[0] in self._names else ""
 
     def dependency(self, told: Told) -> Dependency:
         below = self.many(told, "dependencies", self.dependency)

@@ -53,8 +53,8 @@ def merge(
         if entrance.kind in _SERVED:
             unseen.append(entrance)
     new = [each for key, each in told.items() if key not in taken and each.file]
-    have = {(each.kind, each.function) for each in merged}
-    merged += new + [each for each in _around(imported) if (each.kind, each.function) not in have]
+    have = {_around_key(each) for each in merged}
+    merged += new + [each for each in _around(imported) if _around_key(each) not in have]
     return Merged(tuple(merged), (*_unseen(imported, unseen), *said(imported)))
 
 
@@ -86,7 +86,7 @@ def _unique(told: Iterable[Entrance]) -> Mapping[tuple[str, str], Entrance]:
 
 
 def _joined(source: Entrance, exact: Entrance, known: Collection[str]) -> Entrance:
-    """The steps import saw, in their order; the rest of source's after or before the endpoint as it was."""
+    """The steps import saw, in their order; the rest of source's after the middleware or the endpoint."""
     function = exact.function
     if known and function not in known and source.function in known:
         function = source.function
@@ -97,15 +97,22 @@ def _joined(source: Entrance, exact: Entrance, known: Collection[str]) -> Entran
         steps.append(_agreed(seen.get(_key(mine)), mine))
     kinds = [step.kind for step in source.steps]
     end = kinds.index("endpoint") if "endpoint" in kinds else len(kinds)
+    inside = sum(step.kind == "middleware" for step in steps)
     before = [step for step in source.steps[:end] if step.kind not in _TOLD]
     after = [step for step in source.steps[end:] if step.kind not in _TOLD]
     return replace(
         exact,
         function=function,
+        receiver=steps[-1].receiver,
+        exact=steps[-1].exact,
         file=source.file if function == source.function else exact.file,
         line=source.line if function == source.function else exact.line,
-        steps=(*before, *steps, *after),
+        steps=(*steps[:inside], *before, *steps[inside:], *after),
     )
+
+
+def _around_key(entrance: Entrance) -> tuple[str, str, str]:
+    return entrance.kind, entrance.function, entrance.receiver
 
 
 def _key(step: Step) -> tuple[str, str]:
@@ -119,7 +126,8 @@ def _agreed(source: Step | None, step: Step) -> Step:
     if source is None:
         return step
     if source.place == step.place:
-        return replace(source, depth=step.depth)
+        known = step if step.receiver else source
+        return replace(source, depth=step.depth, receiver=known.receiver, exact=known.exact)
     return replace(step, file=step.file or source.file, line=step.line or source.line)
 
 
@@ -143,6 +151,8 @@ def _routes(imported: Imported) -> Iterator[Entrance]:
                 end.file,
                 end.line,
                 steps,
+                receiver=steps[-1].receiver,
+                exact=steps[-1].exact,
             )
 
 
@@ -158,12 +168,12 @@ def _methods(route: Route) -> tuple[str, ...]:
 def _steps(route: Route) -> Iterator[Step]:
     for each in route.middleware:
         yield _step("middleware", each.call)
-    done: set[str] = set()
+    done: set[tuple[str, str]] = set()
     for dependency, depth in walk(route.dependencies):
-        function = dependency.call.function
-        if not (dependency.use_cache and function in done):
+        key = dependency.call.function, dependency.call.receiver
+        if not (dependency.use_cache and key in done):
             yield _step("dependency", dependency.call, depth)
-        done.add(function)
+        done.add(key)
     kind = "websocket" if route.kind == "websocket" else "endpoint"
     yield replace(_step(kind, route.endpoint), kind="endpoint")
 
@@ -172,7 +182,8 @@ def _step(kind: str, call: Callee, depth: int = 0) -> Step:
     ran = STEPS.get((kind, call.kind)) or STEPS.get((kind, ""))
     place = ran.place if ran is not None else Place.UNKNOWN
     why = ran.why if ran is not None else f"it is not known where a {kind} of this kind runs"
-    return Step(kind, call.function, place, why, call.file, call.line, depth)
+    known = call.receiver, bool(call.receiver)
+    return Step(kind, call.function, place, why, call.file, call.line, depth, *known)
 
 
 def _around(imported: Imported) -> Iterator[Entrance]:
@@ -184,9 +195,11 @@ def _around(imported: Imported) -> Iterator[Entrance]:
     ]
     for kind, call in calls:
         if call.file:
-            place = _step(kind, call).place
-            name = call.function.partition(":")[2]
-            yield Entrance(kind, name, call.function, place, call.file, call.line)
+            step, name = _step(kind, call), call.function.partition(":")[2]
+            yield Entrance(
+                kind, name, call.function, step.place, call.file, call.line,
+                receiver=step.receiver, exact=step.exact,
+            )  # fmt: skip
 
 
 # --- what is said ---------------------------------------------------------------------------

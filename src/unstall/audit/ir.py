@@ -112,7 +112,7 @@ class Step:
     """One function on the path of a request, in the order of running."""
 
     kind: str
-    """middleware, dependency, validation, endpoint, serialisation, stream, background task"""
+    """middleware, route class, dependency, validation, endpoint, serialisation, stream, background task"""
     function: str
     place: Place
     why: str
@@ -121,6 +121,10 @@ class Step:
     line: int
     depth: int = 0
     """Of a dependency below another one."""
+    receiver: str = ""
+    """The class of the `self` that it is called on, where that is known."""
+    exact: bool = False
+    """`self` is of that class, and of none below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,8 @@ class Entrance:
     """Where a loop or a thread enters first-party code."""
 
     kind: str
-    """route, websocket, middleware, exception handler, lifespan, startup, background task, task, callback,
-    offline"""
+    """route, websocket, middleware, exception handler, lifespan, startup, import, background task, task,
+    callback, offline"""
     name: str
     """`GET /users/{id}` for a route, else the function."""
     function: str
@@ -140,6 +144,11 @@ class Entrance:
     """Of a route: all that runs for a request, the endpoint included."""
     by: tuple[str, ...] = ()
     """Functions that start it: it runs if one of them does. Empty: a framework or an import starts it."""
+    doubt: str = ""
+    """Why it may never run, in one clause: `nobody was seen to call sync_all`."""
+    receiver: str = ""
+    """As a step has it."""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from unstall.audit.calls import confidence_of, text_of
+from unstall.audit.given import classes_given, classes_passed, doubt, given
+from unstall.audit.handed import Handed
 from unstall.audit.ir import Entrance, Place, Via
+from unstall.audit.loop_asked import STARTS_A_LOOP, asks_for_a_loop
+from unstall.audit.many import Many
 from unstall.audit.readers import when_ready
-from unstall.audit.remedies import remedy_of
+from unstall.audit.remedies import remedy_at
+from unstall.audit.scopes import Scope
 from unstall.audit.values import Value
 from unstall.audit.walk import Walk
 from unstall.audit.walk_nodes import Node, Outside
@@ -43,6 +48,8 @@ class Hit(NamedTuple):
     outside: Outside
     least: int = 0
     """Guesses that lie between the call and what it blocks in."""
+    many: str = ""
+    """Of microseconds in a loop: what it goes over that there may be many of."""
 
     @property
     def guess(self) -> int:
@@ -57,11 +64,11 @@ class Judged:
     calls: int
 
 
-def judge(walk: Walk, table: Table) -> Judged:
+def judge(walk: Walk, table: Table, entrances: Sequence[Entrance] = ()) -> Judged:
     """What each node does itself, whatever reaches it."""
     hits: dict[Node, tuple[Hit, ...]] = {}
     unknown: dict[Node, tuple[Outside, ...]] = {}
-    rows = Rows(walk, table)
+    rows, many = Rows(walk, table), Many(walk, entrances)
     calls: set[int] = set()
     for node, reached in walk.nodes.items():
         own: list[Hit] = []
@@ -71,9 +78,9 @@ def judge(walk: Walk, table: Table) -> Judged:
         kept = walk.kept(node)
         for outside in reached.outside:
             with kept:
-                hit = hit_of(outside, rows)
+                hit = hit_of(outside, rows, reached.scope)
                 if hit is not None:
-                    own.append(hit)
+                    own.append(_multiplied(hit, many, reached.scope))
                 elif not _known(outside, rows):
                     open_.append(outside)
         if own:
@@ -83,7 +90,7 @@ def judge(walk: Walk, table: Table) -> Judged:
     return Judged(hits, unknown, len(calls))
 
 
-def hit_of(outside: Outside, rows: Rows) -> Hit | None:
+def hit_of(outside: Outside, rows: Rows, scope: Scope) -> Hit | None:
     """The blocking call that it is; None where it is clean or not known."""
     seen, value = outside.seen, outside.value
     if value is None or (seen.event.awaited and outside.place is outside.node.place):
@@ -92,15 +99,42 @@ def hit_of(outside: Outside, rows: Rows) -> Hit | None:
     if row is None or row.effect is not Effect.BLOCKS:
         return None
     call = seen.node if isinstance(seen.node, ast.Call) and seen.via is not Via.READ else None
-    if call is not None and not row.holds(given(call, outside.place is outside.node.place)):
-        return None
+    least = 0
+    if call is not None:
+        is_call = outside.place is outside.node.place
+        said, classes_of = given(call, is_call), classes_given(rows.types, scope, call, is_call)
+        passed = classes_passed(rows.types, scope, call, is_call)
+        if not row.holds(said, classes_of):
+            if not row.may_hold(said, classes_of, passed):
+                return None
+            least = 1
+        sure = row.form(said, classes_of)
+        form = sure or row.form_if(said, passed)
+        if form is not None and not (form.defers and rows.handed.to_unknown(scope, call, name)):
+            least = least if sure else max(least, doubt(row, said, passed, form))
+            row = row.priced(sure)
+    if name in STARTS_A_LOOP and asks_for_a_loop(rows.types, scope):
+        return Hit(row, name, outside.place, outside, 2)
     if name in _WHEN_READY and rows.reads_when_ready(outside.node):
         return Hit(row, name, outside.place, outside, 2)
     if row.code not in _FIRST_TIME_ONLY:
-        return Hit(row, name, outside.place, outside)
+        return Hit(row, name, outside.place, outside, least)
     if call is not None and _is_loaded(call):
         return None
     return Hit(row, name, outside.place, outside, 1)
+
+
+def _multiplied(hit: Hit, many: Many, scope: Scope) -> Hit:
+    """In a loop microseconds add up if it goes round many times, and how many source never says."""
+    if not _is_small_in_a_loop(hit):
+        return hit
+    said = many.of(scope, hit.outside.seen.event.over)
+    return hit._replace(many=said, least=max(hit.least, 1 if said else 2))
+
+
+def _is_small_in_a_loop(hit: Hit) -> bool:
+    is_small = hit.row.cost is Cost.US and hit.row.code == "US106"
+    return is_small and hit.outside.seen.event.repeats
 
 
 _WHEN_READY = frozenset(
@@ -124,11 +158,12 @@ class Rows:
     """What the catalog says of a target; each name is looked up once."""
 
     def __init__(self, walk: Walk, table: Table) -> None:
-        self._classes = walk.types.classes
+        self.types = walk.types
         self._table = table
         self._known: dict[tuple[str, str, Via], tuple[Row | None, str]] = {}
         self._walk = walk
         self._ready: frozenset[str] | None = None
+        self.handed = Handed(walk, self.find, lambda outside: _known(outside, self))
 
     def find(self, value: Value, via: Via) -> tuple[Row | None, str]:
         """The row, and the public name that it is of."""
@@ -148,18 +183,25 @@ class Rows:
         for each in self._names(name, owner, via):
             row = self._table.row_for(each, str(via))
             if row is not None:
-                return row, self._table.canonical(each).removesuffix(".__call__")
+                return row, self._public(self._table.canonical(each))
         return None, name
+
+    def _public(self, name: str) -> str:
+        """An instance that is called has the name of its class, unless making it blocks as well."""
+        class_ = name.removesuffix(".__call__")
+        is_class = class_ != name and class_.rpartition(".")[2][:1].isupper()
+        made = self._table.row_for(class_) if is_class else None
+        return name if made is not None and made.effect is Effect.BLOCKS else class_
 
     def _names(self, name: str, owner: str, via: Via) -> Iterator[str]:
         """The name, then the same member of the classes that the receiver inherits from."""
         if via in (Via.CALL, Via.READ):
             yield name
             last = name.rpartition(".")[2]
-            for each in self._classes.foreign(owner) if owner else ():
+            for each in self.types.classes.foreign(owner) if owner else ():
                 yield f"{each}.{last}"
         else:
-            yield from self._classes.foreign(owner or name) or (name,)
+            yield from self.types.classes.foreign(owner or name) or (name,)
 
 
 def _known(outside: Outside, rows: Rows) -> bool:
@@ -185,35 +227,6 @@ _OF_VALUES = frozenset(
 """Methods of texts, lists, dictionaries and times: where the class is not known, the name says enough."""
 
 
-def given(call: ast.Call, is_call: bool) -> dict[str, str | None]:
-    """Arguments by keyword or position, as literals; of a function that is handed on: those after it."""
-    arguments = call.args if is_call else call.args[1:]
-    found: dict[str, str | None] = {}
-    for place, argument in enumerate(arguments):
-        if isinstance(argument, ast.Starred):
-            break
-        found[str(place)] = _literal(argument)
-    for keyword in call.keywords:
-        if keyword.arg is not None:
-            found[keyword.arg] = _literal(keyword.value)
-    return found
-
-
-def _literal(node: ast.expr) -> str | None:
-    if isinstance(node, ast.Constant):
-        return repr(node.value)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
-        return (
-            text_of(node.operand) if isinstance(node.op, ast.UAdd) else f"-{node.operand.value!r}"
-        )
-    if isinstance(node, (ast.Attribute, ast.Name)):
-        return text_of(node)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        flags = [_literal(each) for each in (node.left, node.right)]
-        return " | ".join(each for each in flags if each is not None) or None
-    return None
-
-
 # Findings
 
 
@@ -232,8 +245,9 @@ def findings(
     entrances: Sequence[Entrance],
     found: Mapping[Node, Way],
     reached: Mapping[Node, int],
+    surely: Mapping[Node, int],
 ) -> tuple[Finding, ...]:
-    """One for each site and class of place, with all entrances that reach it."""
+    """One for each site and class of place, with all entrances that reach it as surely as it says."""
     groups: dict[_Key, list[tuple[Hit, Node]]] = defaultdict(list)
     for node, hits in judged.hits.items():
         if node not in found:
@@ -250,7 +264,7 @@ def findings(
     entries = _Entries(entrances)
     for key, group in groups.items():
         with walk.kept(group[0][1]):
-            made.append(_finding(walk, key, group, entries, found, reached))
+            made.append(_finding(walk, key, group, entries, found, (surely, reached)))
     return tuple(_one_per_line(made))
 
 
@@ -284,11 +298,10 @@ def impact_of(hit: Hit) -> str:
 
     So is a file that is read once in a process. What computes or asks others stalls the first request.
     """
-    repeats = hit.outside.seen.event.repeats
     if hit.row.code == "US106" and hit.row.cost is Cost.MS and hit.outside.once:
         return "trivial"
     if hit.row.cost is Cost.US:
-        return "low" if repeats and hit.row.code == "US106" else "trivial"
+        return "low" if _is_small_in_a_loop(hit) else "trivial"
     return "low" if hit.row.cost is Cost.MS else "high"
 
 
@@ -298,20 +311,20 @@ def _finding(
     group: Sequence[tuple[Hit, Node]],
     known: _Entries,
     found: Mapping[Node, Way],
-    reached: Mapping[Node, int],
+    reached: tuple[Mapping[Node, int], Mapping[Node, int]],
 ) -> Finding:
     hit, node = min(group, key=lambda pair: _rank(pair[0], found[pair[1]]))
     guess = max(hit.guess, found[node].guess)
     bits = 0
     for told, each in group:
-        if told.guess < 2 or guess > 1:  # who only may come to it is no entry of what is surer
-            bits |= reached.get(each, 0)
+        if told.guess <= guess or guess > 1:  # who only may come to it is no entry of what is surer
+            bits |= reached[min(guess, 1)].get(each, 0)
     entries = known.of(bits)
     first = known.entrances[found[node].entrance]
     if entries and first not in entries:
         first = next((e for e in entries if _is_step(first, e)), first)
     ordered = [first, *(e for e in entries if e is not first)]
-    rule = BY_CODE[key.code]
+    rule, where = BY_CODE[key.code], hit.outside.seen.node
     return Finding(
         code=key.code,
         title=rule.title,
@@ -324,18 +337,34 @@ def _finding(
         else Cause.LOCK
         if key.code == "US109"
         else Cause.WAITING,
-        remedy=Remedy(remedy_of(hit.row)),
+        remedy=Remedy(remedy_at(hit.row, walk.types, walk.nodes[node].scope, where)),
         reach=reach(walk, found, node),
         runs_on=str(hit.place),
-        evidence=(Evidence("reached"),),
+        evidence=(Evidence("reached", because=_doubted(hit, first) or _counted(hit)),),
         entries=tuple(dict.fromkeys(entry_of(e) for e in ordered)),
         impact=impact_of(hit),
     )
 
 
-def _rank(hit: Hit, way: Way) -> tuple[bool, int, int]:
-    """Of one call in several nodes: the one that weighs speaks, then the surest, then the nearest."""
-    return impact_of(hit) == "trivial", max(hit.guess, way.guess), way.length
+def _doubted(hit: Hit, first: Entrance) -> str | None:
+    """What stands in place of the sentence of a sure finding."""
+    return f"{first.doubt}, and it comes to {hit.name}" if first.doubt else None
+
+
+def _counted(hit: Hit) -> str | None:
+    """Why microseconds count, or do not."""
+    if not _is_small_in_a_loop(hit):
+        return None
+    if hit.many:
+        return f"{hit.name} takes microseconds, once for {hit.many}"
+    return f"{hit.name} takes microseconds, and nothing shows that its loop goes round many times"
+
+
+def _rank(hit: Hit, way: Way) -> tuple[bool, int, int, int]:
+    """Of one call in several nodes: the one that weighs speaks, then the surest, then the nearest, and of
+    those the one whose entrance comes first, which is a route's.
+    """
+    return impact_of(hit) == "trivial", max(hit.guess, way.guess), way.length, way.entrance
 
 
 class _Entries:

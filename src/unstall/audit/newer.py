@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 _EXCEPT = re.compile(
     r"^([ \t]*except\*?[ \t]+)([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)[ \t]*:", re.MULTILINE
 )
-_HEAD = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+(?=\[)", re.MULTILINE)
+HEAD = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+(\w+)(?=\[)", re.MULTILINE)
+"""What has type parameters."""
 _ALIAS = re.compile(r"^([ \t]*)type[ \t]+(\w+)(?=[ \t]*[\[=])", re.MULTILINE)
 _TEMPLATE = re.compile(r"(?<![\w'\"])[tT](r?['\"])")
 _STRING = re.compile(r"(?<![\w])([A-Za-z]{0,2})('''|\"\"\"|'|\")")
@@ -37,7 +38,7 @@ def _excepts(text: str) -> str:
 
 def _parameters(text: str) -> str:
     """Without `[T: …]` behind the names of functions and classes; a line that it took is continued."""
-    return _without_brackets(text, _HEAD)
+    return _without_brackets(text, HEAD)
 
 
 def _aliases(text: str) -> str:
@@ -54,7 +55,7 @@ def _without_brackets(text: str, before: re.Pattern[str]) -> str:
         start = found.end()
         if start < done or text[start : start + 1] != "[":
             continue
-        end = _closed(text, start)
+        end = closed(text, start)
         if end is None:
             continue
         parts += [text[done:start], text[start:end].count("\n") * "\\\n"]
@@ -62,7 +63,7 @@ def _without_brackets(text: str, before: re.Pattern[str]) -> str:
     return "".join((*parts, text[done:]))
 
 
-def _closed(text: str, start: int) -> int | None:
+def closed(text: str, start: int) -> int | None:
     """Behind the bracket that closes the one at `start`, if it does so soon."""
     depth = 0
     for bracket in _BRACKET.finditer(text, start, start + _LONGEST):

@@ -85,7 +85,11 @@ class Once:
             value.name in _CACHES for each in makers for value in self._types.values(outer, each)
         ) and not any(last_name(each) == name for each in cleared)
 
-    def is_warm(self, target: Scope) -> bool:
+    def has_run(self, target: Scope, place: Place) -> bool:
+        """Long before somebody comes to it in this place."""
+        return (place is not Place.STARTUP and target.id in self._begun) or self._is_warm(target)
+
+    def _is_warm(self, target: Scope) -> bool:
         """It has run while modules were imported."""
         known = self._warm.get(target.id)
         if known is None:

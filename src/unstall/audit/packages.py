@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from unstall.audit.ir import Unread
+from unstall.audit.scopes import statements_of
 from unstall.audit.source import Parsed, parse_file
 
 _MOST_FILES = 40
@@ -110,12 +111,12 @@ def _around(files: Iterable[str]) -> Iterator[str]:
 def _imported(one: Parsed, top: str) -> Iterator[str]:
     """Paths of what a module's imports name below its own package, without the suffix."""
     here = one.file.split("/")[:-1]
-    for node in ast.walk(one.tree):
+    for node in sorted(_imports(one.tree), key=lambda each: (each.col_offset, each.lineno)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == top:
                     yield alias.name.replace(".", "/")
-        elif isinstance(node, ast.ImportFrom):
+        else:
             module = node.module.split(".") if node.module else []
             if node.level:
                 base = [*here[: len(here) - node.level + 1], *module]
@@ -125,3 +126,14 @@ def _imported(one: Parsed, top: str) -> Iterator[str]:
                 continue
             yield "/".join(base)
             yield from ("/".join((*base, alias.name)) for alias in node.names)
+
+
+def _imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Statements alone are looked at: expressions are nine nodes of ten."""
+    waiting = [tree]
+    while waiting:
+        for statement in statements_of(waiting.pop()):
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                yield statement
+            elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                waiting.append(statement)

@@ -12,6 +12,7 @@ from unstall.audit.ir import Entrance, Place, Step, Via
 from unstall.audit.judge import Hit, Judged, entry_of, qualname, time_out_of
 from unstall.audit.walk import Walk
 from unstall.audit.walk_nodes import Node, Outside
+from unstall.audit.walk_ways import root_of
 from unstall.model.finding import Finding, Hop, Site
 from unstall.model.path import Blocking, PathStep, RequestPath
 
@@ -52,10 +53,19 @@ class _Paths:
 
     def steps(self, entrance: Entrance) -> Iterator[PathStep]:
         steps = entrance.steps or (
-            Step("endpoint", entrance.function, entrance.place, "", entrance.file, entrance.line),
+            Step(
+                "endpoint",
+                entrance.function,
+                entrance.place,
+                "",
+                entrance.file,
+                entrance.line,
+                receiver=entrance.receiver,
+                exact=entrance.exact,
+            ),
         )
         for step in steps:
-            node = Node(step.function, step.place)
+            node = root_of(self._walk.types, step)
             known = self._known.get(node)
             if known is None:
                 known = self._known[node] = self._step(node, step)
@@ -80,7 +90,7 @@ class _Paths:
                     blocking.append(self._blocking(hit, each, guess, hops))
             for outside in self._judged.unknown.get(each, ()):
                 if len(unknown) < _MOST and guess < 2:
-                    unknown[self._open(outside)] = None
+                    unknown[self._open(outside, each)] = None
         return PathStep(
             kind=step.kind,
             function=step.function,
@@ -110,10 +120,10 @@ class _Paths:
             fingerprint=self._fingerprints.get(key, ""),
         )
 
-    def _open(self, outside: Outside) -> str:
+    def _open(self, outside: Outside, found_in: Node) -> str:
         """A call that nobody knows, with what would settle it."""
         walk, node = self._walk, outside.seen.node
-        scope = walk.nodes[outside.node].scope
+        scope = walk.nodes[found_in].scope
         written = node.func if isinstance(node, ast.Call) and outside.seen.via is Via.CALL else node
         place = f"{walk.types.project.file_of(scope)}:{node.lineno} {calls.text_of(written)}"
         if outside.value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from unstall.audit.imported_merge import Merged, merge, of_app
 from unstall.audit.imported_types import seen
 from unstall.audit.ir import Entrance, Function, Place, Program, Unread
 from unstall.audit.judge import Judged, judge
+from unstall.audit.mentioned import mentioned
 from unstall.audit.names import SourceNames, declared
 from unstall.audit.needed import needed, words
 from unstall.audit.packages import Packages
@@ -91,6 +92,8 @@ class Worked:
     found: Mapping[Node, Way]
     reached: Mapping[Node, int]
     """Bits: the entrances by number."""
+    surely: Mapping[Node, int]
+    """The same of those that reach it without a guess."""
     gaps: tuple[str, ...] = ()
     """What import did not see, and packages that were not followed."""
 
@@ -163,12 +166,13 @@ def work_out(
     mains = _mains(Lookup(names, found_by_name), types, entered)
     walk = Walk(types, calls, mains=mains)
     around = [each for each in entered if each.place in (Place.STARTUP, Place.SHUTDOWN)]
-    walk.begin(node for each in around for node in roots_of(each))
+    walk.begin(node for each in around for node in roots_of(types, each))
     begun = started(walk, entered)
-    walk.explore(node for each in begun for node in roots_of(each.entrance))
+    walk.explore(node for each in begun for node in roots_of(types, each.entrance))
     entered = tuple(each.entrance for each in begun)
     loaded = frozenset(imported.modules.values()) if alone and imported is not None else None
-    every, found, reached = _with_tasks(walk, functions, begun, loaded)
+    every, found, roots = _with_tasks(walk, functions, begun, loaded)
+    reached, surely = reaching(walk, roots), reaching(walk, roots, 0)
     program = Program(
         root=root,
         modules=project.modules,
@@ -177,27 +181,28 @@ def work_out(
         entrances=entered,
         unread=tuple(unread),
     )
-    judged = judge(walk, table)
+    judged = judge(walk, table, every)
     if packages is not None:
         judged, unread_ = followed(judged, found, walk, table, packages)
         gaps += unread_
     return Worked(
-        program, names, functions, found_by_name, walk, judged, every, found, reached, gaps
+        program, names, functions, found_by_name, walk, judged, every, found, reached, surely, gaps
     )
 
 
 def _with_tasks(
     walk: Walk, functions: Functions, begun: Sequence[Started], loaded: frozenset[str] | None
-) -> tuple[tuple[Entrance, ...], dict[Node, Way], dict[Node, int]]:
+) -> tuple[tuple[Entrance, ...], dict[Node, Way], list[tuple[int, int, Node]]]:
     """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case.
 
+    In a service what nobody mentions runs perhaps never; what a library has, others call.
     `loaded`: files of modules that the app was seen to import, where it alone is asked about.
     """
     entered = [each.entrance for each in begun]
     roots = [
         (number, each.guess, node)
         for number, each in enumerate(begun)
-        for node in roots_of(each.entrance)
+        for node in roots_of(walk.types, each.entrance)
     ]
     found = ways(walk, roots)
     # A service has its tasks; what its commands run waits for nobody's request.
@@ -207,20 +212,41 @@ def _with_tasks(
     }
     aside = set_aside(walk, begun) | own_loops(walk, begun, found)
     tasks: list[Entrance] = []
-    for function in _unreached(walk, functions, on_loop | aside):
+    waiting = _unreached(walk, functions, on_loop | aside)
+    for function, is_mentioned in _mentioned_first(walk, waiting, found if serves else None, aside):
         if function.id in on_loop or (serves and _is_command(function.file)):
             continue
         if loaded is not None and function.file not in loaded:
             continue
         node = Node(function.id, Place.LOOP)
         walk.explore([node])
-        number = len(entered) + len(tasks)
-        name = function.id.partition(":")[2]
-        tasks.append(Entrance("task", name, function.id, Place.LOOP, function.file, function.line))
-        roots.append((number, 1, node))
+        task = _task(function, is_mentioned)
+        roots.append((len(entered) + len(tasks), 2 if task.doubt else 1, node))
+        tasks.append(task)
         on_loop |= _reachable(walk, node)
     found = ways(walk, roots, unseen=len(entered))
-    return (*entered, *tasks), found, reaching(walk, roots)
+    return (*entered, *tasks), found, roots
+
+
+def _mentioned_first(
+    walk: Walk, functions: Sequence[Function], found: Iterable[Node] | None, aside: Set[str]
+) -> Sequence[tuple[Function, bool]]:
+    """With whether something that runs mentions each; `found` is None of a library: others call it."""
+    known: frozenset[str] | None = None
+    with walk.types.project.slips.kept("", "who is mentioned by whom"):
+        if found is not None:
+            serving = {node.function for node in found if node.place is not Place.OFFLINE}
+            known = mentioned(walk.types, {node.function for node in found}, aside - serving)
+    told = [(each, known is None or each.id in known) for each in functions]
+    return sorted(told, key=lambda each: not each[1])
+
+
+def _task(function: Function, is_mentioned: bool) -> Entrance:
+    name = function.id.partition(":")[2]
+    doubt = "" if is_mentioned else f"nobody was seen to call {name}"
+    return Entrance(
+        "task", name, function.id, Place.LOOP, function.file, function.line, doubt=doubt
+    )
 
 
 def _mains(lookup: Lookup, types: Types, entered: Sequence[Entrance]) -> frozenset[str]:

@@ -36,6 +36,7 @@ class Project:
         self.roots: dict[str, Scope] = {name: index.root for name, index in self.indexes.items()}
         self._scans: dict[int, Scan] = {}
         self._stores: dict[str, list[tuple[Scope, ast.expr, ast.expr]]] | None = None
+        self._unpacked: frozenset[str] | None = None
 
     # Scopes
 
@@ -89,6 +90,15 @@ class Project:
                     for attribute, stores in index.stores.items():
                         self._stores.setdefault(attribute, []).extend(stores)
         return self._stores.get(name, [])
+
+    def is_stored(self, name: str) -> bool:
+        """Whether an attribute of that name is assigned from outside its class."""
+        if self._unpacked is None:
+            own = (
+                each for module, each in self.indexes.items() if not self.modules[module].is_test
+            )
+            self._unpacked = frozenset().union(*(each.unpacked for each in own))
+        return name in self._unpacked or bool(self.stores(name))
 
     # Imports
 

@@ -52,13 +52,18 @@ class Event(NamedTuple):
     node: ast.expr
     awaited: bool = False
     """Or async for, async with."""
-    repeats: bool = False
+    over: tuple[ast.AST, ...] = ()
+    """The loops that it lies in, outermost first: what they go over; of `while` the statement."""
     tests: tuple[ast.expr, ...] = ()
     """Conditions it lies under."""
     negated: tuple[bool, ...] = ()
     """Of each condition: it lies under `else`."""
     begins: bool = False
     """A coroutine that becomes a task of its own."""
+
+    @property
+    def repeats(self) -> bool:
+        return bool(self.over)
 
 
 class Scan:
@@ -69,7 +74,7 @@ class Scan:
         "_begun",
         "_drained",
         "_index",
-        "_loop",
+        "_over",
         "_scope",
         "_under",
         "asks_kind",
@@ -90,7 +95,7 @@ class Scan:
         self._awaited: set[int] = set()
         self._begun: set[int] = set()
         self._drained: set[int] = set()
-        self._loop = 0
+        self._over: tuple[ast.AST, ...] = ()
         self._under = Under()
         if scope.spans is None:
             scope.spans = []
@@ -106,7 +111,7 @@ class Scan:
     def _emit(self, kind: str, node: ast.expr, awaited: bool = False) -> None:
         known = id(node)
         awaited = awaited or known in self._awaited
-        event = Event(kind, node, awaited, self._loop > 0, *self._under, known in self._begun)
+        event = Event(kind, node, awaited, self._over, *self._under, known in self._begun)
         self.events.append(event)
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
@@ -209,9 +214,10 @@ class Scan:
             self._drained.add(id(node.value) if isinstance(node, ast.YieldFrom) else 0)
             self._visit(node.value)
         if isinstance(node, ast.YieldFrom) and node.value is not None:
-            self._loop += 1
+            outside = self._over
+            self._over = (*outside, node.value)
             self._emit("iterate", node.value)
-            self._loop -= 1
+            self._over = outside
         if self.first_yield is None:
             self.first_yield = len(self.events)
         self._emit("yield", node)
@@ -249,20 +255,21 @@ class Scan:
 
     def _elements(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         """All but what gives the first iterable: that runs where the comprehension stands."""
+        outside = self._over
         for number, part in enumerate(node.generators):
             if number:
                 self._drained.add(id(part.iter))
                 self._visit(part.iter)
             self.awaits = self.awaits or bool(part.is_async)
             self._emit("iterate", part.iter, bool(part.is_async))
-            self._loop += number == 0
+            self._over = (*self._over, part.iter)
             self._visit_all(part.ifs)
         if isinstance(node, ast.DictComp):
             self._visit(node.key)
             self._visit(node.value)
         else:
             self._visit(node.elt)
-        self._loop -= 1
+        self._over = outside
 
     def _starred(self, node: ast.Starred) -> None:
         self._drained.add(id(node.value))
@@ -297,17 +304,19 @@ class Scan:
         self.awaits = self.awaits or is_async
         self._drained.add(id(node.iter))
         self._visit(node.iter)
-        self._loop += 1
+        outside = self._over
+        self._over = (*outside, node.iter)
         self._emit("iterate", node.iter, is_async)
         self._block(node.body)
-        self._loop -= 1
+        self._over = outside
         self._block(node.orelse)
 
     def _while(self, node: ast.While) -> None:
-        self._loop += 1
+        outside = self._over
+        self._over = (*outside, node)
         self._visit(node.test)
         self._branch(node.test, False, node.body)
-        self._loop -= 1
+        self._over = outside
         self._block(node.orelse)
 
     def _if(self, node: ast.If) -> None:
@@ -322,6 +331,21 @@ class Scan:
             self._block(node.orelse)
             self._under = outside
             return
+
+    def _match(self, node: ast.Match) -> None:
+        """A case of literals is a comparison; the cases after one without a guard are for others."""
+        self._visit(node.subject)
+        outside = self._under
+        for case in node.cases:
+            test = _as_test(node.subject, case.pattern)
+            self._visit(case.pattern)
+            if test is None:
+                self._block([*filter(None, [case.guard]), *case.body])
+                continue
+            self._branch(test, False, [*filter(None, [case.guard]), *case.body])
+            if case.guard is None:
+                self._under = self._under.also((test, True))
+        self._under = outside
 
     def _choice(self, node: ast.IfExp) -> None:
         self._visit(node.test)
@@ -347,6 +371,20 @@ class Scan:
     def _annotated(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self._visit(node.value)
+
+
+def _as_test(subject: ast.expr, pattern: ast.pattern) -> ast.expr | None:
+    """`subject in (…)`; None: the pattern is no literal, nor several of them."""
+    parts = pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
+    literals = [
+        each.value
+        for each in parts
+        if isinstance(each, ast.MatchValue) and isinstance(each.value, ast.Constant)
+    ]
+    if len(literals) < len(parts):
+        return None
+    among = ast.Tuple(list[ast.expr](literals), ast.Load())
+    return ast.copy_location(ast.Compare(subject, [ast.In()], [among]), pattern)
 
 
 def _names_in(target: ast.expr, index: tuple[int, ...] = ()) -> list[tuple[str, tuple[int, ...]]]:
@@ -394,6 +432,7 @@ _VISITORS: dict[type[ast.AST], Callable[[Scan, ast.AST], None]] = {
     ast.While: Scan._while,  # type: ignore[dict-item]
     ast.If: Scan._if,  # type: ignore[dict-item]
     ast.IfExp: Scan._choice,  # type: ignore[dict-item]
+    ast.Match: Scan._match,  # type: ignore[dict-item]
     ast.With: Scan._with,  # type: ignore[dict-item]
     ast.AsyncWith: Scan._with,  # type: ignore[dict-item]
     ast.AnnAssign: Scan._annotated,  # type: ignore[dict-item]

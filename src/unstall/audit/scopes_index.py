@@ -21,7 +21,7 @@ from unstall.audit.scopes import (
 class Index:
     """All scopes of one module."""
 
-    __slots__ = ("_block", "module", "root", "scopes", "stars", "stores")
+    __slots__ = ("_block", "module", "root", "scopes", "stars", "stores", "unpacked")
 
     def __init__(self, module: str, tree: ast.Module) -> None:
         self.module = module
@@ -30,6 +30,8 @@ class Index:
         self.stars: list[ast.ImportFrom] = []
         self.stores: dict[str, list[tuple[Scope, ast.expr, ast.expr]]] = {}
         """What is assigned to attributes from outside: of what, and what."""
+        self.unpacked: set[str] = set()
+        """Attributes that are assigned so by unpacking."""
         self._block = 0
         self._body(tree.body, self.root, ())
         self._move_items()
@@ -133,6 +135,8 @@ class Index:
                 return
         if binding.value is not None and not binding.item:
             self.stores.setdefault(target.attr, []).append((scope, base, binding.value))
+        elif binding.item:
+            self.unpacked.add(target.attr)
 
     def _put(self, container: ast.expr, value: ast.expr, scope: Scope) -> None:
         """`container[…] = value`, or `container.append(value)`."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from unstall.audit import type_parameters
 from unstall.audit.ir import Unread
 from unstall.audit.newer import rewrites
 
@@ -123,26 +124,38 @@ def data_of(path: Path) -> bytes | str:
         return f"it cannot be read: {error.strerror or error}"
 
 
+_HAS_PARAMETERS = re.compile(rb"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w+\[", re.MULTILINE)
+
+
 def parse(data: bytes) -> ast.Module | str:
     """The tree, or one clause that says why not."""
     first = _try(data)
-    if isinstance(first, ast.Module):
+    has_parameters = _HAS_PARAMETERS.search(data) is not None
+    if isinstance(first, ast.Module) and not has_parameters:
         return first
-    for older in _older(data):
+    text = _text(data)
+    read = first if isinstance(first, ast.Module) else _older(text)
+    if read is not None and has_parameters:
+        type_parameters.tell(read, text)
+    return read or first
+
+
+def _older(text: str) -> ast.Module | None:
+    """The same program without the syntax that this Python may lack."""
+    for older in rewrites(text):
         again = _try(older)
         if isinstance(again, ast.Module):
             return again
-    return first
+    return None
 
 
-def _older(data: bytes) -> Iterator[str]:
-    """The same program without the syntax that this Python may lack."""
+def _text(data: bytes) -> str:
+    """Empty where it has no known encoding."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        text = data.decode(encoding)
+        return data.decode(encoding)
     except (SyntaxError, ValueError, LookupError):
-        return
-    yield from rewrites(text)
+        return ""
 
 
 def _try(data: bytes | str) -> ast.Module | str:

@@ -20,7 +20,7 @@ _LAST = 1 << 30
 @dataclass(frozen=True, slots=True)
 class Around:
     kind: str
-    """middleware, exception handler, lifespan, startup, shutdown"""
+    """middleware, exception handler, lifespan, startup, import, shutdown"""
     owner: Owner | None
     """None: it is not known whose it is."""
     target: Target
@@ -119,7 +119,7 @@ class Surroundings:
             for name in ("dispatch", "__call__"):
                 method = targets.values.method(target.made.id, name)
                 if method is not None:
-                    yield targets.function(method, bound=True)
+                    yield targets.on(target.made.id, method)
         elif target.function is not None:  # a factory: it gets the app and returns another one
             inner = targets.returned(target.function)
             yield from [targets.function(f) for f in inner] or [target]
@@ -212,10 +212,10 @@ class Surroundings:
             function = index.functions.get(where.scope.partition(".<locals>.")[0])
             if function is not None:
                 line = function.node.lineno
-                yield Around("startup", None, owners.targets.function(function), where, line)
+                yield Around("import", None, owners.targets.function(function), where, line)
         modules = {where.module for where in makers}
         for use in index.at_import:
             if use.where.module in modules:
                 for id_ in owners.values.functions(use.call.func, use.where):
                     target = owners.targets.function(index.functions[id_])
-                    yield Around("startup", None, target, use.where, use.call.lineno)
+                    yield Around("import", None, target, use.where, use.call.lineno)

@@ -144,4 +144,4 @@ def _endpoints(
             method = owners.values.method(target.made.id, name)
             if method is not None:
                 verb = name.upper() if name in METHODS else WEBSOCKET
-                yield (verb,), owners.targets.function(method, bound=True)
+                yield (verb,), owners.targets.on(target.made.id, method)

@@ -25,7 +25,7 @@ class Started(NamedTuple):
 
 SERVED = ("route", "websocket")
 _THREADS = frozenset({Place.THREAD_POOL, Place.EXECUTOR, Place.PROCESS})
-_SERVERS = frozenset(
+SERVERS = frozenset(
     "uvicorn.run uvicorn.Server.serve uvicorn.Server.run hypercorn.asyncio.serve hypercorn.trio.serve "
     "aiohttp.web.run_app granian.Granian.serve gunicorn.app.base.BaseApplication.run".split()
 )
@@ -89,7 +89,7 @@ class _Reach:
         self.places: dict[str, set[Place]] = defaultdict(set)
 
     def add(self, entrances: Iterable[Entrance]) -> None:
-        waiting = [node for each in entrances for node in roots_of(each)]
+        waiting = [node for each in entrances for node in roots_of(self._walk.types, each)]
         self._walk.explore(waiting)
         while waiting:
             node = waiting.pop()
@@ -107,7 +107,7 @@ class _Reach:
     def serves_offline(self) -> bool:
         """A command runs a server."""
         return any(
-            outside.value is not None and outside.value.name in _SERVERS
+            outside.value is not None and outside.value.name in SERVERS
             for node in self._seen
             if node.place is Place.OFFLINE
             for outside in self._walk.nodes[node].outside

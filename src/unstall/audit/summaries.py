@@ -164,7 +164,7 @@ class _Package:
                 or id(outside.seen.node) not in sure
             ):
                 continue
-            hit = hit_of(outside, self._rows)
+            hit = hit_of(outside, self._rows, reached.scope)
             if hit is not None and _counts(hit.row):
                 yield hit.row, hit.name
         for edge in reached.edges:

@@ -14,6 +14,7 @@ from unstall.audit import (
     types_forms,
     types_members,
     types_names,
+    types_super,
 )
 from unstall.audit.functions import Shape, shape_of
 from unstall.audit.imported_types import Seen
@@ -35,6 +36,7 @@ from unstall.audit.values import (
     Value,
     Values,
     flat,
+    guessed,
     instance,
     one,
     union,
@@ -145,9 +147,16 @@ class Types:
         else:
             return values
         return union(
-            self.callers.passed(value.name) if value.kind == PARAMETER else frozenset((value,))
+            self._passed(value) if value.kind == PARAMETER else frozenset((value,))
             for value in values
         )
+
+    def _passed(self, value: Value) -> Values:
+        """By its bound, of a type variable that has one: classes below it are overrides of that."""
+        bound = guessed(value.items[0], value.guess) if value.items else NOTHING
+        if any(":" in each.name for each in bound):
+            return bound
+        return bound | self.callers.passed(value.name)
 
     def all_of(self, scope: Scope, nodes: Iterable[ast.expr]) -> Values:
         return union(self.values(scope, node) for node in nodes)
@@ -159,6 +168,9 @@ class Types:
 
     def member(self, values: Values, name: str) -> Values:
         return types_members.member(self, values, name)
+
+    def above(self, written: str, name: str) -> Values:
+        return types_super.above(self, written, name)
 
     def called(self, values: Values, scope: Scope | None, call: ast.Call | None) -> Values:
         return types_calls.called(self, values, scope, call)

@@ -12,6 +12,7 @@ from unstall.audit.values import (
     EXTERNAL,
     INSTANCE,
     NOTHING,
+    PARAMETER,
     Value,
     Values,
     instance,
@@ -40,8 +41,8 @@ _TYPING = frozenset(
     {"typing", "typing_extensions", "builtins", "collections", "collections.abc", "contextlib"}
 )
 _NO_CLASS = frozenset(
-    "Any object Callable Literal LiteralString TypeVar ParamSpec NoReturn Never None Concatenate "
-    "Unpack".split()
+    "Any any object Callable callable Literal LiteralString TypeVar ParamSpec NoReturn Never None "
+    "Concatenate Unpack".split()
 )
 _MANAGERS = frozenset(
     "ContextManager AsyncContextManager AbstractContextManager AbstractAsyncContextManager".split()
@@ -66,14 +67,22 @@ def _annotation(types: Types, scope: Scope, node: ast.expr) -> Values:
 
 
 def _text(types: Types, scope: Scope, text: str) -> Values:
+    node = quoted(text)
+    if node is None:
+        return NOTHING
+    return types.once(("annotation", id(node)), node, lambda: _annotation(types, scope, node))
+
+
+def quoted(text: str) -> ast.expr | None:
+    """The annotation that a text holds; None: it holds none."""
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return NOTHING
+        return None
     for each in ast.walk(node):  # a forward reference sees the whole module
         if isinstance(each, ast.expr):
             each.lineno = each.end_lineno = 1 << 29
-    return types.once(("annotation", id(node)), node, lambda: _annotation(types, scope, node))
+    return node
 
 
 def _instances(types: Types, value: Value) -> Values:
@@ -141,9 +150,9 @@ def _generic(
         from unstall.audit import types_parameters
 
         stated = at(0)
-        for extra in () if stated else arguments[1:]:
-            stated |= types_parameters.dependency(types, scope, extra)
-        return stated
+        if stated:
+            return types_parameters.narrowed(types, scope, stated, arguments[1:])
+        return union(types_parameters.dependency(types, scope, each) for each in arguments[1:])
     if name in _NEXT:
         return at(0)
     if name == "Union":
@@ -175,6 +184,8 @@ def _generic(
 
 
 def _class_of(value: Value) -> Values:
+    if value.kind == PARAMETER and value.items:
+        return union(map(_class_of, value.items[0]))
     if value.kind != INSTANCE or not value.name:
         return NOTHING
     return one(CLASS if ":" in value.name else EXTERNAL, value.name)

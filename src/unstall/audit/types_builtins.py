@@ -38,6 +38,8 @@ def of_builtin(types: Types, name: str, scope: Scope | None, call: ast.Call | No
             return _calls_later(name, arguments[0], types.element(arguments[1]))
         source = arguments[0] if arguments else NOTHING
         return instance("builtins.list", types.element(source))
+    if name == "iter" and len(arguments) > 1:  # until it gives the second one
+        return _calls_later(name, arguments[0], types.called(arguments[0], None, None))
     if name in ("iter", "aiter") and arguments:
         return arguments[0]  # as lazy as before
     if name in ("next", "anext") and arguments:
@@ -69,7 +71,7 @@ LATER = "calls"
 
 
 def _calls_later(name: str, functions: Values, elements: Values) -> Values:
-    """`map` and `filter` call where they are iterated."""
+    """`map`, `filter` and `iter` of a function call where they are iterated."""
     kept = ((LATER, functions),) if functions else ()
     return frozenset((Value(INSTANCE, f"builtins.{name}", (elements,), closure=kept),))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from unstall.audit import types_names
@@ -46,6 +46,7 @@ class Callers:
         self._types = types
         self._mentions: dict[str, list[Mention]] | None = None
         self._decorators: dict[str, list[tuple[Scope, ast.expr]]] | None = None
+        self._named: dict[str, tuple[tuple[Scope, ast.expr], ...]] = {}
 
     def passed(self, key: str) -> Values:
         """All that any first-party call passes for a parameter: a guess."""
@@ -113,6 +114,21 @@ class Callers:
         """Calls of whatever has this last name."""
         return tuple(each for each in self._all().get(name, ()) if each.argument < 0)
 
+    def named(self, name: str) -> Sequence[tuple[Scope, ast.expr]]:
+        """Whatever has this last name, where it is called, passed, or decorates a class or function."""
+        known = self._named.get(name)
+        if known is None:
+            known = self._named[name] = tuple(self._written(name))
+        return known
+
+    def _written(self, name: str) -> Iterator[tuple[Scope, ast.expr]]:
+        for each in self._all().get(name, ()):
+            yield each.scope, each.call.func if each.argument < 0 else each.call.args[each.argument]
+        for scope in self._types.project.own_scopes():
+            for decorator in getattr(scope.node, "decorator_list", ()):
+                if scope.outer is not None and last_name(decorator) == name:
+                    yield scope.outer, decorator
+
     def _from_below(self, scope: Scope) -> list[Mention]:
         """`super().__init__(…)` in classes that inherit this constructor."""
         owner = scope.outer
@@ -125,6 +141,13 @@ class Callers:
 
     def argument(self, mention: Mention, scope: Scope, parameter: str) -> ast.expr | None:
         return self._argument(mention, scope, parameter)
+
+    def given(self, scope: Scope, parameter: str) -> Iterator[tuple[Scope, ast.expr]]:
+        """What calls of a function pass for a parameter, and where they stand."""
+        for mention in self.mentions(scope):
+            node = self._argument(mention, scope, parameter)
+            if node is not None:
+                yield mention.scope, node
 
     def is_called_by_modules(self, scope: Scope) -> bool:
         """While some module is imported: long before a request."""
@@ -272,6 +295,16 @@ def called_by(scope: Scope, name: str) -> str:
     if name in ("__init__", "__new__") and scope.outer is not None:
         return getattr(scope.outer.node, "name", name)
     return name
+
+
+def names_of(types: Types, scope: Scope) -> tuple[str, ...]:
+    """Last names that a call is written with: of a constructor also those of the classes below."""
+    name = getattr(scope.node, "name", "")
+    if name != "__init__" or scope.outer is None:
+        return (called_by(scope, name),)
+    classes = map(types.classes.scope, (scope.outer.id, *types.classes.subclasses(scope.outer.id)))
+    written = [getattr(each.node, "name", "") for each in classes if each is not None]
+    return (*dict.fromkeys(written), name, "cls")
 
 
 def last_name(node: ast.expr) -> str:

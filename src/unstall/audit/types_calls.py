@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_builtins, types_containers, types_standard
@@ -40,6 +41,8 @@ _MANAGERS = frozenset(
     "contextlib.contextmanager contextlib.asynccontextmanager contextlib.closing contextlib.aclosing "
     "contextlib.nullcontext".split()
 )
+_MOST = 24
+"""Returns of one function."""
 _CALLABLE = (FUNCTION, EXTERNAL, CLASS, PARAMETER)
 _CONTAINERS = frozenset("builtins.dict builtins.list builtins.set collections.deque".split())
 _PASSES = frozenset(
@@ -92,7 +95,7 @@ def _object(class_: Value, given: dict[str, Values]) -> Value:
         INSTANCE,
         class_.name,
         owner=class_.owner,
-        exact=class_.owner != "self",
+        exact=class_.exact and class_.owner != "self",
         closure=tuple(sorted(functions.items(), key=lambda pair: pair[0])),
     )
 
@@ -196,40 +199,51 @@ def _returns(types: Types, target: Scope) -> Values:
     if stated is not None:
         values = types.annotation(target.outer or target, stated)
         if lazy or shape.is_context:
-            inner = union(v.items[0] if v.items else NOTHING for v in values)
-            if says(inner):
-                return inner
-            variables = inner
-        elif says(values):
-            return _exact(types, target, values)
-        else:
-            variables = values
-    if lazy:
-        events = types.project.scan(target).events
-        yields = [
-            e.node.value for e in events if e.kind == "yield" and isinstance(e.node, ast.Yield)
+            values = union(v.items[0] if v.items else NOTHING for v in values)
+        if says(values):
+            return _exact(types, target, values, lazy)
+        variables = values
+    found = union(_given_back(types, target, lazy))
+    return (found if lazy else where(found, lambda value: value.kind != CONSTANT)) or variables
+
+
+def _given_back(types: Types, target: Scope, lazy: bool) -> list[Values]:
+    """What it returns, or yields."""
+    if not lazy:
+        return [
+            types.values(target, r.value) for r in target.returns[:_MOST] if r.value is not None
         ]
-        given = (types.values(target, each) for each in yields[:16] if each is not None)
-        return union(given) or variables
-    found = [types.values(target, r.value) for r in target.returns[:24] if r.value is not None]
-    return where(union(found), lambda value: value.kind != CONSTANT) or variables
+    events = types.project.scan(target).events
+    yields = [e.node.value for e in events if e.kind == "yield" and isinstance(e.node, ast.Yield)]
+    return [types.values(target, each) for each in yields[:_MOST] if each is not None]
 
 
-def _exact(types: Types, target: Scope, stated: Values) -> Values:
+def _exact(types: Types, target: Scope, stated: Values, lazy: bool) -> Values:
     """An annotated base is narrowed to what the body makes, where all of it is known: classes, contexts."""
     if not any(
-        v.kind == CONTEXT or (v.kind == INSTANCE and types.classes.subclasses(v.name))
-        for v in stated
+        v.kind == CONTEXT or (v.kind == INSTANCE and types.classes.is_open(v.name))
+        for v in types.expanded(stated)
     ):
         return stated
-    found = where(
-        union(types.values(target, r.value) for r in target.returns[:24] if r.value is not None),
-        lambda value: value.kind != CONSTANT,
-    )
-    if found and all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found):
+    given = _given_back(types, target, lazy)
+    found = where(union(given), lambda value: value.kind != CONSTANT)
+    is_made = all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found)
+    if found and is_made and _is_whole(given):
         inner = union(v.items[0] for v in stated if v.kind == CONTEXT and v.items)
         return frozenset(v._replace(items=(inner,)) if inner and _is_vague(v) else v for v in found)
     return stated
+
+
+def tells_all(types: Types, function: str) -> bool:
+    """All that it returns, or yields, is known."""
+    target = types.project.scope(function)
+    if target is None or target.kind != "function":
+        return False
+    return _is_whole(_given_back(types, target, types.shape(target).is_generator))
+
+
+def _is_whole(given: Sequence[Values]) -> bool:
+    return all(given) and len(given) < _MOST
 
 
 def _is_vague(value: Value) -> bool:

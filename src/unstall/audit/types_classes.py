@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from unstall.audit.constants import last_of
 from unstall.audit.functions import takes
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.values import CLASS, EXTERNAL
@@ -32,6 +33,8 @@ class Classes:
         self._bases: dict[str, tuple[str, ...]] = {}
         self._orders: dict[str, tuple[str, ...]] = {}
         self._below: dict[str, tuple[str, ...]] | None = None
+        self._concrete: dict[str, tuple[str, ...]] = {}
+        self._hiding: dict[int, tuple[ast.AST, bool]] = {}
 
     def scope(self, name: str) -> Scope | None:
         found = self._types.project.scope(name) if ":" in name else None
@@ -86,6 +89,40 @@ class Classes:
             self._below = {name: tuple(names) for name, names in below.items()}
         return self._below.get(name, ())
 
+    def concrete(self, name: str) -> tuple[str, ...]:
+        """What its objects can really be of: classes below, and itself if it is not abstract."""
+        known = self._concrete.get(name)
+        if known is None:
+            many = (name, *self.subclasses(name))
+            known = tuple(each for each in many if not self._is_abstract(each)) or many
+            self._concrete[name] = known
+        return known
+
+    def _is_abstract(self, name: str) -> bool:
+        """Python itself refuses to make an object of it."""
+        if not self.has_abc_meta(name):
+            return False
+        return any(
+            self._is_left_open(name, attribute)
+            for scope in map(self.scope, self.order(name))
+            if scope is not None
+            for attribute, bindings in scope.bindings.items()
+            if any(map(_is_marked, bindings))
+        )
+
+    def has_abc_meta(self, name: str) -> bool:
+        order = self.order(name)
+        return "abc.ABC" in order or any(map(self._has_meta, order))
+
+    def _has_meta(self, name: str) -> bool:
+        scope = self.scope(name)
+        keywords = getattr(scope.node, "keywords", ()) if scope is not None else ()
+        return any(k.arg == "metaclass" and last_of(k.value) == "ABCMeta" for k in keywords)
+
+    def _is_left_open(self, name: str, attribute: str) -> bool:
+        found = self.find(name, attribute)
+        return isinstance(found, Member) and any(map(_is_marked, found.bindings))
+
     def find(self, name: str, attribute: str) -> Member | str | None:
         """The first in the order that has the attribute: ours, or the name of a foreign class."""
         for each in self.order(name):
@@ -104,6 +141,23 @@ class Classes:
         bindings = tuple(scope.bindings.get(attribute, ()))
         assigned = tuple(scope.attributes.get(attribute, ()))
         return Member(scope, bindings, assigned) if bindings or assigned else None
+
+    def anew(self, above: str, name: str, attribute: str) -> Member | None:
+        """How a class below another one has a member anew: of its own, or of a base beside that one."""
+        own = self.own(name, attribute)
+        if own is not None or len(self.bases(name)) < 2:
+            return own
+        found = self.find(name, attribute)
+        if not isinstance(found, Member) or found.owner.id in self.order(above):
+            return None
+        return None if above in self.order(found.owner.id) else found
+
+    def hides_super(self, method: ast.AST) -> bool:
+        """What `super()` does there cannot be told; of the definition of a method."""
+        known = self._hiding.get(id(method))
+        if known is None:
+            known = self._hiding[id(method)] = (method, _hides_super(method))
+        return known[1]
 
     def constructor(self, name: str) -> Scope | None:
         """The `__init__` that making an object runs, if it is ours."""
@@ -128,6 +182,17 @@ class Classes:
         return any(
             base in ("typing.Protocol", "typing_extensions.Protocol") for base in self.bases(name)
         )
+
+    def is_open(self, name: str) -> bool:
+        """Its objects can be of another class."""
+        return bool(self.subclasses(name)) or self.is_protocol(name)
+
+    def is_unfinished(self, name: str) -> bool:
+        """It leaves a method to others: its body is empty, or raises NotImplementedError."""
+        methods: dict[str, Scope] = {}
+        for scope in map(self.scope, reversed(self.order(name))):
+            methods.update(self._methods(scope) if scope is not None else {})
+        return any(self._types.shape(each).is_abstract for each in methods.values())
 
     def implementers(self, name: str) -> tuple[str, ...]:
         """Classes with all methods of a protocol, called as it says, that do not inherit from it."""
@@ -155,3 +220,20 @@ class Classes:
         """What is no `def` may be anything."""
         own = self._methods(class_).get(method)
         return own is None or takes(self._types.shape(own), self._types.shape(wanted))
+
+
+def _hides_super(method: ast.AST) -> bool:
+    """It is neither asked for an attribute nor given a name: `getattr(super(), name)`."""
+    made: set[int] = set()
+    read: set[int] = set()
+    for node in ast.walk(method):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "super":
+            made.add(id(node))
+        elif isinstance(node, (ast.Attribute, ast.Assign)):
+            read.add(id(node.value))
+    return not made <= read
+
+
+def _is_marked(binding: Binding) -> bool:
+    decorators = getattr(binding.node, "decorator_list", ())
+    return any(last_of(each) == "abstractmethod" for each in decorators)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from unstall.audit import types_generics
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
+    CLASS,
     NOTHING,
     SUPER,
     Values,
     one,
+    union,
 )
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def special(types: Types, scope: Scope, node: ast.Call) -> Values | None:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name == "super" and isinstance(node.func, ast.Name):
         owner = scope.class_of_method()
-        return one(SUPER, owner.id) if owner is not None else NOTHING
+        return one(SUPER, _named(types, scope, node) or owner.id) if owner is not None else NOTHING
     if name in ("partial", "partialmethod", "copy_context", "bind") and node.args:
         if any(v.name.startswith("functools.partial") for v in types.values(scope, node.func)):
             return types.values(scope, node.args[0])
@@ -48,8 +50,14 @@ def special(types: Types, scope: Scope, node: ast.Call) -> Values | None:
     return None
 
 
+def _named(types: Types, scope: Scope, node: ast.Call) -> str:
+    """The class that `super(Class, self)` names."""
+    given = types.values(scope, node.args[0]) if node.args else NOTHING
+    names = {value.name for value in given if value.kind == CLASS}
+    return next(iter(names)) if len(names) == 1 else ""
+
+
 def _bound(types: Types, scope: Scope, node: ast.Call) -> Values:
-    for keyword in node.keywords:
-        if keyword.arg == "bound":
-            return one("type", "", types.annotation(scope, keyword.value))
-    return one("type", "", types_generics.variable(scope, node))
+    bounds = [each.value for each in node.keywords if each.arg == "bound"]
+    bound = union(types.annotation(scope, each) for each in bounds)
+    return one("type", "", types_generics.variable(scope, node, bound))

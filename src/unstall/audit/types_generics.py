@@ -30,10 +30,11 @@ _MARK = "<typevar>"
 _DECLARE = frozenset("typing.Generic typing.Protocol typing_extensions.Protocol".split())
 
 
-def variable(scope: Scope, node: ast.Call) -> Values:
-    """What is annotated with `T = TypeVar("T")`."""
+def variable(scope: Scope, node: ast.Call, bound: Values) -> Values:
+    """What is annotated with `T = TypeVar("T")`; `bound` is what it is at least."""
     at = f"{node.lineno}.{node.col_offset}"
-    return one(PARAMETER, key_of(f"{scope.module}:{_MARK}@{at}", "T"))
+    key = key_of(f"{scope.module}:{_MARK}@{at}", "T")
+    return one(PARAMETER, key, bound) if bound else one(PARAMETER, key)
 
 
 def is_variable(key: str) -> bool:
@@ -41,8 +42,8 @@ def is_variable(key: str) -> bool:
 
 
 def says(values: Values) -> bool:
-    """More than the name of a type variable."""
-    return any(value.kind != PARAMETER for value in values)
+    """More than the name of a type variable without a bound."""
+    return any(value.kind != PARAMETER or value.items for value in values)
 
 
 class Generics:
@@ -55,9 +56,11 @@ class Generics:
     def given(self, receiver: Value) -> Mapping[str, Values]:
         """What the variables of an object's class and of its bases are, by their keys."""
         known = self.of_class(receiver.name)
-        if not receiver.items:
-            return known
-        return {**known, **dict(zip(self._declared(receiver.name), receiver.items, strict=False))}
+        return {**known, **self.held(receiver)} if receiver.items else known
+
+    def held(self, receiver: Value) -> Mapping[str, Values]:
+        """What is said of this object alone: `Store[Client]`."""
+        return dict(zip(self._declared(receiver.name), receiver.items, strict=False))
 
     def anywhere(self, key: str) -> Values:
         """What any class gives for a variable: a guess; of several, none that is worth showing."""
@@ -69,7 +72,7 @@ class Generics:
                         if says(values):
                             self._everywhere.setdefault(name, set()).add(values)
         found = self._everywhere.get(key, set())
-        return guessed(union(found), 1 if len(found) == 1 else 2)
+        return guessed(self._types.expanded(union(found)), 1 if len(found) == 1 else 2)
 
     def of_class(self, name: str) -> Mapping[str, Values]:
         known = self._known.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_names
+from unstall.audit.functions import Shape
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.types_classes import Member
 from unstall.audit.values import (
@@ -55,7 +56,7 @@ def _of_kind(types: Types, value: Value, name: str) -> Values:
     if value.kind == CLASS:
         return of_class(types, value, name)
     if value.kind == SUPER:
-        return _of_super(types, value, name)
+        return types.above(value.name, name)
     if value.kind == FUNCTION:
         return _of_function(types, value, name)
     if value.kind in (COROUTINE, GENERATOR):
@@ -76,7 +77,7 @@ def _of_function(types: Types, value: Value, name: str) -> Values:
             elif each.kind == EXTERNAL:
                 classes += types.table.returns(each.name)
     known = [each for each in classes if types.classes.has(each, name)]
-    return union(_of_foreign(types, Value(INSTANCE, each), name) for each in known[:1])
+    return union(of_foreign(types, Value(INSTANCE, each), name) for each in known[:1])
 
 
 def of_module(types: Types, module: str, name: str) -> Values:
@@ -106,7 +107,7 @@ def _of_external(types: Types, value: Value, name: str) -> Values:
 def of_instance(types: Types, value: Value, name: str) -> Values:
     """A member of an object, overrides in subclasses included unless its class is known exactly."""
     if ":" not in value.name:
-        return _of_foreign(types, value, name)
+        return of_foreign(types, value, name)
     found = types.classes.find(value.name, name)
     own = _found(types, value, found, name)
     if value.exact:
@@ -114,24 +115,35 @@ def of_instance(types: Types, value: Value, name: str) -> Values:
     below = _overrides(types, value, found, name)
     if not below:
         return own
-    if isinstance(found, Member) and _is_abstract(types, found):
+    if isinstance(found, Member) and (
+        _is_abstract(types, found) or _is_never_kept(types, value.name, found, name)
+    ):
         return below
     return own | below
 
 
+def _is_never_kept(types: Types, class_: str, found: Member, name: str) -> bool:
+    """Every class below, of which there can be objects, defines it anew."""
+    concrete = types.classes.concrete(class_)
+    if class_ in concrete:
+        return False
+    kept = (types.classes.find(each, name) for each in concrete)
+    return not any(isinstance(each, Member) and each.owner is found.owner for each in kept)
+
+
 def _found(types: Types, value: Value, found: Member | str | None, name: str) -> Values:
     if isinstance(found, Member):
-        return _of_member(types, value, found, name)
+        return of_member(types, value, found, name)
     if found is not None:
-        return _of_foreign(types, value._replace(name=found), name)
+        return of_foreign(types, value._replace(name=found), name)
     getter = types.classes.find(value.name, "__getattr__")
-    foreign = [each for each in types.classes.foreign(value.name) if each not in _PLAIN_BASES]
+    foreign = [each for each in types.classes.foreign(value.name) if each not in PLAIN_BASES]
     if foreign and getter is None:
-        return _of_foreign(types, value._replace(name=foreign[0]), name)
+        return of_foreign(types, value._replace(name=foreign[0]), name)
     return types.seen.of_member(value.name, name)
 
 
-_PLAIN_BASES = frozenset(
+PLAIN_BASES = frozenset(
     "builtins.object typing.Generic typing.Protocol typing_extensions.Protocol abc.ABC builtins.Exception "
     "typing.NamedTuple typing.TypedDict".split()
 )
@@ -143,20 +155,22 @@ def _overrides(types: Types, value: Value, found: Member | str | None, name: str
     is_protocol = types.classes.is_protocol(value.name)
     if is_protocol:
         candidates += types.classes.implementers(value.name)
-    members = [(each, types.classes.own(each, name)) for each in dict.fromkeys(candidates)]
+    classes = types.classes
+    members = [(each, classes.anew(value.name, each, name)) for each in dict.fromkeys(candidates)]
     having = [(each, m) for each, m in members if m is not None]
     if found is not None and not isinstance(found, Member):
         having = [(each, m) for each, m in having if m.bindings]
-    guess = max(value.guess, 1 if len(having) <= MANY else 2)
+    guess = max(value.guess, 1 if len({m.owner for _, m in having}) <= MANY else 2)
     if (
         len(having) == 1
         and isinstance(found, Member)
         and _is_abstract(types, found)
+        and (not _is_hook(types, found) or _is_never_kept(types, value.name, found, name))
         and not is_protocol
     ):
         guess = value.guess
     results = [
-        _of_member(types, value._replace(name=each, exact=True), m, name)
+        of_member(types, value._replace(name=each), m, name)
         for each, m in having
         if not _is_abstract(types, m)
     ]
@@ -166,13 +180,21 @@ def _overrides(types: Types, value: Value, found: Member | str | None, name: str
 def _is_abstract(types: Types, found: Member) -> bool:
     if found.assigned or not found.bindings:
         return False
-    nodes = [b for b in found.bindings if b.kind == "def"]
-    return bool(nodes) and all(
-        types.shape(found.owner.children[id(b.node)]).is_abstract for b in nodes
-    )
+    shapes = _shapes(types, found)
+    return bool(shapes) and all(each.is_abstract for each in shapes)
 
 
-def _of_member(types: Types, value: Value, found: Member, name: str) -> Values:
+def _is_hook(types: Types, found: Member) -> bool:
+    """Classes below may leave it as it is."""
+    return any(each.is_hook for each in _shapes(types, found))
+
+
+def _shapes(types: Types, found: Member) -> list[Shape]:
+    children = found.owner.children
+    return [types.shape(children[id(b.node)]) for b in found.bindings if b.kind == "def"]
+
+
+def of_member(types: Types, value: Value, found: Member, name: str) -> Values:
     results: list[Values] = []
     for binding in _last(found):
         bound = types_names.bound(types, found.owner, name, binding)
@@ -216,8 +238,10 @@ def _through(types: Types, receiver: Value, owner: Scope, value: Value) -> Value
         if scope is None or scope.kind != "function":
             return frozenset((value,))
         bound = value._replace(owner=receiver.name, exact=receiver.exact)
-        if receiver.closure:
-            merged = {**dict(receiver.closure), **dict(value.closure)}
+        if receiver.closure or receiver.items:
+            # A method sees what its object holds, as a local function sees what is around it.
+            held = types.generics.held(receiver)
+            merged = {**dict(receiver.closure), **held, **dict(value.closure)}
             bound = bound._replace(closure=tuple(sorted(merged.items(), key=lambda pair: pair[0])))
         if receiver.owner == "self":
             bound = bound._replace(owner="self")
@@ -233,7 +257,7 @@ def _through(types: Types, receiver: Value, owner: Scope, value: Value) -> Value
     return frozenset((value,))
 
 
-def _of_foreign(types: Types, value: Value, name: str) -> Values:
+def of_foreign(types: Types, value: Value, name: str) -> Values:
     """A member of somebody else's class, under the name of the base that facts are known of."""
     order = types.project.external_mro(value.name)
     for each in order:
@@ -257,10 +281,10 @@ def of_class(types: Types, value: Value, name: str) -> Values:
     """A member of a class itself."""
     found = types.classes.find(value.name, name)
     if found is None:
-        foreign = [each for each in types.classes.foreign(value.name) if each not in _PLAIN_BASES]
-        return one(EXTERNAL, f"{foreign[0]}.{name}") if foreign else NOTHING
+        foreign = [each for each in types.classes.foreign(value.name) if each not in PLAIN_BASES]
+        return _of_external(types, Value(EXTERNAL, foreign[0]), name) if foreign else NOTHING
     if not isinstance(found, Member):
-        return one(EXTERNAL, f"{found}.{name}")
+        return _of_external(types, Value(EXTERNAL, found), name)
     results: list[Values] = []
     is_enum = any(each.startswith("enum.") for each in types.classes.order(value.name))
     for binding in _last(found):
@@ -274,9 +298,9 @@ def of_class(types: Types, value: Value, name: str) -> Values:
     values = union(results)
     if value.owner == "self" and not value.exact:
         values |= union(
-            of_class(types, Value(CLASS, each, exact=True), name)
+            of_class(types, Value(CLASS, each), name)
             for each in types.classes.subclasses(value.name)
-            if types.classes.own(each, name) is not None
+            if types.classes.anew(value.name, each, name) is not None
         )
     return values
 
@@ -287,20 +311,3 @@ def _with_class(types: Types, class_: Value, value: Value) -> Value:
     if scope is None or scope.kind != "function" or not types.shape(scope).is_class:
         return value
     return value._replace(owner=class_.owner or class_.name, exact=class_.exact)
-
-
-def _of_super(types: Types, value: Value, name: str) -> Values:
-    order = types.classes.order(value.name)[1:]
-    for each in order:
-        if ":" not in each:
-            if types.classes.has(each, name):
-                return _of_foreign(types, Value(INSTANCE, each), name)
-            continue
-        found = types.classes.own(each, name)
-        if found is not None:
-            return _of_member(types, Value(INSTANCE, each, exact=True), found, name)
-    foreign = [each for each in order if ":" not in each and each not in _PLAIN_BASES]
-    return _of_foreign(types, Value(INSTANCE, foreign[0]), name) if foreign else NOTHING
-
-
-# Elements

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from unstall.audit import types_containers
+from unstall.audit import types_calls, types_containers
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
+    FUNCTION,
     INSTANCE,
     NOTHING,
     PARAMETER,
@@ -47,7 +49,10 @@ def parameter(types: Types, scope: Scope, name: str, binding: Binding) -> Values
     if binding.annotation is not None:
         stated = types.annotation(scope.outer or scope, binding.annotation)
         if says(stated):
-            return stated
+            stated = narrowed(types, scope, stated, () if default is None else (default,))
+            # Whoever calls it without the framework may pass another object.
+            is_narrow = any(value.exact for value in stated)
+            return stated | one(PARAMETER, key_of(scope.id, name)) if is_narrow else stated
     if default is not None and depends(types, scope, default):
         found = dependency(types, scope, default)
         if found:
@@ -84,26 +89,58 @@ def depends(types: Types, scope: Scope, node: ast.expr) -> bool:
     )
 
 
+def narrowed(types: Types, scope: Scope, stated: Values, asked: Iterable[ast.expr]) -> Values:
+    """What is annotated with a base as what `Depends` among these gives, where all of it is made there."""
+    if not any(value.kind == INSTANCE and types.classes.is_open(value.name) for value in stated):
+        return stated
+    bases = {value.name for value in stated}
+    given = union(_all_given(types, scope, each) for each in asked if depends(types, scope, each))
+    is_made = all(
+        value.kind == INSTANCE
+        and value.exact
+        and ":" in value.name
+        # A base that is asked for itself, and left open, stands for what replaces it.
+        and not (value.name in bases and types.classes.is_unfinished(value.name))
+        for value in given
+    )
+    return given if given and is_made else stated
+
+
+def _all_given(types: Types, scope: Scope, node: ast.expr) -> Values:
+    """What `Depends` gives; nothing where some of it is not known."""
+    wanted = _wanted(node)
+    makers = types.known(_around(scope), wanted) if wanted is not None else NOTHING
+    is_known = all(
+        value.kind == CLASS or (value.kind == FUNCTION and types_calls.tells_all(types, value.name))
+        for value in makers
+    )
+    return dependency(types, scope, node) if is_known else NOTHING
+
+
 def dependency(types: Types, scope: Scope, node: ast.expr) -> Values:
     """What `Depends(f)` hands over: what f returns, or yields."""
-    if not isinstance(node, ast.Call):
+    wanted, around = _wanted(node), _around(scope)
+    if wanted is None:
         return NOTHING
-    asked = (
-        node.args[0]
-        if node.args
-        else next((k.value for k in node.keywords if k.arg == "dependency"), None)
-    )
-    if asked is None:
-        return NOTHING
-    around = (
-        scope.outer if scope.kind in ("function", "lambda") and scope.outer is not None else scope
-    )
-    given = types_containers.injected(types, around, asked)
+    given = types_containers.injected(types, around, wanted)
     if given is None:
-        given = types.called(types.known(around, asked), None, None)
+        given = types.called(types.known(around, wanted), None, None)
     return union(
         (value.items[0] if value.items else NOTHING)
         if value.kind in ("coroutine", "generator", "context")
         else frozenset((value,))
         for value in given
     )
+
+
+def _wanted(node: ast.expr) -> ast.expr | None:
+    """What `Depends` is given; None: the annotation says it."""
+    if not isinstance(node, ast.Call):
+        return None
+    named = (each.value for each in node.keywords if each.arg == "dependency")
+    return node.args[0] if node.args else next(named, None)
+
+
+def _around(scope: Scope) -> Scope:
+    """Where defaults of a function stand."""
+    return scope.outer if scope.kind in ("function", "lambda") and scope.outer else scope

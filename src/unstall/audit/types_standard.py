@@ -81,7 +81,7 @@ _READERS = frozenset({"csv.DictReader", "csv.reader"})
 def _rows(types: Types, name: str, passed: Values) -> Values:
     if not passed:
         return instance(name, guess=2)
-    lazy = where(passed, lambda value: value.kind == GENERATOR)
+    lazy = where(passed, lambda v: v.kind == GENERATOR or _computes(types, v.name))
     read = frozenset(
         Value(INSTANCE, name, guess=max(value.guess, _guesses(types, value.name)))
         for value in passed - lazy
@@ -95,6 +95,12 @@ _IN_MEMORY = frozenset(
     "collections.deque".split()
 )
 _STREAMS = ("typing.TextIO", "typing.IO", "typing.BinaryIO")
+
+
+def _computes(types: Types, name: str) -> bool:
+    """Asked for lines it does more than wait for a file: a packed one."""
+    row = types.table.row_for(name, "iterate")
+    return row is not None and row.effect is Effect.BLOCKS and row.code != "US106"
 
 
 def _guesses(types: Types, name: str) -> int:

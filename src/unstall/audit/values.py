@@ -42,6 +42,8 @@ class Value(NamedTuple):
     """What the parameters of enclosing calls were, by key."""
     place: str = ""
     """Where a call of it runs, if not where the caller does."""
+    above: str = ""
+    """Of what `super()` gives: the class where that is written and the attribute, with a blank between."""
 
 
 Values = frozenset[Value]

@@ -24,9 +24,13 @@ class Node(NamedTuple):
     bindings: Bindings = ()
     first_part: bool = False
     flags: Flags = ()
-    """The truth of what it is passed for parameters that it branches on."""
+    """What is known of what it is passed, for parameters that decide about calls here or further on."""
     once: bool = False
     """At most once in a process: below a cached function without arguments, or what fills a global."""
+    exact: bool = False
+    """`self` is of the receiver's class, and of none below it."""
+    barred: tuple[str, ...] = ()
+    """Classes that `self` is not of, nor of one below: they define anew what was called on the way here."""
 
 
 class Edge(NamedTuple):

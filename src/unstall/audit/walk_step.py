@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from unstall.audit.calls import Seen
 from unstall.audit.dead import kind_rules_out
-from unstall.audit.flags import Flags, Passed, rule_out
+from unstall.audit.flags import Flags, Passed
 from unstall.audit.ir import Place, Via
 from unstall.audit.once import Once
 from unstall.audit.scopes import Scope
@@ -30,6 +30,7 @@ from unstall.audit.values import (
     where,
 )
 from unstall.audit.walk_nodes import Bindings, Edge, Node, Outside, Reached
+from unstall.audit.walk_self import Self, above, allowed, handed_on, made, of_constructor, self_of
 from unstall.catalog.row import Effect
 
 _CONTEXTS = 500
@@ -79,7 +80,9 @@ class Step:
         ruled_out = self._is_ruled_out()
         if ruled_out:
             return
-        dead = seen.dead or bool(node.flags and rule_out(seen.event, node.flags))
+        dead = seen.dead or bool(
+            node.flags and self.facts.passed.rule_out(scope, seen.event, node.flags)
+        )
         filled = self.facts.once.is_filled(scope, seen, node.place)
         extra = 2 if dead or filled else int(ruled_out is None)
         values = self._resolved(seen.targets)
@@ -125,8 +128,14 @@ class Step:
                 found.append(
                     known if known is not None else self.types.expanded(frozenset((value,)))
                 )
+            elif value.above and self.seen.via is not Via.READ:
+                own = above(self.types, self.node, self.scope, value, self.facts.exact)
+                found.append(frozenset(_closed(each, bound) for each in own))
             elif value.owner == "self" and value.kind == FUNCTION and self.node.receiver:
                 found.append(self._own_method(value))
+            elif value.owner == "self" and value.kind == FUNCTION and self.node.barred:
+                closed = frozenset((_closed(value, bound),))
+                found.append(allowed(self.types, self.node, closed))
             else:
                 found.append(frozenset((_closed(value, bound),)))
         return union(found)
@@ -134,10 +143,12 @@ class Step:
     def _own_method(self, value: Value) -> Values:
         scope = self.types.project.scope(value.name)
         name = getattr(scope.node, "name", "") if scope is not None else ""
-        receiver = Value(INSTANCE, self.node.receiver, owner="self", exact=self.facts.exact)
+        exact = self.facts.exact or self.node.exact
+        receiver = Value(INSTANCE, self.node.receiver, owner="self", exact=exact)
         found = self.types.member(frozenset((receiver,)), name)
         ours = where(found, lambda each: each.kind == FUNCTION)
-        return ours or frozenset((value,))
+        of_class = ours or frozenset((value,))
+        return allowed(self.types, self.node, of_class)
 
     # What is found
 
@@ -168,9 +179,29 @@ class Step:
             self._leaves(place, value, guess)
         elif value.kind in (GENERATOR, CONTEXT) and ":" in value.name:
             if not (value.kind == CONTEXT and self.seen.via is Via.EXIT):
-                self._comes(Node(value.name, place, first_part=self.seen.first_part), guess)
+                self._lazy(value, place, guess)
         elif value.kind == INSTANCE:
             self._object(value, place, guess)
+
+    def _lazy(self, value: Value, place: Place, guess: int) -> None:
+        """What is iterated or entered, with what it was passed if it is called right there."""
+        to = Node(value.name, place, first_part=self.seen.first_part)
+        target, called = self.types.project.scope(value.name), self._called_here(value)
+        if target is not None and called is not None:
+            passed = self.facts.passed.by(self.seen, called, target, self.scope, self.node.flags)
+            to = to._replace(flags=self.facts.in_context(value.name, (), passed)[1])
+        self._comes(to, guess)
+
+    def _called_here(self, lazy: Value) -> Value | None:
+        """The function whose call gives it; None: another one may have called that."""
+        call = self.seen.node
+        called = self.types.values(self.scope, call.func) if isinstance(call, ast.Call) else ()
+        for each in called:
+            scope = self.types.project.scope(each.name)
+            if scope is None or scope.kind == "class" or not self.types.shape(scope).is_generator:
+                return None
+        made = [each for each in called if each.name == lazy.name]
+        return made[0] if len({bool(each.owner) for each in made}) == 1 else None
 
     def _function(self, value: Value, place: Place, guess: int) -> None:
         seen = self.seen
@@ -191,25 +222,16 @@ class Step:
         if shape.is_async and place is Place.STARTUP and seen.event.begins:
             return  # start-up does not wait for a task, which is an entrance of its own
         once = self.facts.once.is_cached(target)
-        if once and self.facts.once.is_warm(target):
+        if once and self.facts.once.has_run(target, place):
             guess = 2
-        receiver = self._receiver(value, target)
-        passed = self.facts.passed.by(seen, value, target, self.node.flags)
+        passed = self.facts.passed.by(seen, value, target, self.scope, self.node.flags)
         bindings, flags = self.facts.in_context(value.name, self._bindings(value, target), passed)
-        to = Node(value.name, place, receiver, bindings, flags=flags, once=once)
+        receiver, exact, barred = self._self(value, target)
+        to = Node(value.name, place, receiver, bindings, False, flags, once, exact, barred)
         self._comes(to, guess)
 
-    def _receiver(self, value: Value, target: Scope) -> str:
-        owner, receiver = target.outer, self.node.receiver
-        if owner is None or owner.kind != "class":
-            return ""
-        if value.owner == "self":
-            return receiver if owner.id in self.types.classes.order(receiver) else ""
-        if not value.owner or value.owner == owner.id or ":" not in value.owner:
-            # Exactly this class, while others inherit from it: their methods are not meant.
-            is_base = value.exact and value.owner and bool(self.types.classes.subclasses(owner.id))
-            return owner.id if is_base else ""
-        return value.owner
+    def _self(self, value: Value, target: Scope) -> Self:
+        return self_of(self.types, self.node, self.scope, value, target)
 
     def _bindings(self, value: Value, target: Scope) -> Bindings:
         """Functions that the call passes, by the parameters that they are passed for."""
@@ -220,6 +242,8 @@ class Step:
             passed = self._resolved(self.types.values(self.scope, argument))
             functions = where(passed, lambda each: each.kind in _CALLABLE)
             if functions and any(v.kind == FUNCTION for v in functions):
+                if value.owner != "self":  # a method of another object has another `self`
+                    functions = handed_on(self.types, self.node, self.scope, functions)
                 found[key_of(target.id, name)] = functions
         return tuple(sorted(found.items(), key=lambda pair: pair[0]))
 
@@ -236,23 +260,28 @@ class Step:
         yield from ((k.arg, k.value) for k in call.keywords if k.arg)
 
     def _constructor(self, value: Value, place: Place, guess: int) -> None:
-        classes = self.types.classes
-        receiver = Value(INSTANCE, value.name, exact=True, guess=guess)
+        new = made(self.types, self.node, value)
+        if self.facts.exact:
+            new = new._replace(exact=True)
         ours = False
         for name in ("__new__", "__init__", "__post_init__", "model_post_init"):
-            found = classes.find(value.name, name)
-            if not isinstance(found, Member):
-                continue
-            for binding in found.bindings:
-                if binding.kind == "def":
+            for class_, least in of_constructor(self.types, self.node, new, name):
+                for method in self._methods(class_, name):
                     ours = True
-                    inner = found.owner.children[id(binding.node)]
-                    method = Value(FUNCTION, inner.id, guess=guess, owner=receiver.name, exact=True)
-                    self._function(method, place, guess)
+                    owner = "self" if new.owner == "self" else class_
+                    bound = Value(FUNCTION, method, guess=guess, owner=owner, exact=new.exact)
+                    self._function(bound, place, max(guess, least))
         if ours:
             return
-        for foreign in classes.foreign(value.name)[:1]:
+        for foreign in self.types.classes.foreign(new.name)[:1]:
             self._leaves(place, Value(EXTERNAL, foreign, guess=guess), guess)
+
+    def _methods(self, class_: str, name: str) -> Iterator[str]:
+        found = self.types.classes.find(class_, name)
+        if isinstance(found, Member):
+            for binding in found.bindings:
+                if binding.kind == "def":
+                    yield found.owner.children[id(binding.node)].id
 
     def _object(self, value: Value, place: Place, guess: int) -> None:
         """An object that is called, iterated or entered: its special methods."""
@@ -286,7 +315,8 @@ class Step:
                 return
             if self.types.shape(target).is_async and place in (Place.THREAD_POOL, Place.EXECUTOR):
                 place = Place.LOOP
-            to = Node(value.name, place, self._receiver(value, target), value.closure)
+            receiver, exact, barred = self._self(value, target)
+            to = Node(value.name, place, receiver, value.closure, exact=exact, barred=barred)
             edges.append(Edge(to, self.seen, guess))
         elif value.kind == EXTERNAL:
             self._leaves(place, value, guess)

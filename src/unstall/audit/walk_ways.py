@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from unstall.audit.calls import Seen
-from unstall.audit.ir import Entrance
+from unstall.audit.ir import Entrance, Step
+from unstall.audit.types import Types
 from unstall.audit.walk import Walk
 from unstall.audit.walk_nodes import Node
+from unstall.audit.walk_self import entered
 
 
 class Way(NamedTuple):
@@ -22,15 +24,15 @@ class Way(NamedTuple):
     seen: Seen | None
 
 
-def roots_of(entrance: Entrance) -> Iterator[Node]:
+def root_of(types: Types, runs: Entrance | Step) -> Node:
+    """What a framework enters first."""
+    return entered(types, runs.function, runs.place, runs.receiver, runs.exact)
+
+
+def roots_of(types: Types, entrance: Entrance) -> Iterable[Node]:
     """All that an entrance runs: its function, and the steps of a route."""
-    runs = [
-        (entrance.function, entrance.place),
-        *((step.function, step.place) for step in entrance.steps),
-    ]
-    for function, place in dict.fromkeys(runs):
-        if ":" in function:
-            yield Node(function, place)
+    runs: tuple[Entrance | Step, ...] = (entrance, *entrance.steps)
+    return dict.fromkeys(root_of(types, each) for each in runs if ":" in each.function)
 
 
 def ways(
@@ -65,12 +67,12 @@ def ways(
     return found
 
 
-def reaching(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, int]:
-    """For each node the entrances that reach it with at most one guess, as bits."""
+def reaching(walk: Walk, roots: Iterable[tuple[int, int, Node]], most: int = 1) -> dict[Node, int]:
+    """For each node the entrances that reach it with at most so many guesses, as bits."""
     found: dict[Node, int] = {}
     waiting: deque[Node] = deque()
     for entrance, guess, node in roots:
-        if node in walk.nodes and guess < 2:
+        if node in walk.nodes and guess <= most:
             found[node] = found.get(node, 0) | (1 << entrance)
             waiting.append(node)
     queued = set(waiting)
@@ -79,7 +81,7 @@ def reaching(walk: Walk, roots: Iterable[tuple[int, int, Node]]) -> dict[Node, i
         queued.discard(node)
         bits = found[node]
         for edge in walk.nodes[node].edges:
-            if edge.guess > 1:
+            if edge.guess > most:
                 continue
             old = found.get(edge.target, 0)
             if old | bits != old:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unstall.catalog.row import Cost, Effect, Row, TimeOut
+from unstall.catalog.row import CONDITION, Cost, Effect, Form, Row, TimeOut
 from unstall.errors import UsageError
 
 Classes = Mapping[str, tuple[str, ...]]
@@ -19,10 +19,13 @@ PLACES = ("loop", "thread pool", "executor", "process", "offline")
 _EFFECTS = tuple(Effect)
 _TYPES = ("returns", "attributes", "enters", "iterates", "unpacks")
 _GROUP = frozenset(
-    "of names via cost code kind unless only_if instead time_out versions argument place wraps note".split()
+    "of names via cost code kind unless only_if forms instead time_out versions argument place wraps "
+    "note".split()
 )
+_FORM = frozenset(("when", "cost", "note", "defers"))
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\.\*\*?)?")
-_CONDITION = re.compile(r"\w+=\S+")
+_FAMILY = re.compile(r"[^\W\d]\w*\*(\.\w+)*\.\*\w*")
+"""Of packages whose names begin alike, the classes whose names end alike: `stubs_*.*Client`."""
 _CODE = re.compile(r"US\d{3}")
 
 
@@ -76,7 +79,9 @@ def facts_of(
     types: dict[str, dict[str, tuple[str, ...]]] = {key: {} for key in (*_TYPES, "bases")}
     for key, table in types.items():
         for name, classes in _table(data.get(key, {}), f"{key} of {where}").items():
-            table[_name(name, f"{key} of {where}")] = _words(classes, name, f"{key} of {where}")
+            is_family = key == "bases" and _FAMILY.fullmatch(name)
+            known = name if is_family else _name(name, f"{key} of {where}")
+            table[known] = _words(classes, name, f"{key} of {where}")
     for group in _groups(data.get("types", ()), f"types of {where}"):
         _typed(group, types, f"types of {where}")
     canonical = {
@@ -99,13 +104,18 @@ def _rows(
         "cost": _one_of(group.get("cost", "us"), tuple(Cost), "cost", where, Cost),
         "unless": _conditions(group, "unless", where),
         "only_if": _conditions(group, "only_if", where),
+        "forms": tuple(
+            _form(form, f"forms of {where}")
+            for form in _groups(group.get("forms", ()), f"forms of {where}")
+        ),
         "time_out": _time_out(group.get("time_out"), where),
         "argument": _argument(group.get("argument"), where),
         "place": _one_of(group.get("place", ""), ("", *PLACES), "place", where),
         "wraps": bool(group.get("wraps", False)),
     }
-    for key in ("instead", "versions", "note"):
+    for key in ("versions", "note"):
         row[key] = _text(group.get(key, ""), key, where)
+    instead = _text(group.get("instead", ""), "instead", where)
     if effect is Effect.OFFLOADS and not row["place"]:
         raise UsageError(
             f"{where} gives {names[0]} no place: say where the argument runs, "
@@ -115,6 +125,7 @@ def _rows(
     vias = [_one_of(via, VIAS, "via", where) for via in given]
     for name in names:
         code, kind = _code(group, name, effect, where, code_of)
+        row["instead"] = instead.replace("{name}", name.rpartition(".")[2])
         for via in vias or (_CLEAN_VIAS if effect is Effect.CLEAN else ("call",)):
             yield Row(name, code=code, kind=kind, via=via, **row)
 
@@ -212,13 +223,29 @@ def _one_of(
     raise UsageError(f"{where} has {value!r} for {key}: give one of {known}")
 
 
+def _form(form: Mapping[str, object], where: str) -> Form:
+    _check_keys(form, _FORM, where)
+    when = _conditions(form, "when", where)
+    if not when or "cost" not in form:
+        raise UsageError(
+            f"{where} has {dict(form)!r}: give `when`, conditions on arguments, and `cost`, "
+            'for example { when = "mode=\'w\'", cost = "us" }'
+        )
+    cost = Cost(_one_of(form["cost"], tuple(Cost), "cost", where))
+    defers = form.get("defers", False)
+    if not isinstance(defers, bool):
+        raise UsageError(f"{where} has {defers!r} for defers: give true or false")
+    return Form(when, cost, _text(form.get("note", ""), "note", where), defers)
+
+
 def _conditions(group: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
     conditions = _words(group.get(key, ""), key, where)
     for condition in conditions:
-        if not _CONDITION.fullmatch(condition):
+        if not CONDITION.fullmatch(condition):
             raise UsageError(
                 f"{where} has {condition!r} for {key}: "
-                "give an argument and its literal, for example block=False or 0=False"
+                "give an argument and its literal or class, for example block=False, 0=False or "
+                "0:io.BytesIO"
             )
     return conditions
 

@@ -19,6 +19,7 @@ found, too; of other classes the asker knows the bases.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,10 @@ class Table:
     """Functions that stand for the class of what they give."""
     trees: frozenset[str] = field(repr=False)
     """Names of rows for whole trees of attributes."""
+    families: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = field(repr=False, default=())
+    """Names of classes of many packages, and their bases."""
+    starts: tuple[str, ...] = field(repr=False, default=())
+    """What these begin with."""
 
     def row_for(self, name: str, via: str = "call") -> Row | None:
         """The exact name, else the longest row for a class or a module that it is in; None: not known."""
@@ -149,6 +154,8 @@ class Table:
         known = self.facts.bases.get(name)
         while known is None and (owner := owner.rpartition(".")[0]):
             known = self.facts.bases.get(f"{owner}.*")
+        if known is None and name.startswith(self.starts):
+            known = next((each for names, each in self.families if names.fullmatch(name)), None)
         return () if known is None or name in known else known
 
     def canonical(self, name: str) -> str:
@@ -178,7 +185,10 @@ def table_of(facts: Iterable[Facts]) -> Table:
     }
     lazy |= merged.iterates.keys() | merged.enters.keys() | merged.unpacks.keys()
     trees = frozenset(name for name, _ in rows if name.endswith(".**"))
-    return Table(rows, merged, frozenset(lazy), trees)
+    many = {name: classes for name, classes in merged.bases.items() if "*." in name}
+    families = tuple((_family(name), classes) for name, classes in many.items())
+    starts = tuple(sorted({name.partition("*")[0] for name in many}))
+    return Table(rows, merged, frozenset(lazy), trees, families, starts)
 
 
 def _merged(facts: Iterable[Facts]) -> Facts:
@@ -250,6 +260,11 @@ def _own_or_all(classes: Classes, name: str, owner: str) -> tuple[str, ...] | No
     """What is said of a member, else of all members of its owner."""
     own = classes.get(name)
     return classes.get(f"{owner}.*") if own is None else own
+
+
+def _family(name: str) -> re.Pattern[str]:
+    """Each `*` stands for a part of a dotted name."""
+    return re.compile(r"[\w.]*".join(map(re.escape, name.split("*"))))
 
 
 def _is_class(name: str) -> bool:

@@ -77,7 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     option("--ignore", metavar="CODES", help="not these rules")
     option("--min-confidence", metavar="WORD", help="certain, likely or possible (likely)")
     option(
-        "--show-trivial", action="store_true", help="also single calls of microseconds, as a stat"
+        "--show-trivial",
+        action="store_true",
+        help="also single calls of microseconds, as a stat, milliseconds at start-up, and what import does",
     )
     option(
         "--unknown", action="store_true", help="list the calls on request paths that are not known"

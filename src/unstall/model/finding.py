@@ -65,8 +65,8 @@ class Entry:
     """Where the loop entered user code."""
 
     kind: str
-    """route, dependency, middleware, exception handler, lifespan, startup, background task, task,
-    callback."""
+    """route, dependency, middleware, exception handler, lifespan, startup, import (what runs when an app is
+    imported or made), background task, task, callback."""
     name: str
     """`GET /users/{id}` where a request was served, else the function."""
     function: str

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from unstall.model.finding import Cause, Finding, Severity
+from unstall.model.finding import Cause, Entry, Finding, Severity
 from unstall.model.report import Report, Verdict
 from unstall.report.blocks import WIDTH, Block, Row, hanging, lines_of, paint, table_of
 from unstall.report.chain import chain_of, entries_of, shown
 from unstall.report.units import counted, table
-from unstall.triage.select import STARTUP
+from unstall.triage.select import STARTUP, delays_start, fails_run
 
 _MOST_ALSO = 6
 
 HIDDEN = {
     "trivial": "trivial (--show-trivial)",
+    "import": "at import, before anything is served (--show-trivial)",
     "possible": "possible (--min-confidence possible)",
     "likely": "likely (--min-confidence likely)",
     "ignored": "ignored or not selected",
@@ -29,15 +30,24 @@ HIDDEN = {
 """Why findings are hidden, in the order in which it is said."""
 
 
+ONE_MEND = frozenset({"US404"})
+"""Rules of which all sites are mended in one way: a pool is asked everywhere, and everywhere alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings that one look at one function settles; the first is shown in full."""
+    """Findings that one look at one function settles, or one mend; the first is shown in full."""
 
     findings: tuple[Finding, ...]
 
     @property
     def first(self) -> Finding:
         return self.findings[0]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those of the first come first."""
+        return tuple(dict.fromkeys(entry for each in self.findings for entry in each.entries))
 
 
 def render(
@@ -88,10 +98,9 @@ def sections(
     findings: Sequence[Finding],
 ) -> tuple[tuple[Group, ...], tuple[Group, ...], tuple[Group, ...]]:
     """What fails a run, what is advice, and what happens at start-up."""
-    startup = [each for each in findings if each.runs_on == STARTUP]
-    others = [each for each in findings if each.runs_on != STARTUP]
-    notes = [each for each in others if each.severity is Severity.NOTE]
-    urgent = [each for each in others if each.severity is not Severity.NOTE]
+    startup = [each for each in findings if delays_start(each)]
+    urgent = [each for each in findings if fails_run(each)]
+    notes = [each for each in findings if not delays_start(each) and not fails_run(each)]
     return groups_of(urgent), groups_of(notes), groups_of(startup)
 
 
@@ -100,9 +109,15 @@ def groups_of(findings: Iterable[Finding]) -> tuple[Group, ...]:
     found: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         site = finding.site
-        place = (site.file, site.function) if site else (id(finding),)
-        key = (finding.code, finding.runs_on, finding.severity, finding.entries, *place)
-        found.setdefault(key, []).append(finding)
+        if site is None:
+            place: tuple[object, ...] = (id(finding),)
+        elif finding.code in ONE_MEND:
+            place = (site.call, sentence(finding))
+        else:
+            place = (site.file, site.function, finding.entries)
+        found.setdefault((finding.code, finding.runs_on, finding.severity, *place), []).append(
+            finding
+        )
     return tuple(Group(tuple(each)) for each in found.values())
 
 
@@ -117,18 +132,24 @@ def headline(report: Report) -> str:
     return f"{report.verdict}: {said}"
 
 
-def counts(findings: Iterable[Finding]) -> str:
-    """`2 errors, 1 warning, 3 notes, 1 at start-up`"""
+def counts(findings: Sequence[Finding]) -> str:
+    """`12 errors in 6 places, 1 warning, 3 notes, 1 at start-up`; a place is shown as one."""
     seen = Counter(map(_level, findings))
-    said = [counted(seen[each], each) for each in Severity if seen[each]]
-    if seen[STARTUP]:
-        said.append(f"{seen[STARTUP]} at start-up")
+    shown_as = Counter(_level(group.first) for groups in sections(findings) for group in groups)
+    said = []
+    for level in (*Severity, STARTUP):
+        words = f"{seen[level]} at {STARTUP}" if level == STARTUP else counted(seen[level], level)
+        if seen[level]:
+            is_merged = shown_as[level] < seen[level]
+            said.append(words + (f" in {counted(shown_as[level], 'place')}" if is_merged else ""))
     return ", ".join(said)
 
 
 def _level(finding: Finding) -> str:
     """What it counts as: at start-up it holds up no request, however severe."""
-    return STARTUP if finding.runs_on == STARTUP else str(finding.severity)
+    if delays_start(finding):
+        return STARTUP
+    return str(finding.severity if fails_run(finding) else Severity.NOTE)
 
 
 def block_of(group: Group, time_outs: Mapping[str, str]) -> Block:
@@ -137,9 +158,9 @@ def block_of(group: Group, time_outs: Mapping[str, str]) -> Block:
     if finding.site is not None:
         rows.append(Row("chain", shown(chain_of(finding))))
     if len(group.findings) > 1:
-        rows.append(Row("also", _also(group.findings[1:])))
-    if len(finding.entries) > 1 or finding.site is None:
-        rows.append(Row("entries", entries_of(finding)))
+        rows.append(Row("also", _also(group)))
+    if len(group.entries) > 1 or finding.site is None:
+        rows.append(Row("entries", entered(group)))
     if time_out := time_outs.get(finding.fingerprint):
         rows.append(Row("time-out", "none" if time_out == "no time-out" else time_out))
     rows.append(Row("remedy", finding.remedy.summary, "bold"))
@@ -167,10 +188,15 @@ def sentence(finding: Finding) -> str:
             return f"{call} {doing} ({place})"
 
 
+def entered(group: Group, most: int = 3) -> str:
+    """Its entries in a line, as `entries_of` has them for one finding."""
+    return entries_of(replace(group.first, entries=group.entries), most)
+
+
 def brief(group: Group) -> str:
     """A line for a finding of which the first page should not be full."""
     finding = group.first
-    entries = entries_of(finding, most=1)
+    entries = entered(group, most=1)
     more = f", and {len(group.findings) - 1} more there" if len(group.findings) > 1 else ""
     own = next((each.because for each in finding.evidence if each.because), None)
     call = finding.site.call if finding.site else ""
@@ -224,12 +250,25 @@ def _coverage(coverage: Mapping[str, int]) -> str:
     return ", ".join(said)
 
 
-def _also(findings: Sequence[Finding]) -> str:
-    sites = [each.site for each in findings if each.site]
-    said = [f"line {site.line} {site.call}" for site in sites[:_MOST_ALSO]]
-    if len(sites) > _MOST_ALSO:
-        said.append(f"and {len(sites) - _MOST_ALSO} more in {sites[0].function}")
-    return ", ".join(said)
+def also(group: Group) -> list[str]:
+    """Where else it is: what is said of the first is left out."""
+    sites = [each.site for each in group.findings if each.site]
+    first, *others = sites
+    said = []
+    for site in sorted(others, key=lambda each: (each.file != first.file, each.file, each.line)):
+        where = f"line {site.line}" if site.file == first.file else f"{site.file}:{site.line}"
+        same = site.call == first.call and site.function != first.function
+        said.append(where if same else f"{where} {site.call}")
+    return said
+
+
+def _also(group: Group) -> str:
+    said = also(group)
+    functions = {each.site.function for each in group.findings if each.site}
+    inside = f" in {functions.pop()}" if len(functions) == 1 else ""
+    left = len(said) - _MOST_ALSO
+    more = [f"and {left} more{inside}"] if left > 0 else []
+    return ", ".join([*said[:_MOST_ALSO], *more])
 
 
 # --- tables that are asked for ----------------------------------------------------------------

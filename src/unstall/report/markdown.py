@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from unstall.model.report import Report
 from unstall.report.audit import (
     Group,
+    also,
+    entered,
     headline,
     hidden,
     place_of,
@@ -14,7 +16,7 @@ from unstall.report.audit import (
     sentence,
     time_outs_of,
 )
-from unstall.report.chain import chain_of, entries_of, shown
+from unstall.report.chain import chain_of, shown
 
 MOST_CHARACTERS = 60_000
 """A comment on GitHub takes 65,536."""
@@ -46,7 +48,7 @@ def _table(groups: tuple[Group, ...]) -> str:
     rows = ["| | where | what | from |", "|---|---|---|---|"]
     rows += [
         f"| {_SIGNS[group.first.severity]} | {code(place_of(group.first))} | {group.first.code} "
-        f"{plain(group.first.title)} | {plain(entries_of(group.first, most=2))} |"
+        f"{plain(group.first.title)} | {plain(entered(group, most=2))} |"
         for group in groups[:_MOST_ROWS]
     ]
     more = [f"_and {len(groups) - _MOST_ROWS} more_"] if len(groups) > _MOST_ROWS else []
@@ -60,13 +62,9 @@ _SIGNS = {"error": "🔴", "warning": "🟡", "note": "🔵"}
 def _detail(group: Group, time_out: str) -> str:
     finding = group.first
     rows = [f"**Chain** {code(shown(chain_of(finding)))}" if finding.site else ""]
-    rows += [
-        f"**Also** {code(f'line {each.site.line} {each.site.call}')}"
-        for each in group.findings[1:]
-        if each.site
-    ]
-    if finding.entries:
-        rows.append(f"**Entries** {plain(entries_of(finding, most=10))}")
+    rows += [f"**Also** {code(text)}" for text in (also(group) if finding.site else ())]
+    if group.entries:
+        rows.append(f"**Entries** {plain(entered(group, most=10))}")
     if time_out:
         rows.append(f"**Time-out** {plain(time_out)}")
     rows.append(f"**Remedy** {plain(finding.remedy.summary)}")

@@ -8,10 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
+import psutil
 import unknown
-from fastapi import BackgroundTasks, Depends, FastAPI
+from fastapi import BackgroundTasks, Depends, FastAPI, Query
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 app = FastAPI()
@@ -159,3 +160,22 @@ async def beside_a_pipe_that_is_watched(descriptor: int) -> bytes:
     await authorise()
     Watched(descriptor)
     return os.read(descriptor + 1, 100)  # expect: US106 loop
+
+
+@app.get("/sizes")
+async def of_a_tree(value: str) -> int:
+    await authorise()
+    found = (ROOT / value).rglob("*")
+    return sum(path.stat().st_size for path in found)  # expect: US106 loop
+
+
+@app.get("/known")
+async def of_a_request(names: Annotated[list[str], Query()]) -> list[str]:
+    await authorise()
+    return [name for name in names if os.path.exists(name)]  # expect: US106 loop
+
+
+@app.get("/free")
+async def free(value: str) -> int:
+    await authorise()
+    return psutil.disk_usage(str(ROOT / value)).free  # expect: US106 loop

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 import aiofiles
+import psutil
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 
@@ -131,6 +132,27 @@ async def from_pipes(descriptor: int) -> bytes:
     await readable(descriptor)
     # clean: it has waited for that
     return os.read(descriptor, 100) + await Pipe(descriptor).read()
+
+
+@app.get("/first")
+async def first() -> object:
+    await asyncio.sleep(0)
+    # clean: two questions of microseconds each
+    return next((name for name in ("a", "b") if os.path.exists(name)), None)
+
+
+@app.get("/socket")
+async def until_it_is_there() -> None:
+    # clean: one question for each second
+    while not (ROOT / "socket").exists():
+        await asyncio.sleep(1)
+
+
+@app.get("/free")
+async def free() -> int:
+    # clean: the disk that the machine runs from
+    await asyncio.sleep(0)
+    return psutil.disk_usage("/").free
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """A synchronous cloud SDK call on the event loop."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import boto3
 import docker
 import openai
-from fastapi import BackgroundTasks, Depends, FastAPI
+from fastapi import BackgroundTasks, Depends, FastAPI, Request
 from google.cloud import storage
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_s3 import S3Client
+    from types_boto3_sqs.client import SQSClient
 
 app = FastAPI()
 
@@ -97,3 +103,34 @@ async def lazily(prefix: str = "") -> object:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="files", Prefix=prefix):  # expect: US110 loop
         found += page.get("Contents", [])
     return found
+
+
+async def client_of(request: Request) -> "S3Client":
+    await authorise()
+    return request.app.state.client
+
+
+@app.put("/typed")
+async def typed(value: str, client: "S3Client" = Depends(client_of)) -> object:
+    await authorise()
+    return client.put_object(Bucket="files", Key=value)  # expect: US110 loop
+
+
+class Store:
+    def __init__(self, queue: "SQSClient", table: "Table") -> None:
+        self.queue, self.table = queue, table
+
+    def keep(self, value: str) -> None:
+        self.queue.send_message(QueueUrl="q", MessageBody=value)  # expect: US110 loop
+        self.table.put_item(Item={"value": value})  # expect: US110 loop
+
+
+async def store(request: Request) -> Store:
+    await authorise()
+    return request.app.state.store
+
+
+@app.put("/stored")
+async def stored(value: str, kept: Store = Depends(store)) -> None:
+    await authorise()
+    kept.keep(value)

@@ -1,10 +1,14 @@
 """A synchronous cloud SDK call on the event loop: what only looks like it."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import boto3
 import openai
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
 
 app = FastAPI()
 
@@ -43,6 +47,26 @@ def nightly(value: str) -> None:
 async def link(value: str = "") -> str:
     # clean: signing computes a little, and asks nobody
     return s3.generate_presigned_url("get_object", Params={"Bucket": "files", "Key": value})
+
+
+class Store:
+    def __init__(self, client: "S3Client") -> None:
+        self.client = client
+
+    async def keep(self, value: str) -> object:
+        # clean: stubs of aiobotocore name clients whose methods are awaited
+        call = self.client.put_object(Bucket="files", Key=value)
+        return await call
+
+
+async def store(request: Request) -> Store:
+    await asyncio.sleep(0)
+    return request.app.state.store
+
+
+@app.put("/stored")
+async def stored(value: str, kept: Store = Depends(store)) -> object:
+    return await kept.keep(value)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
@@ -87,3 +88,30 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.post("/archive")
+async def archive(body: bytes) -> list[bytes]:
+    await authorise()
+    archive = zipfile.ZipFile(io.BytesIO(body))
+    return [archive.read(name) for name in archive.namelist()]  # expect: US202 loop
+
+
+@app.get("/packed")
+async def packed(path: str) -> list[str]:
+    await authorise()
+    with zipfile.ZipFile(path) as archive:  # expect: US202 loop
+        return archive.namelist()
+
+
+@app.post("/lines")
+async def lines(body: bytes) -> int:
+    await authorise()
+    with gzip.open(io.BytesIO(body), "rt") as unpacked:
+        return sum(1 for line in unpacked)  # expect: US202 loop
+
+
+@app.post("/kind")
+async def kind(body: bytes) -> bool:
+    await authorise()
+    return tarfile.is_tarfile(io.BytesIO(body))  # expect: US202 loop

@@ -2,6 +2,9 @@
 
 import asyncio
 import gzip
+import io
+import tarfile
+import zipfile
 import zlib
 
 from fastapi import FastAPI
@@ -30,6 +33,24 @@ async def twin(value: str = "") -> object:
     # clean: a checksum, gigabytes a second
     await asyncio.sleep(0)
     return zlib.crc32(value.encode())
+
+
+@app.post("/names")
+async def names(body: bytes) -> object:
+    # clean: the directory of an archive in memory
+    await asyncio.sleep(0)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return archive.namelist()
+
+
+@app.get("/empty")
+async def empty() -> bytes:
+    # clean: archives in memory that are only begun
+    await asyncio.sleep(0)
+    target = io.BytesIO()
+    tarfile.open(fileobj=target, mode="w").close()
+    gzip.GzipFile(fileobj=target, mode="wb").flush()
+    return target.getvalue()
 
 
 def nightly(value: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from fastapi import BackgroundTasks, Depends, FastAPI
+from rapidfuzz import process
 from sentence_transformers import SentenceTransformer
 from starlette.types import ASGIApp, Receive, Scope, Send
 from transformers import pipeline
@@ -87,3 +88,11 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.get("/like")
+async def like(value: str, names: list[str]) -> object:
+    await authorise()
+    best = process.extractOne(value, names)  # expect: US204 loop
+    near = [each for each in process.extract_iter(value, names)]  # expect: US204 loop
+    return best, near, process.cdist(names, names)  # expect: US204 loop

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pandas as pd
 from fastapi import FastAPI
+from rapidfuzz import fuzz
 
 app = FastAPI()
 
@@ -35,6 +36,13 @@ async def twin(value: str = "") -> object:
 def nightly(value: str) -> None:
     # clean: only the command line comes here
     print(helper(value))
+
+
+@app.get("/like")
+async def like(value: str, other: str) -> object:
+    # clean: one comparison
+    await asyncio.sleep(0)
+    return fuzz.ratio(value, other)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 import asyncio
 import xml.etree.ElementTree as ET
 
+import extruct
 import yaml
 from bs4 import BeautifulSoup
 from fastapi import BackgroundTasks, Depends, FastAPI
-from jinja2 import Template
+from jinja2 import Environment, Template
 from lxml import etree
+from recipe_scrapers import scrape_html
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 app = FastAPI()
@@ -85,3 +87,22 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.get("/recipe")
+async def recipe(page: str, address: str) -> object:
+    await authorise()
+    found = scrape_html(page, org_url=address)  # expect: US205 loop
+    return found.title(), extruct.extract(page, base_url=address)  # expect: US205 loop
+
+
+@app.get("/letter")
+async def letter(text: str, name: str) -> str:
+    await authorise()
+    return Template(text).render(name=name)  # expect: US205 loop
+
+
+@app.get("/line")
+async def line(text: str, name: str) -> str:
+    await authorise()
+    return Environment(autoescape=True).from_string(text).render(name=name)  # expect: US205 loop

@@ -5,8 +5,11 @@ import json
 
 import yaml
 from fastapi import FastAPI
+from jinja2 import Template
 
 app = FastAPI()
+
+LETTER = Template("Dear {{ value }}")
 
 
 @app.get("/endpoint")
@@ -35,6 +38,13 @@ async def twin(value: str = "") -> object:
 def nightly(value: str) -> None:
     # clean: only the command line comes here
     print(helper(value))
+
+
+@app.get("/letter")
+async def letter(value: str = "") -> str:
+    # clean: compiled once, when the module was loaded
+    await asyncio.sleep(0)
+    return LETTER.render(value=value)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
 """Collections with a bound, or not from outside."""
 
 import asyncio
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel, Field, conlist, field_validator
 
 app = FastAPI(max_body_size=1_000_000)
+
+
+class Kind(StrEnum):
+    A = "a"
+    B = "b"
 
 
 class Search(BaseModel):
@@ -15,6 +21,8 @@ class Search(BaseModel):
     names: list[str] = Field(default_factory=list, max_length=10)
     pairs: conlist(int, max_length=3)
     size: tuple[int, int]
+    kinds: set[Kind]
+    sides: dict[Literal["w", "h"], int]
 
 
 class Checked(BaseModel):

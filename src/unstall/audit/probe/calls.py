@@ -21,11 +21,14 @@ def impartial(call: Any) -> Any:
     return call
 
 
-def described(call: Any, on_loop: bool | None = None) -> dict[str, Any]:
-    """Module, qualified name, kind, file and line of anything that can be called.
+def described(
+    call: Any, on_loop: bool | None = None, receiver: type | None = None
+) -> dict[str, Any]:
+    """Module, qualified name, kind, file, line and class of `self` of anything that can be called.
 
     `on_loop` is the framework's own word on whether it is awaited. The name is that of the function which
-    runs: of a class its `__init__`, of an object its class's `__call__`.
+    runs: of a class its `__init__`, of an object its class's `__call__`. `receiver`: the class of which
+    `call` was taken, to be called on an object of it.
     """
     call = impartial(call)
     run: Any = call
@@ -44,7 +47,26 @@ def described(call: Any, on_loop: bool | None = None) -> dict[str, Any]:
         name = f"{name}@{line}"
     awaited = is_async(call) if on_loop is None else on_loop
     kind = "class" if isinstance(call, type) else _kind(run, awaited)
-    return {"module": module, "name": name, "kind": kind, "file": file, "line": line}
+    told: dict[str, Any] = {
+        "module": module,
+        "name": name,
+        "kind": kind,
+        "file": file,
+        "line": line,
+    }
+    receiver = _receiver(call) or receiver
+    if receiver is not None:
+        told["receiver"] = [str(receiver.__module__), receiver.__qualname__]
+    return told
+
+
+def _receiver(call: Any) -> type | None:
+    """The class of the object that a method is bound to, or of the object that is called or made."""
+    if isinstance(call, types.MethodType):
+        call = call.__self__
+    elif isinstance(call, (types.FunctionType, types.BuiltinFunctionType)):
+        return None
+    return call if isinstance(call, type) else type(call)
 
 
 def _is_own(init: Any, cls: type) -> bool:

@@ -102,7 +102,8 @@ def _tell_route(
         for method in ("dispatch",) if kind == "websocket" else _METHODS:
             function = getattr(endpoint, method.lower(), None)
             if function is not None:
-                told["routes"].append(_route(kind, [method], path, described(function), chain, []))
+                call = described(function, receiver=endpoint)
+                told["routes"].append(_route(kind, [method], path, call, chain, []))
         return
     on_loop = None if dependant is None else _runs_on_loop(dependant, endpoint)
     call = described(endpoint, on_loop)
@@ -214,13 +215,13 @@ def _middleware(cls: Any, arguments: Any, options: Any) -> Told:
     named = cls if hasattr(cls, "__qualname__") else type(cls)
     told: Told = {"module": str(named.__module__), "name": named.__qualname__}
     base = isinstance(cls, type) and any(c.__name__ == "BaseHTTPMiddleware" for c in cls.__mro__)
-    runs: Any = cls
+    given = None
     if base:
         given = options.get("dispatch") or next((a for a in arguments if callable(a)), None)
         runs = given or getattr(cls, "dispatch", cls)
-    elif isinstance(cls, type):
-        runs = getattr(cls, "__call__", cls)
-    call = described(runs)
+    else:
+        runs = getattr(cls, "__call__", cls) if isinstance(cls, type) else cls
+    call = described(runs, receiver=cls if isinstance(cls, type) and given is None else None)
     told["base_http"] = base
     told["call"] = call
     told["options"] = {

@@ -22,6 +22,7 @@ from unstall.audit.rules import (
     time_outs,
 )
 from unstall.audit.rules.deployment import read
+from unstall.audit.rules.loaded import aside, loaded
 from unstall.audit.rules.subject import Subject
 from unstall.catalog.table import Table
 from unstall.model.finding import Finding
@@ -75,9 +76,13 @@ def beyond(worked: Worked, table: Table, imported: Imported | None = None) -> tu
 def findings(subject: Subject) -> tuple[Finding, ...]:
     """Of all rules, each once for its line."""
     found: dict[tuple[str, str, int], Finding] = {}
+    slips, files = subject.worked.names.project.slips, None
+    with slips.kept("", "which modules the service loads"):
+        files = loaded(subject)
+    modules = subject.worked.names.project.by_file
     for check in CHECKS:
-        with subject.worked.names.project.slips.kept("", f"rule {', '.join(check.codes)}"):
-            for each in check.run(subject):
+        with slips.kept("", f"rule {', '.join(check.codes)}"):
+            for each in aside(files, modules, check.run(subject)):
                 assert each.site is not None
                 found.setdefault((each.code, each.site.file, each.site.line), each)
     return tuple(found.values())

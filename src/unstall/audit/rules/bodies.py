@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from unstall.audit.entrances_index import Def
 from unstall.audit.ir import Entrance
+from unstall.audit.many_declared import bare
 from unstall.audit.rules.subject import Subject
 
-MODELS = frozenset(("pydantic.BaseModel", "sqlmodel.SQLModel"))
 COLLECTIONS = frozenset(
     "list set dict tuple frozenset List Set Dict Sequence Iterable Mapping Collection MutableSequence".split()
 )
@@ -24,19 +24,6 @@ def parameters(subject: Subject, entrance: Entrance) -> Iterator[tuple[str, ast.
     for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         if each.annotation is not None:
             yield each.arg, bare(each.annotation), definition
-
-
-def bare(annotation: ast.expr) -> ast.expr:
-    """`Annotated[T, …]` and `T | None` as T."""
-    match annotation:
-        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[first, *_])):
-            return bare(first)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return bare(left)
-        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
-            return bare(inner)
-        case _:
-            return annotation
 
 
 def collection(annotation: ast.expr) -> bool:

@@ -70,7 +70,7 @@ def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Findin
     definition, scope = subject.definition(use.where), walk.types.project.scope(function)
     if definition is None or (scope is not None and walk.once.fills(scope, use.call)):
         return
-    ways = _again(subject, function, subject.requests(function, *SERVING))
+    ways = _again(subject, function, subject.requests_to(use, *SERVING))
     if not ways:
         return
     what = fate(subject, use)
@@ -113,6 +113,6 @@ def _again(
         key = way.place, max(way.guess, 1)
         if key not in coming:
             coming[key] = subject.coming(function, *key, passes)
-        if not coming[key].isdisjoint(roots_of(way.entrance)):
+        if not coming[key].isdisjoint(roots_of(subject.worked.walk.types, way.entrance)):
             again.append(way)
     return tuple(again)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +47,8 @@ class Deployment:
     """Text of lock and requirement files, by name."""
     limits_bodies: bool = False
     """A proxy's configuration sets a limit for bodies."""
+    launched: frozenset[str] = frozenset()
+    """Modules that commands begin, dotted; a path `app/main.py` is `app.main`."""
 
 
 NONE = Deployment()
@@ -55,6 +59,9 @@ def read(root: Path) -> Deployment:
     workers: list[Workers] = []
     locks: dict[str, str] = {}
     limits_bodies = False
+    launched: set[str] = set()
+    commands: set[str] = set()
+    scripts: dict[str, set[str]] = defaultdict(set)
     for path, name in _files(root):
         lower = path.rpartition("/")[2]
         is_launcher, is_lock = _LAUNCHERS.fullmatch(lower), _LOCKS.fullmatch(lower)
@@ -64,6 +71,12 @@ def read(root: Path) -> Deployment:
         text = _text(name)
         if is_launcher:
             workers += workers_in(text, path)
+            if lower.lower() not in _NO_COMMANDS:
+                launched.update(launched_in(text))
+                commands.update(commands_in(text, lower))
+        if lower == "pyproject.toml":
+            for command, module in scripts_in(text):
+                scripts[command].add(module)
         if is_lock:
             locks[path] = text
         if is_proxy:
@@ -72,7 +85,9 @@ def read(root: Path) -> Deployment:
                     r"client_max_body_size|proxy-body-size|request_body|maxRequestBodyBytes", text
                 )
             )
-    return Deployment(tuple(workers), locks, limits_bodies)
+    for command in commands & scripts.keys():
+        launched |= scripts[command]
+    return Deployment(tuple(workers), locks, limits_bodies, frozenset(launched))
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -116,6 +131,73 @@ def workers_in(text: str, file: str) -> Iterator[Workers]:
         if found is not None:
             count = int(next(group for group in found.groups() if group))
             yield Workers(count, file, number)
+
+
+_NO_COMMANDS = frozenset({"pyproject.toml", "package.json", "makefile", "justfile"})
+"""They name what developers run, too. In lower case, for capitals are as one likes."""
+_LAUNCHED = re.compile(
+    r"-m(?:[\s\"',]|-\s)+(?P<module>[A-Za-z_][\w.]*)|(?<![\w./-])(?P<path>[\w./-]+)\.py\b|"
+    r"(?<![\w.])(?P<app>[A-Za-z_][\w.]*):[A-Za-z_]"
+)
+
+
+_OPTIONS = r"(?:--?\w[\w=./-]*[\s\"',]+(?:-\s+)?){0,8}"
+_WORKED = re.compile(
+    r"(?<![\w.-])(?:arq|dramatiq|huey_consumer(?:\.py)?|saq)(?:[\s\"',]|-\s)+"
+    rf"{_OPTIONS}(?P<named>[A-Za-z_][\w.]*)"
+)
+"""Workers that are told a module, or something in one, without more."""
+
+
+def launched_in(text: str) -> Iterator[str]:
+    """Modules that a command line may begin: `-m app.worker`, `app/worker.py`, `app.main:app`."""
+    for match in _LAUNCHED.finditer(text):
+        if path := match["path"]:
+            yield path.removeprefix("/").removeprefix("./").replace("/", ".")
+        else:
+            yield match["module"] or match["app"]
+    for match in _WORKED.finditer(text):
+        named = match["named"]
+        yield from filter(None, (named, named.rpartition(".")[0]))
+
+
+_COMMAND = r"[\"']?(?:[\w.-]*/)*(?P<command>[\w.-]+)(?![\w./:@=-])"
+_AFTER_A_WORD = re.compile(
+    r"(?:(?<![\w./-])(?<!docker )(?<!compose )"
+    r"(?:CMD|ENTRYPOINT|exec|run|args|entrypoint|ExecStart|\w{0,40}[cC]ommand)(?![\w-])|&&|;)"
+    rf"(?:[\s:=\[\"',|>]|-\s)*{_OPTIONS}{_COMMAND}"
+)
+_FIRST_OF_A_LINE = {
+    "procfile": re.compile(rf"^[\w-]+:[ \t]+{_COMMAND}", re.MULTILINE),
+    ".sh": re.compile(rf"^[ \t]*{_COMMAND}", re.MULTILINE),
+}
+"""By how the name of a file begins or ends."""
+
+
+def commands_in(text: str, file: str) -> Iterator[str]:
+    """Names that stand where a command does: after `CMD`, `command:`, `exec`, `uv run`."""
+    patterns = [_AFTER_A_WORD]
+    for part, pattern in _FIRST_OF_A_LINE.items():
+        if file.lower().startswith(part) or file.endswith(part):
+            patterns.append(pattern)
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield match["command"]
+
+
+def scripts_in(text: str) -> Iterator[tuple[str, str]]:
+    """Commands that pyproject.toml makes, each with its module."""
+    try:
+        told = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return
+    project, tool = told.get("project"), told.get("tool")
+    poetry = tool.get("poetry") if isinstance(tool, dict) else None
+    for owner in (project, poetry):
+        named = owner.get("scripts") if isinstance(owner, dict) else None
+        for command, target in named.items() if isinstance(named, dict) else ():
+            if isinstance(target, str):
+                yield command, target.partition(":")[0].strip()
 
 
 def version_of(deployment: Deployment, package: str) -> tuple[int, ...] | None:

@@ -34,7 +34,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             continue
         if not is_exponential(pattern.value):
             continue
-        ways = subject.requests(use.where.scope, Place.LOOP)
+        ways = subject.requests_to(use, Place.LOOP)
         if name == "re.compile" and not ways and not use.where.scope:
             ways = _users(subject, use.where.module)
         if ways:
@@ -47,7 +47,7 @@ def _users(subject: Subject, module: str) -> tuple[Any, ...]:
     """Requests to functions of the module that search with something compiled."""
     for use in subject.index.uses(*COMPILED):
         if use.where.module == module:
-            ways = subject.requests(use.where.scope, Place.LOOP)
+            ways = subject.requests_to(use, Place.LOOP)
             if ways:
                 return ways
     return ()

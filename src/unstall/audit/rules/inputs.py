@@ -6,10 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from unstall.audit.entrances_index import Class, Def, own_nodes
+from unstall.audit.entrances_syntax import last_name
+from unstall.audit.entrances_table import MODELS
 from unstall.audit.ir import Entrance, Place
-from unstall.audit.rules.bodies import BODY_METHODS, MODELS, collection, parameters
+from unstall.audit.many_declared import bound, has_few_keys
+from unstall.audit.rules.bodies import BODY_METHODS, collection, parameters
 from unstall.audit.rules.subject import Spot, Subject, Way, found, shown
 from unstall.model.finding import Confidence, Finding
+
+_NO_INPUT = frozenset({"PrivateAttr", "Relationship"})
+"""Fields with such a value are filled by no request."""
 
 
 def check_models(subject: Subject) -> Iterator[Finding]:
@@ -17,7 +23,9 @@ def check_models(subject: Subject) -> Iterator[Finding]:
     for class_, ways in _body_models(subject).items():
         known = subject.index.classes[class_]
         fields = [
-            name for name, annotation, value in _fields(known) if _is_unbounded(annotation, value)
+            name
+            for name, annotation, value in _fields(known)
+            if _is_unbounded(subject, class_, annotation, value)
         ]
         free = [name for name in fields if name not in _validated(known)]
         if free:
@@ -48,21 +56,19 @@ def _fields(class_: Class) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
             yield statement.target.id, statement.annotation, statement.value
 
 
-def _is_unbounded(annotation: ast.expr, value: ast.expr | None) -> bool:
-    said = ast.unparse(annotation) + (ast.unparse(value) if value is not None else "")
-    if any(
-        word in said
-        for word in (
-            "max_length",
-            "max_items",
-            "conlist",
-            "Relationship",
-            "ClassVar",
-            "PrivateAttr",
-        )
-    ):
-        return False
-    return collection(annotation)
+def _is_unbounded(
+    subject: Subject, inside: str, annotation: ast.expr, value: ast.expr | None
+) -> bool:
+    """A field of a class or a parameter of a function, by the id of that."""
+    types = subject.worked.walk.types
+    scope = types.project.scope(inside)
+    return (
+        collection(annotation)
+        and bound(annotation) is None
+        and bound(value) is None
+        and not (isinstance(value, ast.Call) and last_name(value.func) in _NO_INPUT)
+        and not (scope is not None and has_few_keys(types, scope, annotation))
+    )
 
 
 def _validated(class_: Class) -> set[str]:
@@ -99,7 +105,7 @@ def _free_inputs(subject: Subject, entrance: Entrance) -> Iterator[str]:
     """Expressions of the body that hold a collection without bound: `batch.points`, `ids`."""
     for name, annotation, definition in parameters(subject, entrance):
         if entrance.name.startswith(BODY_METHODS) and _is_unbounded(
-            annotation, _default(definition, name)
+            subject, entrance.function, annotation, _default(definition, name)
         ):
             yield name
         for class_ in subject.names.name_of(
@@ -107,7 +113,9 @@ def _free_inputs(subject: Subject, entrance: Entrance) -> Iterator[str]:
         ):
             known = subject.index.classes.get(class_)
             if known is not None and not MODELS.isdisjoint(subject.lineage(class_)):
-                yield from (f"{name}.{f}" for f, a, v in _fields(known) if _is_unbounded(a, v))
+                for field, said, value in _fields(known):
+                    if _is_unbounded(subject, class_, said, value):
+                        yield f"{name}.{field}"
 
 
 def _default(definition: Def, name: str) -> ast.expr | None:

@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 
 from unstall.audit.entrances_index import Use
+from unstall.audit.entrances_table import MODELS
 from unstall.audit.ir import Entrance, Place
 from unstall.audit.rules.arguments import argument, number
-from unstall.audit.rules.bodies import BODY_METHODS, MODELS, collection, parameters
+from unstall.audit.rules.bodies import BODY_METHODS, collection, parameters
 from unstall.audit.rules.subject import Subject, found
 from unstall.model.finding import Confidence, Finding
 
@@ -82,7 +83,7 @@ def check_uploads(subject: Subject) -> Iterator[Finding]:
         receiver = func.value
         if isinstance(receiver, ast.Attribute) and receiver.attr == "file":
             receiver = receiver.value
-        ways = subject.requests(use.where.scope)
+        ways = subject.requests_to(use)
         if (
             ways
             and not UPLOADS.isdisjoint(subject.types(use.where, receiver))

@@ -118,7 +118,7 @@ def _too_many(subject: Subject, pools: Sequence[Pool]) -> Iterator[Finding]:
 def _pools(subject: Subject) -> Iterator[Pool]:
     uses = []
     for use, name in subject.calls(POOLS):
-        ways = subject.ways(use.where.scope)
+        ways = subject.calling(use)
         if not (use.in_main or (use.where.scope and _only_offline(ways))):
             uses.append((use, name))
     for use, name in uses:
@@ -231,7 +231,7 @@ NEVER_NONE = {
 def check_acquire(subject: Subject) -> Iterator[Finding]:
     """US404"""
     for use, name in subject.calls(WAITS):
-        ways = subject.requests(use.where.scope)
+        ways = subject.requests_to(use)
         given = argument(use.call, WAITS[name])
         if (
             ways
@@ -247,7 +247,7 @@ def check_acquire(subject: Subject) -> Iterator[Finding]:
         endless = known is not None and live.waits_for_ever(known)
         if (endless or is_none(argument(use.call, NEVER_NONE[name]))) and not use.in_main:
             because = f"{NEVER_NONE[name]}=None: a full pool makes a queue without end"
-            ways = subject.requests(use.where.scope)
+            ways = subject.requests_to(use)
             yield found("US404", subject.spot(use.where, use.call, name), because, ways=ways)
 
 

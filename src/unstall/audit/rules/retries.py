@@ -26,7 +26,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for decorator, made in subject.index.decorators:
         yield from _decorated(subject, decorator, made)
     for use, name in subject.calls(("tenacity.Retrying", "tenacity.AsyncRetrying")):
-        ways = subject.requests(use.where.scope)
+        ways = subject.requests_to(use)
         if ways and not _is_bounded(use.call, name):
             spot = subject.spot(use.where, use.call, name)
             yield found("US504", spot, "no stop is given: it tries for ever", ways=ways)

@@ -10,7 +10,7 @@ from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Class
 from unstall.audit.ir import Entrance, Place
 from unstall.audit.rules.subject import Spot, Subject, Way, found, shown
-from unstall.audit.walk_nodes import Node
+from unstall.audit.walk_ways import root_of
 from unstall.catalog.row import Cost
 from unstall.model.finding import Confidence, Finding
 
@@ -79,7 +79,7 @@ def _depends(subject: Subject, entrance: Entrance) -> tuple[str, Confidence]:
         )
     for step in entrance.steps:
         if step.kind in ("dependency", "endpoint"):
-            below = subject.below(Node(step.function, step.place))
+            below = subject.below(root_of(subject.worked.walk.types, step))
             waits = next((each for each in below if each[1].row.cost is Cost.UNBOUNDED), None)
             if waits is not None:
                 return f"it waits for {waits[1].name}", confidence_of(waits[0])

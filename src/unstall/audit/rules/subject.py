@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from unstall.audit.calls import confidence_of
@@ -54,6 +54,14 @@ class Way:
         return Entry(self.entrance.kind, self.entrance.name, self.entrance.function)
 
 
+def _best(ways: Iterable[Way]) -> tuple[Way, ...]:
+    """One for each place and entrance, the best first."""
+    best: dict[tuple[Place, str, str], Way] = {}
+    for way in sorted(ways, key=lambda each: each.guess):
+        best.setdefault((way.place, way.entrance.kind, way.entrance.name), way)
+    return tuple(best.values())
+
+
 PER_REQUEST = frozenset(
     ("route", "websocket", "middleware", "dependency", "exception handler", "background task")
 )
@@ -72,6 +80,14 @@ class Spot:
     line: int
     function: str
     call: str
+
+
+def _of_requests(ways: Iterable[Way], places: Sequence[Place]) -> tuple[Way, ...]:
+    return tuple(
+        way
+        for way in ways
+        if way.entrance.kind in PER_REQUEST and (not places or way.place in places)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +126,8 @@ class Subject:
         """One for each place and entrance, the best first."""
         known = self._ways.get(function)
         if known is None:
-            ways: dict[tuple[Place, str, str], Way] = {}
-            nodes = self.nodes.get(function, ())
-            for node in sorted(nodes, key=lambda each: self.worked.found[each].guess):
-                for way in self._ways_to(node):
-                    ways.setdefault((way.place, way.entrance.kind, way.entrance.name), way)
-            known = self._ways[function] = tuple(ways.values())
+            ways = (way for node in self.nodes.get(function, ()) for way in self._ways_to(node))
+            known = self._ways[function] = _best(ways)
         return known
 
     def _ways_to(self, node: Node) -> Iterator[Way]:
@@ -130,18 +142,40 @@ class Subject:
         place = Place.STARTUP if node.place is Place.SHUTDOWN else node.place
         yield Way(entrances[best.entrance], place, best.guess, hops, tuple(through))
         bits = self.worked.reached.get(node, 0) & ~(1 << best.entrance)
+        surely = self.worked.surely.get(node, 0)
         while bits:
             number = bits.bit_length() - 1
             bits ^= 1 << number
-            yield Way(entrances[number], place, best.guess, (), tuple(through))
+            guess = best.guess if surely >> number & 1 else max(best.guess, 1)
+            yield Way(entrances[number], place, guess, (), tuple(through))
 
     def requests(self, function: str, *places: Place) -> tuple[Way, ...]:
         """Ways of requests to a function, in any of these places; without one: in all."""
-        return tuple(
-            way
-            for way in self.ways(function)
-            if way.entrance.kind in PER_REQUEST and (not places or way.place in places)
+        return _of_requests(self.ways(function), places)
+
+    def requests_to(self, use: Use, *places: Place) -> tuple[Way, ...]:
+        """The same to a call."""
+        return _of_requests(self.calling(use), places)
+
+    def calling(self, use: Use) -> tuple[Way, ...]:
+        """Ways to this very call, the best first: a condition may rule it out on some."""
+        nodes = {
+            node: self._guess_at(node, use.call) for node in self.nodes.get(use.where.scope, ())
+        }
+        is_seen = any(guess is not None for guess in nodes.values())
+        return _best(
+            replace(way, guess=max(way.guess, guess or 0))
+            for node, guess in nodes.items()
+            if guess is not None or not is_seen
+            for way in self._ways_to(node)
         )
+
+    def _guess_at(self, node: Node, call: ast.Call) -> int | None:
+        """Guesses between a function and a call in it; None: it does not come to that."""
+        reached = self.worked.walk.nodes[node]
+        guesses = [each.guess for each in reached.outside if each.seen.node is call]
+        guesses += [each.guess for each in reached.edges if each.seen.node is call]
+        return min(guesses, default=None)
 
     def coming(
         self, function: str, place: Place, most: int, passes: Callable[[Node, Edge], bool]
@@ -164,6 +198,15 @@ class Subject:
             for edge in self.worked.walk.nodes[node].edges:
                 found.setdefault(edge.target, []).append((node, edge))
         return {node: tuple(edges) for node, edges in found.items()}
+
+    def callers(self, function: str) -> tuple[str, ...]:
+        """Functions of the project that call it themselves, as far as something reaches them."""
+        nodes = self.nodes.get(function, ())
+        return tuple(
+            dict.fromkeys(
+                before.function for node in nodes for before, _ in self._before.get(node, ())
+            )
+        )
 
     def is_entered(self, function: str) -> bool:
         """Some request, task or start-up comes there; not only the command line."""
@@ -213,6 +256,13 @@ class Subject:
                 for hit in hits:
                     if hit.place in places:
                         yield node, hit
+
+    def starts(self, function: str, place: Place) -> tuple[Node, ...]:
+        """A function as it is entered in a place; of a method that several classes have: for each of them."""
+        plain = Node(function, place)
+        if plain in self.worked.found:
+            return (plain,)
+        return tuple(node for node in self.nodes.get(function, ()) if node.place is place)
 
     def below(self, start: Node, *, at_once: bool = False) -> Iterator[tuple[int, Hit]]:
         """Blocking calls that a function comes to in its own place, nearest first, with the guesses.
@@ -338,6 +388,11 @@ def shown(function: str) -> str:
     return function.partition(":")[2] or "<module>"
 
 
+def _doubts(ways: Sequence[Way]) -> Iterator[str]:
+    """Why the best way may never be gone."""
+    yield from (way.entrance.doubt for way in ways[:1] if way.entrance.doubt)
+
+
 def found(
     code: str,
     spot: Spot,
@@ -352,11 +407,10 @@ def found(
     """`because`: one clause with what was seen. Without a way it is about what start-up makes."""
     rule = BY_CODE[code]
     ways = tuple(ways)
-    entries = tuple(dict.fromkeys(way.entry for way in ways))
+    least = min((way.guess for way in ways), default=0)
+    entries = tuple(dict.fromkeys(way.entry for way in ways if least or not way.guess))
     place = runs_on or (ways[0].place if ways else Place.STARTUP)
-    confidence = max(
-        confidence, confidence_of(min((way.guess for way in ways), default=0)), key=_SURE.index
-    )
+    confidence = max(confidence, confidence_of(least), key=_SURE.index)
     return Finding(
         code=code,
         title=rule.title,
@@ -368,7 +422,7 @@ def found(
         remedy=Remedy(remedy or rule.remedy),
         reach=ways[0].hops if ways else (),
         runs_on=str(place),
-        evidence=(Evidence("reached", because=because),),
+        evidence=(Evidence("reached", because="; ".join((because, *_doubts(ways)))),),
         entries=entries,
         impact="low",
     )

@@ -11,7 +11,6 @@ from unstall.audit.ir import Place
 from unstall.audit.rules.arguments import argument
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.walking import is_long
-from unstall.audit.walk_nodes import Node
 from unstall.model.finding import Confidence, Finding
 
 MAKERS = frozenset(
@@ -23,7 +22,7 @@ MAKERS = frozenset(
 def check_lost(subject: Subject) -> Iterator[Finding]:
     """US601"""
     for use, name in subject.calls(MAKERS, everywhere=True):
-        ways = subject.ways(use.where.scope)
+        ways = subject.calling(use)
         if use.in_main or (ways and all(way.place is Place.OFFLINE for way in ways)):
             continue
         because = _lost(subject, use)
@@ -85,7 +84,7 @@ def check_background(subject: Subject) -> Iterator[Finding]:
     """US602. What blocks in an `async def` task is reported where it blocks."""
     for use, name in subject.calls(ADDERS):
         task = argument(use.call, "func", ADDERS[name])
-        ways = subject.requests(use.where.scope)
+        ways = subject.requests_to(use)
         if task is None or not ways:
             continue
         for target in subject.targets(use.where, task):
@@ -95,7 +94,8 @@ def check_background(subject: Subject) -> Iterator[Finding]:
             heavy = next(
                 (
                     each
-                    for each in subject.below(Node(target, Place.THREAD_POOL))
+                    for start in subject.starts(target, Place.THREAD_POOL)
+                    for each in subject.below(start)
                     if is_long(each[1])
                 ),
                 None,
@@ -145,7 +145,7 @@ def check_publish(subject: Subject) -> Iterator[Finding]:
         ):
             published[id(use.call)] = use, ast.unparse(func)
     for use, name in published.values():
-        ways = subject.requests(use.where.scope, Place.LOOP)
+        ways = subject.requests_to(use, Place.LOOP)
         if ways and id(use.call) not in told and not _is_awaited(subject, use):
             because = "it connects to the broker and waits for it"
             yield found("US603", subject.spot(use.where, use.call, name), because, ways=ways)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Use, own_nodes
 from unstall.audit.first_time import is_part
 from unstall.audit.ir import Function, Place
-from unstall.audit.judge import Hit
+from unstall.audit.judge import Hit, impact_of
 from unstall.audit.rules.arguments import argument, is_none
 from unstall.audit.rules.subject import Spot, Subject, Way, found, shown
 from unstall.audit.rules.walking import is_computing, is_endless
@@ -164,7 +164,7 @@ def check_time_outs(subject: Subject) -> Iterator[Finding]:
             if offloader is None:
                 continue
             because = _outcome(ENDS[name], offloader, inner)
-            ways = subject.requests(use.where.scope)
+            ways = subject.requests_to(use)
             if ways:
                 yield found("US304", subject.spot(use.where, use.call, name), because, ways=ways)
             break
@@ -196,7 +196,7 @@ def check_default_executor(subject: Subject) -> Iterator[Finding]:
     for use, name in subject.calls(EXECUTOR):
         if name.endswith("run_in_executor") and not is_none(argument(use.call, "executor", 0)):
             continue
-        ways = subject.requests(use.where.scope)
+        ways = subject.requests_to(use)
         hit = next(_endless_in(subject, use), None) if ways else None
         if hit is not None:
             guess, what = hit
@@ -238,6 +238,7 @@ def check_never_awaits(subject: Subject) -> Iterator[Finding]:
         for step in entrance.steps:
             if entrance.kind == "route" and step.kind in ("endpoint", "dependency"):
                 steps.setdefault(step.function, Way(entrance, step.place))
+    inside = _inside(subject)
     for id_, way in steps.items():
         function = subject.worked.functions.declared.get(id_)
         if (
@@ -248,18 +249,55 @@ def check_never_awaits(subject: Subject) -> Iterator[Finding]:
         ):
             continue
         spot = Spot(function.file, function.line, shown(id_), shown(id_))
-        below = subject.below(Node(id_, Place.LOOP), at_once=True)
+        starts = subject.starts(id_, Place.LOOP)
+        below = (each for start in starts for each in subject.below(start, at_once=True))
         blocks = next(((guess, hit) for guess, hit in below if _blocks(hit)), None)
         if blocks is None:
             because = "nothing in it is awaited"
             yield found("US306", spot, because, ways=[way], confidence=Confidence.POSSIBLE)
             continue
         because = f"nothing in it is awaited, and {blocks[1].name} blocks: a plain def would run in a thread"
+        stays = next(_stays(subject, inside.get(id_, ())), None)
+        if stays is not None:
+            because = (
+                f"nothing in it is awaited, but {stays} would block the loop from a plain def, too"
+            )
+            yield found("US306", spot, because, ways=[way], confidence=Confidence.POSSIBLE)
+            continue
         yield found(
             "US306", spot, because, ways=[way], severity=Severity.WARNING,
             confidence=confidence_of(blocks[0]),
-            remedy="make it a plain def: FastAPI then runs it in a thread; look for shared state first",
+            remedy=_made_plain(subject, id_),
         )  # fmt: skip
+
+
+def _made_plain(subject: Subject, function: str) -> str:
+    """Who awaits it by hand would await its result: a TypeError, or less where exceptions are caught."""
+    remedy = "make it a plain def: FastAPI then runs it in a thread; look for shared state first"
+    callers = [shown(each) for each in subject.callers(function)]
+    if not callers:
+        return remedy
+    more = f" and {len(callers) - 1} more" if len(callers) > 1 else ""
+    return f"{remedy}; {callers[0]}{more} must no longer await it, and call it in a thread"
+
+
+def _inside(subject: Subject) -> Mapping[str, Sequence[str]]:
+    """Async functions that are defined in others, by each function around them."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for id_ in subject.nodes:
+        inner = subject.worked.functions.declared.get(id_)
+        parts = id_.split(".<locals>.") if inner is not None and inner.is_async else []
+        for end in range(1, len(parts)):
+            found[".<locals>.".join(parts[:end])].append(id_)
+    return found
+
+
+def _stays(subject: Subject, inside: Iterable[str]) -> Iterator[str]:
+    """Those of them that block: streams and tasks, which run on the loop wherever the one around runs."""
+    for id_ in inside:
+        on_loop = [node for node in subject.nodes[id_] if node.place is Place.LOOP]
+        if any(_blocks(hit) for node in on_loop for _, hit in subject.below(node)):
+            yield shown(id_).rpartition(".")[2]
 
 
 def _needs_loop(subject: Subject, function: str) -> bool:
@@ -267,4 +305,6 @@ def _needs_loop(subject: Subject, function: str) -> bool:
 
 
 def _blocks(hit: Hit) -> bool:
+    if impact_of(hit) == "trivial":
+        return False
     return (hit.row.code.startswith("US1") and hit.row.cost is not Cost.US) or is_computing(hit)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from unstall.audit.calls import confidence_of
 from unstall.audit.entrances_index import Use
 from unstall.audit.entrances_syntax import last_name
 from unstall.audit.functions import is_open
@@ -15,6 +16,7 @@ from unstall.audit.rules.arguments import argument, is_none
 from unstall.audit.rules.subject import Subject, found
 from unstall.model.finding import Confidence, Finding, Severity
 
+CERTAIN = Confidence.CERTAIN
 REQUESTS = "get post put patch delete head options request".split()
 
 WITHOUT = {
@@ -66,7 +68,7 @@ def check_http(subject: Subject) -> Iterator[Finding]:
 
 
 def _unbounded(subject: Subject, use: Use, name: str, because: str) -> Iterator[Finding]:
-    ways = subject.requests(use.where.scope)
+    ways = subject.requests_to(use)
     shared = not use.where.scope and name.rpartition(".")[2].lstrip("_")[:1].isupper()
     if not ways and not shared:
         return
@@ -76,6 +78,23 @@ def _unbounded(subject: Subject, use: Use, name: str, because: str) -> Iterator[
         because,
         ways=ways,
         runs_on=None if ways else Place.STARTUP,
+    )
+
+
+def _found(
+    subject: Subject, code: str, use: Use, name: str, because: str, confidence: Confidence,
+    severity: Severity | None = None,
+) -> Finding:  # fmt: skip
+    """As sure as it is that something comes to the call; requests that only may are left out beside it."""
+    ways = subject.calling(use)
+    least = min((way.guess for way in ways), default=0)
+    return found(
+        code,
+        subject.spot(use.where, use.call, name),
+        because,
+        confidence=max(confidence, confidence_of(least), key=list(Confidence).index),
+        severity=severity,
+        ways=tuple(way for way in subject.requests_to(use) if way.guess < 2 or least == 2),
     )
 
 
@@ -158,13 +177,9 @@ def check_database(subject: Subject) -> Iterator[Finding]:
         ]
         if all(bounded) or (known is None and (is_open(use.call) or _is_configured(subject, use))):
             continue
-        yield found(
-            "US502",
-            subject.spot(use.where, use.call, name),
-            f"{limits.what} is not set here; a setting of the server or the role is not seen",
-            confidence=Confidence.LIKELY if known or name in CONNECTIONS else Confidence.POSSIBLE,
-            ways=subject.requests(use.where.scope),
-        )
+        because = f"{limits.what} is not set here; a setting of the server or the role is not seen"
+        confidence = Confidence.LIKELY if known or name in CONNECTIONS else Confidence.POSSIBLE
+        yield _found(subject, "US502", use, name, because, confidence)
 
 
 def _by_url(use: Use) -> Limits | None:
@@ -221,9 +236,8 @@ def check_cache(subject: Subject) -> Iterator[Finding]:
         live_pool = live.pool_of(subject, use, name, [other for other, _ in caches])
         if live_pool is not None:
             if live_pool.timeouts.get("socket_timeout") is None:
-                spot, ways = subject.spot(use.where, call, name), subject.requests(use.where.scope)
                 because = "as imported it has no socket_timeout: it waits for ever"
-                yield found("US503", spot, because, severity=Severity.NOTE, ways=ways)
+                yield _found(subject, "US503", use, name, because, CERTAIN, Severity.NOTE)
             continue
         given = argument(call, "socket_timeout")
         pooled = any(
@@ -238,22 +252,19 @@ def check_cache(subject: Subject) -> Iterator[Finding]:
             or (given is not None and not is_none(given))
         ):
             continue
-        spot = subject.spot(use.where, call, name)
-        ways = subject.requests(use.where.scope)
         if is_none(given):
-            yield found("US503", spot, "socket_timeout=None: it waits for ever", ways=ways)
+            because = "socket_timeout=None: it waits for ever"
+            yield _found(subject, "US503", use, name, because, CERTAIN)
             continue
         version = subject.version(name.partition(".")[0])
         if version is not None and version >= BOUNDED_FROM and name.startswith("redis"):
             continue
         known = version is not None and name.startswith("redis")
         shown = ".".join(map(str, version)) if version else ""
-        yield found(
-            "US503",
-            spot,
-            f"no socket_timeout is given, and redis-py {shown} has none" if known
-            else "no socket_timeout is given; redis-py has none before 8.0",
-            confidence=Confidence.CERTAIN if known else Confidence.POSSIBLE,
-            severity=Severity.NOTE,
-            ways=ways,
-        )  # fmt: skip
+        because = (
+            f"no socket_timeout is given, and redis-py {shown} has none"
+            if known
+            else "no socket_timeout is given; redis-py has none before 8.0"
+        )
+        confidence = CERTAIN if known else Confidence.POSSIBLE
+        yield _found(subject, "US503", use, name, because, confidence, Severity.NOTE)
