@@ -117,8 +117,10 @@ def costs(pairs: list[Pair]) -> tuple[Interval, Interval, Interval]:
 CASES = (("watch", "/", 1.0), ("everything", "/", 2.0), ("everything", "/query", 1.0))
 
 
-def switched_bars(harness: Harness, effort: Effort, only: str | None = None) -> list[Bar]:
-    """Of all cases, or of those in which `only` is on.
+def switched_bars(
+    harness: Harness, effort: Effort, only: str | None = None, route: str | None = None
+) -> list[Bar]:
+    """Of all cases, or of those in which `only` is on, or of one `route`.
 
     Raises what `running_postgres` raises where there is no PostgreSQL.
     """
@@ -128,7 +130,9 @@ def switched_bars(harness: Harness, effort: Effort, only: str | None = None) -> 
     )
     with running_postgres() as server:
         os.environ["BENCHMARK_DSN"] = server.dsn
-        for what, path, most in [case for case in CASES if only in (None, case[0])]:
+        for what, path, most in CASES:
+            if only not in (None, what) or route not in (None, path):
+                continue
             for loop in LOOPS:
                 meanwhile = Others()
                 lost, cpu, added_us = costs(switched(harness, effort, loop, what, path))
@@ -153,13 +157,18 @@ def main() -> int:
     options.add_argument(
         "--only", choices=sorted({case[0] for case in CASES}), help="switched in place, and no more"
     )
+    options.add_argument(
+        "--route", choices=sorted({case[1] for case in CASES}), help="with --only: one of them"
+    )
     harness = Harness(options.parse_args())
     effort = QUICK if harness.quick else FULL
     rounds = harness.options.rounds or effort.rounds
     effort = replace(effort, rounds=rounds, servers=harness.options.servers or effort.servers)
     print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
     if harness.options.only:
-        return harness.finish(switched_bars(harness, effort, harness.options.only))
+        return harness.finish(
+            switched_bars(harness, effort, harness.options.only, harness.options.route)
+        )
 
     harness.section(
         f"Beside peers: {effort.rounds} rounds of fresh processes, {effort.window} s each"

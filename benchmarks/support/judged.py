@@ -126,5 +126,10 @@ VERDICTS: Mapping[str, Mapping[Key, str]] = {
             "right: the test has the collector look at every object, for half a second in a large process",
             "US200", "tests/test_to_thread.py", "gc.get_referrers", "test_run_sync_worker_cyclic_references",
         ),
+        **_rows(
+            "right: the test collects garbage, a quarter of a second of CPU in a large process",
+            "US200", "tests/streams/test_memory.py", "weakref.WeakKeyDictionary.__init__.<locals>.remove",
+            "test_not_closed_warning",
+        ),
     },
 }  # fmt: skip
