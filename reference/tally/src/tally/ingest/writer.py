@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -86,8 +87,8 @@ class Writer:
         self.waiting = 0
         """Rows."""
         self._writing = False
-        self._since = 0.0
-        """When the transaction was begun."""
+        self._since = -math.inf
+        """When the last transaction was begun."""
         self.away: str | None = None
         """Why there is no connection."""
         self._met = False
