@@ -41,7 +41,7 @@ Scenario = Callable[[], Awaitable[None]]
 
 
 async def waiting() -> None:
-    connection = psycopg2.connect(os.environ["CAUSES_DSN"])
+    connection = await asyncio.to_thread(psycopg2.connect, os.environ["CAUSES_DSN"])
     await asyncio.sleep(0.2)
     cursor = connection.cursor()
     cursor.execute("select pg_sleep(0.4)")  # the line to blame

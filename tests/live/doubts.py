@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio._backends._asyncio  # else the first call reads files on the loop
 import anyio.to_thread
 
 from tests.live.causes import crunch

@@ -59,7 +59,7 @@ def test_rollups_are_compared_and_made_again(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url)
     today = dt.datetime.now(dt.UTC).date()
-    words = [f"{today}", f"{today + dt.timedelta(days=1)}"]
+    words = [f"{today}", f"{today}T03:00Z"]
     with psycopg.connect(settings.database_url) as connection:
         connection.execute(
             "INSERT INTO rollup_hour"
