@@ -37,6 +37,8 @@ LIBRARIES = tuple(
     pycurl pyftpdlib pymemcache pymssql pyzmq urllib3 valkey watchfiles websocket-client websockets
     """.split()
 )
+DISPUTED = ("python-dateutil", "urllib3")
+"""What `requirements/dev.txt` locks in versions that aiobotocore does not stand."""
 TOOLS = ("trap", "blockbuster", "aiocop")
 
 
@@ -55,16 +57,21 @@ def install() -> Path:
     if not complete.exists() or complete.read_text() != wanted:
         if not python.exists():
             venv.create(HOME, with_pip=True)
-        locked = str(ROOT / "requirements" / "dev.txt")
-        _pip(python, "-r", locked, *LIBRARIES)
-        _pip(python, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+        lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+        locked = "\n".join(line for line in lines if line.partition("==")[0] not in DISPUTED)
+        install = (str(python), "-m", "uv", "pip", "install", "-q", "--python", str(python))
+        # An older pip goes back through all versions of pandas until one cannot be built.
+        _done(str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q", "uv")
+        _done(*install, "-r", "-", *LIBRARIES, given=locked)
+        _done(*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT))
         complete.write_text(wanted)
     return python
 
 
-def _pip(python: Path, *arguments: str) -> None:
-    command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def _done(*command: str, given: str = "") -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, input=given, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"the libraries cannot be installed: {done.stderr.strip()[-1500:]}")
 

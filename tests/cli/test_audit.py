@@ -298,7 +298,7 @@ def test_a_long_report_is_cut_and_says_so(run: Audit) -> None:
     many = tuple(reached(line=n, function=f"f{n}") for n in range(1, 61))
     _, out, _ = run(findings=many)
     assert out.count("shop/repo.py:") == 50
-    assert "10 findings more in 10 functions (--limit 0 shows all)" in out
+    assert "10 findings more in 10 blocks (--limit 0 shows all)" in out
     assert run("--limit", "0", findings=many)[1].count("shop/repo.py:") == 60
     assert "more in" not in run("--limit", "60", findings=many)[1]
 

@@ -18,6 +18,7 @@ from unstall.testing import THRESHOLD_NS, frame, library, look, ns_of, stack, st
 PEER = Wait("poll", 7, "10.0.0.5:5432")
 FUTEX = Wait("futex")
 PEN = Holder("thread pen", cpu_ns=400_000_000)
+RAN = Holder("thread pen", cpu_ns=440_000_000)
 LATE = 500
 
 
@@ -127,6 +128,26 @@ def computes(times: int = 40) -> Look:
         pytest.param(
             stretch(computes(1), gil_ms=450, cpu_ms=490, throttled_ms=300), Cause.GIL,
             id="one call in C, and others were throttled",
+        ),
+        pytest.param(
+            stretch(computes(1), gil_ms=450, holder=RAN, cpu_ms=5, throttled_ms=300),
+            Cause.GIL, id="another thread ran in C, so it was others that were throttled",
+        ),
+        pytest.param(
+            stretch(waits(times=1), gil_ms=450, holder=RAN, others_ms=440, cpu_ms=5, throttled_ms=300),
+            Cause.GIL, id="the same, and one look saw a wait",
+        ),
+        pytest.param(
+            stretch(look(), gil_ms=450, throttled_ms=300), Cause.GIL,
+            id="C code waits with the lock, or was throttled",
+        ),
+        pytest.param(
+            stretch(computes(1), late_ms=1_000, gil_ms=600, cpu_ms=450, throttled_ms=200), Cause.UNKNOWN,
+            id="one call in C for less than half of it, or for more",
+        ),
+        pytest.param(
+            stretch(computes(1), gil_ms=400, cpu_ms=100, others_ms=150, throttled_ms=250), Cause.UNKNOWN,
+            id="others computed a little, and nobody got the lock because all were throttled",
         ),
         pytest.param(stretch(waits(), gil_ms=240), Cause.WAITING, id="locked out for the lesser part"),
         pytest.param(
@@ -276,6 +297,29 @@ def test_a_doubt_comes_before_many_steps() -> None:
         pytest.param(stretch(computes(1), gil_ms=450, cpu_ms=490), True, id="one call in C"),
         pytest.param(stretch(computes(), gc_ms=450, cpu_ms=490), True, id="collecting"),
         pytest.param(stretch(waits()), True, id="waiting"),
+        pytest.param(
+            stretch(waits(times=1), gil_ms=450, holder=RAN, others_ms=440, cpu_ms=5, throttled_ms=300),
+            False, id="another thread ran, and some were throttled",
+        ),
+        pytest.param(
+            stretch(look(), gil_ms=450, throttled_ms=300), False,
+            id="idle, locked out or throttled, and no system call could be read",
+        ),
+        pytest.param(
+            stretch(waits(times=1), late_ms=1_000, gil_ms=950, holder=PEN, throttled_ms=500), False,
+            id="whoever held the lock ran for less than half of it, the rest may be throttling",
+        ),
+        pytest.param(
+            stretch(computes(1), late_ms=1_000, gil_ms=600, cpu_ms=450, throttled_ms=200), False,
+            id="a call in C of its own for less than half of it, if throttling is what it may be",
+        ),
+        pytest.param(
+            stretch(waits(), late_ms=1_000, gil_ms=550, throttled_ms=200), True,
+            id="waiting, and for long enough without the lock and without the limit",
+        ),
+        pytest.param(
+            stretch(computes(), gil_ms=240, cpu_ms=490, throttled_ms=300), True, id="computing"
+        ),
     ],
 )  # fmt: skip
 def test_the_loop_is_blamed_only_for_what_its_step_did(seen: Stretch, blamed: bool) -> None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.gates.test_registry import KIND, Pool, Rig
+from tests.gates.test_registry import KIND, Pool, Rig, used
+from unstall.gates.flow import FLOW, HOP, Flow
 from unstall.gates.gate import Kind, Reading
 from unstall.gates.nested import Nested, finding_of
 from unstall.integrations.sighting import waits_for
@@ -27,7 +28,9 @@ class Seer(Rig):
     @contextmanager
     def slot_of(self, pool: Pool) -> Iterator[None]:
         slot = object()
-        self.gate.given(self.gate.ask(pool), slot)
+        while (loan := self.gate.ask(pool)) is True:
+            pass  # only a slot that was looked at counts
+        self.gate.given(loan, slot)
         pool.lent += 1
         try:
             yield
@@ -36,9 +39,14 @@ class Seer(Rig):
             self.gate.released(slot)
 
 
-@pytest.fixture
-def rig() -> Iterator[Seer]:
+@pytest.fixture(params=["calm", "rush"])
+def rig(request: pytest.FixtureRequest) -> Iterator[Seer]:
+    """A rush makes most askings go by unseen, but none that may be nested."""
     rig = Seer()
+    if request.param == "rush":
+        contextvars.Context().run(used, rig, 20_000, 0.0001)
+        assert rig.registry.thinning.every > 100
+        rig.pool = Pool()
     yield rig
     assert rig.broken == []
 
@@ -153,6 +161,38 @@ def test_a_parent_that_holds_a_slot_and_waits_for_a_child_that_asks_is_seen(
     asyncio.run(request())
     (nested,) = rig.seen
     assert nested.certain
+
+
+def test_a_child_that_asks_again_and_again_is_seen_each_time(rig: Seer) -> None:
+    pool = Pool()
+
+    async def child() -> None:
+        await asyncio.sleep(0)
+        for _ in range(3):
+            rig.gate.refused(rig.gate.ask(pool), ValueError(), pool)
+
+    async def request() -> None:
+        with rig.slot_of(pool):
+            await _awaited(child)
+
+    asyncio.run(request())
+    (gate,) = [seen for seen in rig.registry.statistics() if seen.acquired]
+    assert gate.nested == 3
+
+
+def test_a_thread_that_works_for_a_task_that_holds_a_slot_is_seen(rig: Seer) -> None:
+    pool = Pool()
+
+    def work(flow: Flow | None) -> None:
+        HOP.set(flow)
+        rig.gate.refused(rig.gate.ask(pool), ValueError(), pool)
+
+    async def request() -> None:
+        with rig.slot_of(pool):
+            await asyncio.get_running_loop().run_in_executor(None, work, FLOW.get())
+
+    asyncio.run(request())
+    assert len(rig.seen) == 1
 
 
 def test_a_parent_that_does_not_wait_for_its_child_is_fine(rig: Seer) -> None:

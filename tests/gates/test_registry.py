@@ -57,6 +57,7 @@ def rig() -> Iterator[Rig]:
     FLOW.set(None)
     rig = Rig()
     yield rig
+    FLOW.set(None)
     assert rig.broken == []
 
 
@@ -285,6 +286,30 @@ def test_of_many_slots_some_are_looked_at_and_stand_for_the_others(rig: Rig) -> 
     (seen,) = rig.registry.statistics()
     assert seen.acquired == pytest.approx(20_000, rel=0.05)
     assert seen.use_s == pytest.approx(20_000 * 0.0001, rel=0.05)
+
+
+def test_of_very_many_fewer_are_looked_at_than_of_many(rig: Rig) -> None:
+    used(rig, 20_000, pause_s=0.0001)
+    assert 60 < used(rig, 20_000, pause_s=0.0001) < 150, "50 a second"
+    rig.registry.thinning.renew()
+    used(rig, 3_000, pause_s=0.001)
+    assert 300 < used(rig, 2_000, pause_s=0.001) < 500, "200 a second"
+
+
+def used_in_bursts(rig: Rig, bursts: int, of: int, every_s: float) -> int:
+    seen = 0
+    for _ in range(bursts):
+        seen += used(rig, of, pause_s=0.00005)
+        rig.pass_s(every_s - of * 0.00005)
+    return seen
+
+
+def test_a_burst_is_no_rush(rig: Rig) -> None:
+    """What is asked for in a burst comes at 20,000 a second."""
+    assert used_in_bursts(rig, 200, of=10, every_s=0.1) == 2_000, "all of 100 a second"
+    rig.registry.thinning.renew()
+    used_in_bursts(rig, 150, of=20, every_s=0.02)
+    assert 300 < used_in_bursts(rig, 100, of=20, every_s=0.02) < 500, "200 of 1,000 a second"
 
 
 def test_after_a_rush_the_first_slots_are_looked_at_soon(rig: Rig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import pytest
 
@@ -83,6 +84,39 @@ def test_a_queue_timeout_gives_the_place_back() -> None:
         door.enter(lot)
         assert not await door.wait(lot, Priority.NORMAL, 1_000_000)
         assert (door.queued, door.in_flight) == (0, 1)
+
+    asyncio.run(main())
+
+
+def test_of_two_who_wait_for_one_slot_of_a_route_one_is_let_in() -> None:
+    async def main() -> None:
+        door, lot = Door(3, 10), Lot(1)
+        door.enter(lot)
+        waiting = [asyncio.create_task(door.wait(lot, Priority.NORMAL, None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        door.leave(lot)
+        await asyncio.sleep(0)
+        assert [task.done() for task in waiting] == [True, False]
+        assert (door.in_flight, lot.in_flight, door.queued) == (1, 1, 1)
+        door.leave(lot)
+        assert await waiting[1]
+
+    asyncio.run(main())
+
+
+def test_a_slot_that_comes_free_as_the_first_gives_up_goes_to_the_next() -> None:
+    async def main() -> None:
+        door, lot = Door(1, 10), Lot(None)
+        door.enter(lot)
+        late = asyncio.create_task(door.wait(lot, Priority.NORMAL, 1_000_000))
+        patient = asyncio.create_task(door.wait(lot, Priority.NORMAL, None))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.002, door.leave, lot)
+        time.sleep(0.01)  # so that the time-out and what follows it are in one turn
+        async with asyncio.timeout(10):
+            assert await patient
+        assert not await late
+        assert (door.in_flight, door.queued) == (1, 0)
 
     asyncio.run(main())
 

@@ -23,6 +23,7 @@ from unstall.guard.guard import Route
 from unstall.guard.limits import AIMD, Adaptive
 from unstall.guard.metrics import ADMITTED, QUEUED
 from unstall.guard.policy import Pressure, Priority, Sight, Verdict, decide
+from unstall.guard.pulse import Pulse
 from unstall.guard.rates import Rate
 
 
@@ -593,5 +594,86 @@ def test_passes_never_let_in_more_than_there_are_slots(steps: list[tuple[str, in
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert guard.statistics().in_flight == 0
+
+    asyncio.run(main())
+
+
+# --- at a full door -------------------------------------------------------------------------
+
+
+async def reasons(guard: Any, times: int = 1) -> set[str]:
+    return {(await ask(guard)).problem["reason"] for _ in range(times)}
+
+
+@pytest.mark.parametrize("options", [{}, {"lag_ms": 5_000}])
+def test_a_full_door_refuses_without_the_policy_while_the_loop_is_calm(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        guard = PlainGuard(Held(), in_flight=1, **options)
+        (inside,) = await begun(guard, "/")
+        monkeypatch.setattr("unstall.guard.guard.decide", None)
+        assert await reasons(guard, 5) == {"full"}
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_full_door_is_told_as_pressure_while_there_is_some() -> None:
+    async def main() -> None:
+        late = 0
+        guard = PlainGuard(
+            Held(), in_flight=1, lag_ms=50, pulse=lambda: Sight(lag_ns=late * 1_000_000)
+        )
+        (inside,) = await begun(guard, "/")
+        assert await reasons(guard) == {"full"}
+        late = 60
+        assert await reasons(guard) == {"lag"}
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_full_door_in_a_turn_that_is_late_says_so() -> None:
+    async def main() -> None:
+        guard = PlainGuard(Held(), in_flight=1, lag_ms=50)
+        (inside,) = await begun(guard, "/")
+        while not guard._calm:
+            await asyncio.sleep(0.01)
+        time.sleep(0.2)
+        assert await reasons(guard, 5) == {"lag"}
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_full_door_wakes_the_pulse_that_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unstall.guard.pulse._IDLE_NS", 50_000_000)
+
+    async def main() -> None:
+        guard = PlainGuard(Held(), in_flight=1, lag_ms=5_000)
+        (inside,) = await begun(guard, "/")
+
+        def rests() -> bool:
+            return isinstance(guard.pulse, Pulse) and guard.pulse._loop is None
+
+        async with asyncio.timeout(30):
+            while not rests():
+                await asyncio.sleep(0.01)
+        assert await reasons(guard) == {"full"}
+        assert not rests()
+        assert guard._calm, "and it is calm again, so that the next is refused at once"
+        inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_refusals_that_are_kept_are_bounded() -> None:
+    async def main() -> None:
+        guard = PlainGuard(Held(), in_flight=1, retry_after=5_000)
+        (inside,) = await begun(guard, "/")
+        assert await reasons(guard, 300) == {"full"}
+        assert len(guard._written) == 100
+        inside.cancel()
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 
 import asyncpg
@@ -12,6 +13,7 @@ import pytest
 import unstall
 from tests.support.gates import Watching, methods, watching
 from tests.support.postgres import Postgres
+from unstall.gates.registry import Thinning
 
 PLACES = [
     (asyncpg.pool.Pool, "_acquire"),
@@ -144,3 +146,24 @@ def test_a_pool_made_before_is_seen_and_everything_is_put_back(postgres: Postgre
             assert watch.one("asyncpg before").acquired == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.live
+def test_who_goes_by_unseen_is_not_counted_and_whose_time_is_out_is(
+    postgres: Postgres, watch: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with asyncpg.create_pool(postgres.dsn, min_size=1, max_size=1) as pool:
+            unstall.gate(pool, name="asyncpg rush")
+            monkeypatch.setattr(Thinning, "passes", lambda self, now: True)
+            async with pool.acquire():
+                with pytest.raises(TimeoutError):
+                    await pool.acquire(timeout=0.05)
+            await pool.fetchval("select 1")
+            seen = watch.one("asyncpg rush")
+            assert (seen.acquired, seen.timeouts, seen.pending) == (0, 1, 0)
+            monkeypatch.undo()
+            await pool.fetchval("select 1")
+            assert watch.one("asyncpg rush").acquired == 1
+
+    contextvars.Context().run(asyncio.run, main())  # of no flow that holds a slot

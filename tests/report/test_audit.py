@@ -8,9 +8,17 @@ from dataclasses import replace
 import pytest
 
 from tests.report.sources import ADVICE, ASR, MODEL, PROBE, QUERY, READ, TEXT, reached
-from unstall.model.finding import Cause, Confidence
+from unstall.model.finding import Cause, Confidence, Finding
 from unstall.model.report import Report, Verdict
-from unstall.report.audit import headline, render, sentence, statistics, unknown_calls
+from unstall.report.audit import (
+    Group,
+    also,
+    headline,
+    render,
+    sentence,
+    statistics,
+    unknown_calls,
+)
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -176,3 +184,65 @@ def test_what_start_up_makes_for_requests_is_advice_and_no_slow_start() -> None:
     assert "notes (2)" in text
     assert "start-up" not in text
     assert headline(replace(READ, findings=(pool,))) == "findings: 1 note in shop"
+
+
+# --- one mend for many functions ------------------------------------------------------------
+
+
+def everywhere(count: int = 12, place: str = "loop") -> tuple[Finding, ...]:
+    """Waits for one pool, each in a file of its own."""
+    return tuple(
+        reached(
+            "US404", line=n, function=f"f{n}", file=f"shop/m{n}.py", place=place,
+            because="no timeout is given",
+        )
+        for n in range(count)
+    )  # fmt: skip
+
+
+def test_many_functions_in_one_block_are_as_many_places() -> None:
+    assert headline(replace(READ, findings=everywhere())) == "findings: 12 warnings in shop"
+    other = reached("US103", line=1, function="z")
+    text = render(replace(READ, findings=(other, *everywhere())), limit=1)
+    assert "12 findings more in 1 block (--limit 0 shows all)" in text
+
+
+def test_what_is_left_out_of_a_list_is_counted_in_lines() -> None:
+    notes = (ADVICE, *everywhere(3, "start-up"))
+    text = render(replace(READ, findings=notes), limit=1)
+    assert "3 findings more in 1 line (--limit 0 shows all)" in text
+
+
+def test_other_functions_are_not_there() -> None:
+    text = render(replace(READ, findings=everywhere(place="start-up")))
+    assert "shop/m0.py:0  US404 no timeout is given, and 11 more  (POST /asr)" in text
+    same = tuple(replace(MODEL, evidence=each.evidence) for each in everywhere(3))
+    assert "no timeout is given, and 2 more there  (lifespan)" in render(
+        replace(READ, findings=same)
+    )
+
+
+def test_what_is_less_sure_is_shown_apart() -> None:
+    first, *others = everywhere(3)
+    likely = [replace(each, confidence=Confidence.LIKELY) for each in others]
+    text = render(replace(READ, findings=(first, *likely)))
+    assert text.count("US404") == 2
+    assert text.count("believed  likely, not certain") == 1
+
+
+def test_its_own_file_comes_first_and_only_another_call_is_told() -> None:
+    first = reached(line=9, function="a", file="shop/b.py")
+    others = (
+        reached(line=5, function="b", file="shop/c.py"),
+        reached(line=7, function="b", file="shop/a.py"),
+        reached(line=30, function="b", file="shop/b.py"),
+        reached(line=20, function="b", file="shop/b.py", call="requests.get"),
+        reached(line=10, function="a", file="shop/b.py"),
+    )
+    assert also(Group((first, *others))) == [
+        "line 10 sqlalchemy.orm.Session.execute",
+        "line 20 requests.get",
+        "line 30",
+        "shop/a.py:7",
+        "shop/c.py:5",
+    ]

@@ -33,7 +33,7 @@ def test_what_is_shown_together_has_the_entries_of_all() -> None:
 
     lines = render(replace(READ, findings=(first, other))).split("\n")
 
-    assert lines[0] == "### unstall: findings: 2 warnings in 1 place in shop"
+    assert lines[0] == "### unstall: findings: 2 warnings in shop"
     (row,) = [line for line in lines if line.startswith("| 🟡")]
     assert row.endswith("| POST /asr, GET /text/{id} |")
     assert "- **Entries** POST /asr, GET /text/{id}" in lines

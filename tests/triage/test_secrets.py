@@ -231,11 +231,25 @@ def test_no_letter_of_the_password_of_an_address_is_told(secret: str, host: str)
     assert not re.search("[A-Z]", in_value("API_TOKEN", secret))
 
 
+@given(SECRETS, HOSTS)
+@example("Q@Z", "a")
+def test_nor_one_of_a_password_behind_the_host(secret: str, host: str) -> None:
+    secret = re.sub("[&#' ]", "", secret)  # of a query each would be escaped
+    for value in (
+        f"nosuch://{host}:1/x?password={secret}",
+        f"nosuch://user:abc@{host}:1/x?password={secret}",
+        f"{host}:1,ssl=true,password={secret}",
+        f"jdbc:nosuch://;server={host}:1;password={secret}",
+    ):
+        assert not re.search("[A-Z]", in_value("UPSTREAM", value))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
         ("UPSTREAM", "nosuch://user:p@ss/word@host/x", f"nosuch://{HIDDEN}@host/x"),
         ("UPSTREAM", "nosuch://token@host/x", f"nosuch://{HIDDEN}@host/x"),
+        ("UPSTREAM", "nosuch://host:1/x?auth=p@ssword", f"nosuch://{HIDDEN}"),
         ("WEBHOOK_SECRET", "nosuch://hooks/T0/B0/xyz", f"nosuch://{HIDDEN}"),
         ("API_KEY", "ab/cd://ef", HIDDEN),
     ],
@@ -247,14 +261,20 @@ def test_no_part_of_a_password_is_left(name: str, value: str, kept: str) -> None
 
 @pytest.mark.parametrize(
     "value",
-    ["http://billing:8080/v1", "a:1,b:2", "host=h port=5432 dbname=x", "redis://[::1]:6380/0"],
+    [
+        "http://billing:8080/v1",
+        "a:1,b:2",
+        "host=h port=5432 dbname=x",
+        "redis://[::1]:6380/0",
+        "nosuch://h/@me?sslmode=require",
+    ],
 )
 def test_an_address_without_a_secret_is_told_whole(value: str) -> None:
     assert in_value("UPSTREAM", value) == value
 
 
 def test_what_is_masked_once_stays_as_it_is() -> None:
-    for value in ("amqp://u:p@h/x", "u:p@h", "host=h password='a b'"):
+    for value in ("amqp://u:p@h/x", "u:p@h", "host=h password='a b'", "pg://h/?password=a@b"):
         hidden = in_value("UPSTREAM", value)
         assert HIDDEN in hidden
         assert in_value("UPSTREAM", hidden) == hidden

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from unstall.model.anatomy import Held
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Loop, Process, Pulse, Stretch
+from unstall.watch import pulses
 from unstall.watch.recorder import KEEP_LOOPS, KEEP_ROWS, Recorder, Sums
 
 PROCESS = Process("1-a", 1, 0.0, 0, ("python",), "3.11", 100_000_000)
@@ -81,3 +86,18 @@ def test_of_too_many_pieces_the_dearest_are_kept_and_the_rest_is_told() -> None:
     kept = sums.kept()["held"]
     assert len(kept) <= 3 * KEEP_ROWS
     assert f"GET /{4 * KEEP_ROWS - 1}" in {row.entry for row in kept}
+
+
+def test_who_reads_the_pulses_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(2, 10)
+    held_up: list[bool] = []
+    unpack = pulses._unpack
+
+    def seen(*args: Any) -> Pulse:
+        held_up.append(recorder._lock.locked())
+        return unpack(*args)
+
+    monkeypatch.setattr(pulses, "_unpack", seen)
+    recorder.pulse(pulse(0))
+    assert recorder.snapshot(PROCESS, "unstall 0").pulses == (pulse(0),)
+    assert held_up == [False]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from unstall.explain.steps import IDLE, main_looks, starts_a_thread, steps_of, weight_of
@@ -52,7 +53,20 @@ Rule = Callable[[Stretch, int], Diagnosis | None]
 
 
 def cause_of(stretch: Stretch, threshold_ns: int) -> Diagnosis:
-    """The first rule of the table that holds; `unknown` if too little was seen for any."""
+    """By the first rule of the table that holds; `unknown` if too little was seen for any.
+
+    How long it was throttled is an upper bound. So what blames the loop has to do so without it, too.
+    """
+    diagnosis = _by_rules(stretch, threshold_ns)
+    if diagnosis.blames_loop and stretch.doubts.throttled_ns:
+        doubts = replace(stretch.doubts, throttled_ns=0)
+        unthrottled = _by_rules(replace(stretch, doubts=doubts), threshold_ns)
+        if not unthrottled.blames_loop:
+            return unthrottled
+    return diagnosis
+
+
+def _by_rules(stretch: Stretch, threshold_ns: int) -> Diagnosis:
     for rule in RULES:
         diagnosis = rule(stretch, threshold_ns)
         if diagnosis is not None:
@@ -148,8 +162,11 @@ def locked_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:
 
 
 def _locked_ns(stretch: Stretch) -> int:
-    """While all of us are throttled nobody gets the lock, whoever holds it."""
-    return max(0, stretch.doubts.gil_ns - _throttled_ns(stretch))
+    """While all of us are throttled nobody gets the lock, whoever holds it. A holder that runs is not."""
+    holder = stretch.doubts.holder
+    ran = 0 if holder is None else holder.cpu_ns
+    throttled = min(_throttled_ns(stretch), max(0, stretch.late_ns - ran))
+    return max(0, stretch.doubts.gil_ns - throttled)
 
 
 def crowded_out(stretch: Stretch, threshold_ns: int) -> Diagnosis | None:

@@ -34,7 +34,7 @@ class Thinning:
     the sums stay near enough.
     """
 
-    __slots__ = ("_left", "_phase", "_since_ns", "_skipped", "_stale_ns", "every")
+    __slots__ = ("_left", "_phase", "_rate", "_since_ns", "_skipped", "_stale_ns", "every")
 
     def __init__(self) -> None:
         self.renew()
@@ -45,6 +45,7 @@ class Thinning:
         self._left = 0
         self._skipped = 0
         self._phase = 0.0
+        self._rate = 0.0
         self._since_ns = self._stale_ns = 0
 
     def passes(self, now: int) -> bool:
@@ -62,9 +63,10 @@ class Thinning:
         took = now - self._since_ns
         if self._since_ns and took > 0:
             weight = min(1.0, took / _RATE_OVER_NS)
-            rate = times * 1e9 / took
-            most = MOST_PER_S if rate < _BUSY_PER_S else MOST_WHEN_BUSY
-            self.every += (max(1.0, rate / most) - self.every) * weight
+            self._rate += (times * 1e9 / took - self._rate) * weight
+            # Of the last second: inside a burst any rate is high.
+            most = MOST_PER_S if self._rate < _BUSY_PER_S else MOST_WHEN_BUSY
+            self.every = max(1.0, self._rate / most)
         self._since_ns, self._stale_ns = now, now + _STALE_NS
         # Never the same number twice in a row: calls often come in turns.
         self._phase = (self._phase + _GOLDEN) % 1.0
@@ -171,14 +173,15 @@ class Turnstile:
     def ask(self, pool: Any) -> Loan | bool:
         """False when it is part of an asking that is under way; True when it goes by unseen.
 
-        None goes by that could be nested in another, whatever the rate.
+        None goes by that could be nested in a slot that was looked at, whatever the rate.
         """
         return True if self.passes() else self.look(pool)
 
     def passes(self) -> bool:
         """Whether one who asks now goes by unseen; then `look` is not called for it.
 
-        Whose flow has taken a slot, or was started by one that had, is always looked at.
+        Whose flow holds a slot that was looked at, or was started by one that did, is always looked at. A
+        slot that went by unseen is no loan: of those that nest under it, none is found.
         """
         try:
             # Here, and not in functions of their own, as it is done for each slot.

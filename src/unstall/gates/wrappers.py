@@ -34,13 +34,13 @@ def asking(gate: Turnstile, slot_of: Pick | None = None) -> Make:
 def asking_async(
     gate: Turnstile,
     slot_of: Pick | None = None,
-    asked: Callable[[Any], Loan | bool] | None = None,
+    ask: Callable[[Any], Loan | bool] | None = None,
 ) -> Make:
-    """`asked` stands for `gate.ask` where it is known already that nobody goes by unseen."""
-    ask_of = asked or gate.ask
+    """`ask` stands for `gate.ask` where it is known already that nobody goes by unseen."""
+    ask_of = ask or gate.ask
 
     def make(original: Any) -> Any:
-        async def ask(self: Any, *args: Any, **named: Any) -> Any:
+        async def asking(self: Any, *args: Any, **named: Any) -> Any:
             loan = ask_of(self)
             try:
                 got = await original(self, *args, **named)
@@ -50,7 +50,7 @@ def asking_async(
             gate.given(loan, got if slot_of is None else slot_of(got))
             return got
 
-        return ask
+        return asking
 
     return make
 

@@ -39,7 +39,7 @@ from unstall.guard.policy import (
     Sight,
     Verdict,
     decide,
-    full,
+    no_room,
     pressed,
 )
 from unstall.guard.pulse import SEVERAL, Pulse
@@ -168,7 +168,7 @@ class Guard:
         self._handed_out = 0
         """Passes, with the last beat."""
         self._calm = False
-        """Whether nothing pressed a request of normal priority at the last beat."""
+        """Whether nothing pressed a request of normal priority at the last beat, and that still counts."""
         self._marked = 1
         """How many more requests are read for the moment at which a proxy took them in."""
         self._rates = tuple(RateLimit(self.app, rate) for rate in _each_rate(rates))
@@ -206,7 +206,7 @@ class Guard:
             known.asked += 1
             if known.unasked and door.full and (self._calm or not self.pressure):
                 # What the policy says of a calm loop: in an overload each refusal is taken from a request.
-                decision: Decision | None = full(door.in_flight, door.queued)
+                decision: Decision | None = no_room(door.in_flight, door.queued)
             else:
                 decision = await self._decided(known)
             if decision is not None:
@@ -269,7 +269,9 @@ class Guard:
             return self._door.hand_out(_AT_ONCE) > 0
         if not self._calm or not isinstance(self.pulse, Pulse):
             return False
-        return self._door.hand_out(self.pulse.grace()) > 0
+        grace = self.pulse.grace()
+        self._calm = grace > 0
+        return self._door.hand_out(grace) > 0
 
     # --- one request ----------------------------------------------------------------------------
 

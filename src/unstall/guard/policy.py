@@ -125,10 +125,10 @@ def decide(pressure: Pressure, sight: Sight, crowd: Crowd, priority: Priority) -
         return _ADMIT
     if crowd.queued < crowd.queue:
         return _QUEUE
-    return full(crowd.all.in_flight, crowd.queued)
+    return no_room(crowd.all.in_flight, crowd.queued)
 
 
-def full(in_flight: int, queued: int) -> Decision:
+def no_room(in_flight: int, queued: int) -> Decision:
     """Neither a slot nor a place in the queue."""
     return _shed("full", f"{in_flight} requests are under way and {queued} wait")
 

@@ -63,12 +63,12 @@ KIND = Kind(
 def _pools(module: ModuleType, patches: Patches, registry: Registry) -> None:
     gate, holder = Turnstile(registry, KIND), module.PoolConnectionHolder
     loans = gate.loans
-    holder_of = asking_async(gate, lambda proxy: proxy._holder)
-    looked_at = asking_async(gate, lambda proxy: proxy._holder, gate.look)
+    asks = asking_async(gate, lambda proxy: proxy._holder)
+    looks = asking_async(gate, lambda proxy: proxy._holder, gate.look)
 
     def asking(original: Any) -> Any:
         """Without a time-out no error is counted, and who goes by unseen needs nothing around it."""
-        ask, look = holder_of(original), looked_at(original)
+        ask, look = asks(original), looks(original)
 
         def _acquire(self: Any, timeout: Any) -> Any:
             if timeout is not None:

@@ -66,7 +66,7 @@ def render(
     time_outs = time_outs_of(report)
     parts = [lines_of(Block(headline(report), ()), colour, report.verdict, width)]
     parts += [lines_of(block_of(group, time_outs), colour, width=width) for group in urgent[:limit]]
-    if left := _left(urgent, limit):
+    if left := _left(urgent, limit, "block"):
         parts.append([paint(left, "bold", colour)])
     for title, groups in (
         ("notes", notes),
@@ -74,7 +74,7 @@ def render(
     ):
         if groups:
             head = f"{title} ({sum(len(group.findings) for group in groups)})"
-            rows = [*map(brief, groups[:limit]), *filter(None, [_left(groups, limit)])]
+            rows = [*map(brief, groups[:limit]), *filter(None, [_left(groups, limit, "line")])]
             parts.append(table_of([head, *hanging(rows, width)], colour))
     parts += [table_of(text.split("\n"), colour) for text in extra]
     if rows_ := summary(report):
@@ -82,13 +82,13 @@ def render(
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _left(groups: Sequence[Group], limit: int | None) -> str:
+def _left(groups: Sequence[Group], limit: int | None, shown_as: str) -> str:
     """What a limit leaves out, and how to see it; empty if nothing."""
     left = groups[limit:] if limit is not None else ()
     if not left:
         return ""
     findings = sum(len(group.findings) for group in left)
-    return f"{counted(findings, 'finding')} more in {counted(len(left), 'function')} (--limit 0 shows all)"
+    return f"{counted(findings, 'finding')} more in {counted(len(left), shown_as)} (--limit 0 shows all)"
 
 
 # --- what is said ---------------------------------------------------------------------------
@@ -109,12 +109,10 @@ def groups_of(findings: Iterable[Finding]) -> tuple[Group, ...]:
     found: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         site = finding.site
-        if site is None:
-            place: tuple[object, ...] = (id(finding),)
-        elif finding.code in ONE_MEND:
-            place = (site.call, sentence(finding))
+        if site is not None and finding.code in ONE_MEND:
+            place: tuple[object, ...] = (site.call, sentence(finding), finding.confidence)
         else:
-            place = (site.file, site.function, finding.entries)
+            place = (*_place(finding), finding.entries)
         found.setdefault((finding.code, finding.runs_on, finding.severity, *place), []).append(
             finding
         )
@@ -133,16 +131,21 @@ def headline(report: Report) -> str:
 
 
 def counts(findings: Sequence[Finding]) -> str:
-    """`12 errors in 6 places, 1 warning, 3 notes, 1 at start-up`; a place is shown as one."""
+    """`12 errors in 6 places, 1 warning, 3 notes, 1 at start-up`; a place is a function."""
     seen = Counter(map(_level, findings))
-    shown_as = Counter(_level(group.first) for groups in sections(findings) for group in groups)
+    places = Counter(level for level, _ in {(_level(each), _place(each)) for each in findings})
     said = []
     for level in (*Severity, STARTUP):
         words = f"{seen[level]} at {STARTUP}" if level == STARTUP else counted(seen[level], level)
         if seen[level]:
-            is_merged = shown_as[level] < seen[level]
-            said.append(words + (f" in {counted(shown_as[level], 'place')}" if is_merged else ""))
+            some_share = places[level] < seen[level]
+            said.append(words + (f" in {counted(places[level], 'place')}" if some_share else ""))
     return ", ".join(said)
+
+
+def _place(finding: Finding) -> tuple[object, ...]:
+    """The function; what has no site is a place of its own."""
+    return (finding.site.file, finding.site.function) if finding.site else (id(finding),)
 
 
 def _level(finding: Finding) -> str:
@@ -197,7 +200,8 @@ def brief(group: Group) -> str:
     """A line for a finding of which the first page should not be full."""
     finding = group.first
     entries = entered(group, most=1)
-    more = f", and {len(group.findings) - 1} more there" if len(group.findings) > 1 else ""
+    there = " there" if len(set(map(_place, group.findings))) == 1 else ""
+    more = f", and {len(group.findings) - 1} more{there}" if len(group.findings) > 1 else ""
     own = next((each.because for each in finding.evidence if each.because), None)
     call = finding.site.call if finding.site else ""
     said = f"{place_of(finding)}  {finding.code} {own or call or finding.title}{more}"
@@ -264,8 +268,8 @@ def also(group: Group) -> list[str]:
 
 def _also(group: Group) -> str:
     said = also(group)
-    functions = {each.site.function for each in group.findings if each.site}
-    inside = f" in {functions.pop()}" if len(functions) == 1 else ""
+    site = group.first.site
+    inside = f" in {site.function}" if site and len(set(map(_place, group.findings))) == 1 else ""
     left = len(said) - _MOST_ALSO
     more = [f"and {left} more{inside}"] if left > 0 else []
     return ", ".join([*said[:_MOST_ALSO], *more])

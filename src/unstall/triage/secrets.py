@@ -124,17 +124,21 @@ def in_text(text: str) -> str:
 
 def in_value(name: str, value: str) -> str:
     """Of a variable that says where something is: nothing else is in it, so more is hidden than in a text."""
+    scheme = _SCHEME.match(value)
+    whole = f"{scheme[0] if scheme else ''}{HIDDEN}"
     if _VARIABLE.search(name):  # of a webhook, the path is the secret
-        scheme = _SCHEME.match(value)
-        return f"{scheme[0] if scheme else ''}{HIDDEN}"
-    # First what stands before the @: a password may look like `key=…`, too.
-    if _SCHEME.match(value):
-        bare = _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", value)
-        return in_text(_of_dsn(bare))
-    if _DSN.match(value):
+        return whole
+    if not scheme and _DSN.match(value):
         value = _of_dsn(value)
-    _, at, behind = value.rpartition("@")
-    return in_text(_of_dsn(f"{HIDDEN}@{behind}" if at else value))
+    before, at, behind = value.rpartition("@")
+    # Nobody can tell whether that @ ends who is let in, or is of the password.
+    if at and any(names.search(before) for names in (_IN_DSN, _ASSIGNED)):
+        return whole
+    if scheme:
+        bare = _USERINFO.sub(lambda match: f"{match[1] or match[2]}{HIDDEN}@", value)
+    else:
+        bare = f"{HIDDEN}@{behind}" if at else value
+    return in_text(_of_dsn(bare))
 
 
 def _of_dsn(value: str) -> str:

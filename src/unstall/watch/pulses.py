@@ -11,6 +11,9 @@ from typing import NamedTuple
 from unstall.model.histogram import Histogram
 from unstall.model.observation import Pulse
 
+_Bucket = tuple[int, int]
+"""And its count."""
+
 
 class _Packed(NamedTuple):
     """A pulse whose buckets are bare numbers: as tuples they take seven times the memory, for years."""
@@ -33,8 +36,16 @@ class Pulses:
         if len(self._packed) > self._most:
             self._packed = _fewer(self._packed)
 
+    def copy(self) -> Pulses:
+        """Cheap; to be read while others append."""
+        copied = Pulses(self._most)
+        copied._packed = self._packed.copy()
+        return copied
+
     def __iter__(self) -> Iterator[Pulse]:
-        return map(_unpack, self._packed)
+        """Buckets of one count are one tuple: of a long life, most are alike."""
+        shared: dict[_Bucket, _Bucket] = {}
+        return (_unpack(each, shared) for each in self._packed)
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -42,13 +53,22 @@ class Pulses:
 
 def _pack(pulse: Pulse) -> _Packed:
     bare = replace(pulse, lag=replace(pulse.lag, buckets=()))
-    return _Packed(bare, array("q", chain.from_iterable(pulse.lag.buckets)))
+    numbers = tuple(chain.from_iterable(pulse.lag.buckets))
+    return _Packed(bare, array(_narrowest(numbers), numbers))
 
 
-def _unpack(packed: _Packed) -> Pulse:
+def _narrowest(numbers: tuple[int, ...]) -> str:
+    """The type of an array that holds them: two bytes are enough for a few seconds."""
+    most = max(numbers, default=0)
+    return "H" if most < 1 << 16 else "I" if most < 1 << 32 else "q"
+
+
+def _unpack(packed: _Packed, shared: dict[_Bucket, _Bucket] | None = None) -> Pulse:
     pulse, flat = packed
-    pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return replace(pulse, lag=replace(pulse.lag, buckets=pairs))
+    buckets = tuple(zip(flat[::2], flat[1::2], strict=True))
+    if shared is not None:
+        buckets = tuple(map(shared.setdefault, buckets, buckets))
+    return replace(pulse, lag=replace(pulse.lag, buckets=buckets))
 
 
 def _fewer(pulses: list[_Packed]) -> list[_Packed]:

@@ -149,15 +149,12 @@ class Recorder:
 
     def snapshot(self, process: Process, tool: str) -> Recording:
         with self._lock:
-            return Recording(
-                tool,
-                (process,),
-                tuple(self._loops),
-                tuple(self._stretches),
-                tuple(self._pulses),
-                (Losses(process.process, dict(self._dropped)),),
-                **self._sums.kept(),
-            )
+            loops, stretches = tuple(self._loops), tuple(self._stretches)
+            pulses = self._pulses.copy()
+            dropped, sums = dict(self._dropped), self._sums.kept()
+        # Pulses are unpacked here: that takes long, and the watchdog must not wait for it.
+        losses = (Losses(process.process, dropped),)
+        return Recording(tool, (process,), loops, stretches, tuple(pulses), losses, **sums)
 
 
 def drop_shortest(stretches: list[Stretch]) -> None:
