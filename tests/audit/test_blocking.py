@@ -976,6 +976,27 @@ def test_of_several_classes_none_is_certain() -> None:
     assert [finding.confidence for finding in findings] == [Confidence.LIKELY] * 2
 
 
+def test_one_method_of_objects_that_are_known_more_and_less_well_is_certain() -> None:
+    (finding,) = found("""
+        import requests
+        class Client:
+            def go(self):
+                requests.get("a")
+        class Service:
+            client: Client | None = None
+            @property
+            def lazy(self):
+                if not self.client:
+                    self.client = Client()
+                return self.client
+        @app.get("/")
+        async def route():
+            Service().lazy.go()
+    """)
+
+    assert finding.confidence is Confidence.CERTAIN
+
+
 def test_a_command_beside_a_service_freezes_nobody() -> None:
     source = "@app.get('/')\nasync def route(): ...\n"
     command = "import asyncio, time\nasync def nap():\n    time.sleep(1)\nasyncio.run(nap())\n"

@@ -231,3 +231,58 @@ def test_of_what_is_injected_the_dependency_is_believed(case: str) -> None:
     assert not blocked(source.replace("(get_user)]", "()]"))
     default = source.replace("Annotated[User, Depends(get_user)]", "User = Depends(get_user)")
     assert blocked(default) is is_blocked
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_blocked"),
+    [
+        *(("BackgroundTasks", False), ("fastapi.Request", False), ("Reply", False)),
+        *(("BackgroundTasks | None", True), ("Session", True), ("elsewhere.Request", True)),
+    ],
+)
+@pytest.mark.parametrize("asked", ["given is None", "not given"])
+def test_what_fastapi_injects_is_never_none(annotation: str, is_blocked: bool, asked: str) -> None:
+    source = f"""
+        import elsewhere, fastapi
+        from sqlalchemy.orm import Session
+        from starlette.responses import Response as Reply
+        def work(given=None):
+            if {asked}:
+                time.sleep(1)
+        @app.get("/")
+        async def route(given: {annotation}):
+            work(given)
+    """
+    assert blocked(source) is is_blocked
+
+
+OF_OTHERS = {
+    "bytes that a response holds": ("(await client.get('/')).content", False),
+    "bytes that it reads": ("(await client.get('/')).read()", False),
+    "bytes that it reads later": ("await (await client.get('/')).aread()", False),
+    "bytes of a file": ("open('a', 'rb').read()", False),
+    "a list that may be JSON": ("(await client.get('/')).json()", True),
+    "a text that may be bytes": ("subprocess.run(['a']).stdout", True),
+    "what is not known": ("(await get().get('/')).content", True),
+    "a path": ("Path.home()", True),
+}
+
+
+@pytest.mark.parametrize("case", OF_OTHERS)
+def test_bytes_that_the_catalog_names_are_no_path(case: str) -> None:
+    given, is_blocked = OF_OTHERS[case]
+    source = f"""
+        import subprocess
+        from pathlib import Path
+        import httpx
+        def work(given):
+            if {{asked}}:
+                time.sleep(1)
+        @app.get("/")
+        async def route(client: httpx.AsyncClient = Depends(get)):
+            work({given})
+    """
+    assert blocked(source.replace("{asked}", "isinstance(given, Path)")) is is_blocked
+    is_path = case == "a path"
+    asked = "not isinstance(given, (Path, bytes))"
+    assert blocked(source.replace("{asked}", asked)) is (is_blocked and not is_path)

@@ -98,6 +98,16 @@ def test_a_file_called_like_a_library_does_not_hide_it() -> None:
     assert names.name_of("app.main", "", expression("redis.Redis")) == ("redis.Redis",)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("acme/env.py", "acme.command.upgrade"), ("acme/command.py", "acme.command:upgrade")],
+)
+def test_a_folder_hides_a_library_only_with_what_is_in_it(file: str, name: str) -> None:
+    names = names_in({"main.py": "from acme import command", file: "def upgrade(): ..."})
+
+    assert names.name_of("main", "", expression("command.upgrade")) == (name,)
+
+
 def test_reexports_and_stars_lead_to_the_definition() -> None:
     names = names_in({
         "shop/__init__.py": "from .api import *",

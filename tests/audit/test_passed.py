@@ -617,3 +617,48 @@ async def route({given}):
 )
 def test_an_object_of_somebody_elses_class_is_of_that_class(given: str, is_shown: bool) -> None:
     assert shown(SESSIONS.replace("{given}", given), "work time.sleep") is is_shown
+
+
+OVER = """
+def work(many: Optional[list] = None, *rest) -> None:
+    {before}
+    for each in {over}:
+        time.sleep(1)
+"""
+FILLED_WITH = "if not many: many = {}"
+
+
+@pytest.mark.parametrize(
+    ("over", "before"),
+    [
+        *(("many or []", "pass"), ("many or ()", "pass"), ("many or {}", "pass"), ("rest", "pass")),
+        ("many or []", "if many and get(): many = None"),
+        ("many", FILLED_WITH.replace("{}", "()")),
+        ("many", FILLED_WITH.replace("{}", "[]")),
+    ],
+)
+def test_a_loop_over_nothing_does_nothing(over: str, before: str) -> None:
+    loop = OVER.replace("{over}", over).replace("{before}", before)
+    calls = {"work()": False, "work(None)": False, "work(text, text)": True, "work(*get())": True}
+    assert {call: blocked(loop, call) for call in calls} == calls
+    passed = loop.replace("for each in", "get(*[time.sleep(1) for each in").replace(
+        ":\n        time.sleep(1)\n", "])\n"
+    )
+    assert {call: blocked(passed, call) for call in calls} == calls
+
+
+@pytest.mark.parametrize(
+    ("over", "before"),
+    [
+        *(("many or ['a']", "pass"), ("many or rest or get()", "pass"), ("get() or many", "pass")),
+        ("many", FILLED_WITH.replace("{}", "['a']")),
+        ("many", FILLED_WITH.replace("{}", "get()")),
+        ("many", FILLED_WITH.replace("{}", "[]") + "; many.append('a')"),
+        ("many", FILLED_WITH.replace("{}", "[]") + "; get(many)"),
+        ("many", "if not many: many = others = []; others.append('a')"),
+        ("many", "if not many: get(many := [])"),
+        ("many", FILLED_WITH.replace("{}", "[]") + "\n    many += get()"),
+    ],
+)
+def test_a_loop_over_what_may_have_been_filled_is_shown(over: str, before: str) -> None:
+    assert blocked(OVER.replace("{over}", over).replace("{before}", before), "work()")

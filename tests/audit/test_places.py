@@ -292,6 +292,82 @@ def test_a_task_that_start_up_begins_is_told_on_the_loop_alone() -> None:
     ]
 
 
+STEPS = """
+    async def sync():
+        {first}
+        {later}
+"""
+NAP, WAIT = "time.sleep(1)", "await asyncio.sleep(1)"
+BEGIN = "kept = asyncio.create_task(sync())"
+
+BLOCK = """
+    class nap:
+        def __enter__(self): ...
+        def __exit__(self, *_): time.sleep(1)
+"""
+
+
+def of_task(source: str) -> set[str]:
+    """Where the task, or what it calls, sleeps."""
+    told = [each for each in found(source) if each.site and each.site.call == "time.sleep"]
+    return {each.runs_on for each in told if each.site and each.site.function != "poll"}
+
+
+@pytest.mark.parametrize("first", [NAP, "if app: time.sleep(1)", "helper()"])
+def test_the_first_step_of_a_task_that_start_up_begins_is_start_ups(first: str) -> None:
+    helper = "\n    def helper(): time.sleep(1)\n"
+    source = LIFESPAN.format(start=BEGIN) + helper + STEPS.format(first=first, later=WAIT)
+
+    assert of_task(source) == {"start-up"}
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (WAIT, NAP),
+        ("async with app: pass", NAP),
+        ("async for _ in app: pass", NAP),
+        ("_ = [each async for each in app]", NAP),
+        ("if app: await app", NAP),
+        ("for _ in range(9): time.sleep(1)", WAIT),
+        ("with nap():\n            await app", "\n"),
+    ],
+)
+def test_what_a_task_does_once_it_has_waited_is_on_the_loop(first: str, later: str) -> None:
+    source = LIFESPAN.format(start=BEGIN) + BLOCK + STEPS.format(first=first, later=later)
+
+    assert of_task(source) == {"loop"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "async def route(): await sync()",
+        "async def route(): asyncio.create_task(sync())",
+        "async def route(): await begin()\n    async def begin(): asyncio.create_task(sync())",
+        "async def route(): later = [sync()]; await later[0]",
+    ],
+)
+def test_a_task_that_requests_begin_too_is_on_the_loop(other: str) -> None:
+    route = f"\n    @app.get('/')\n    {other}\n"
+    source = LIFESPAN.format(start=BEGIN) + STEPS.format(first=NAP, later=WAIT) + route
+
+    assert of_task(source) == {"loop"}
+
+
+def test_a_block_around_the_yield_of_a_lifespan_is_left_at_the_end() -> None:
+    around = LIFESPAN.format(start="pass").replace("yield", "with nap(): yield") + BLOCK
+
+    assert of_task(around) == set()
+
+
+def test_a_task_that_is_begun_after_the_last_request_is_no_start_up() -> None:
+    after = LIFESPAN.format(start="pass").replace("yield", f"yield\n        {BEGIN}")
+    source = after + STEPS.format(first=NAP, later=WAIT)
+
+    assert of_task(source) == {"loop"}
+
+
 @pytest.mark.parametrize("start", ["await poll()", "await asyncio.create_task(poll())"])
 def test_what_start_up_waits_for_delays_it(start: str) -> None:
     assert ("time.sleep", "start-up") in places(LIFESPAN.format(start=start))

@@ -75,3 +75,62 @@ def test_a_task_of_a_command_is_offline() -> None:
 
     (task,) = [each for each in known.entrances if each.function == "app:nap"]
     assert (task.kind, task.place) == ("offline", Place.OFFLINE)
+
+
+COMMANDS = """
+import asyncio, time
+import anyio, typer, uvicorn
+cli = typer.Typer()
+async def nap():
+    time.sleep(1)
+async def load():
+    asyncio.create_task(nap())
+    await asyncio.sleep(1)
+async def serve_it():
+    await uvicorn.Server(uvicorn.Config(app)).serve()
+@cli.command()
+def serve():
+    {serve}
+@cli.command()
+def record():
+    {record}
+"""
+SERVE = "asyncio.run(serve_it())"
+
+
+@pytest.mark.parametrize("run", ["asyncio.run(load())", "anyio.run(load)"])
+def test_each_command_decides_for_the_tasks_it_starts(run: str) -> None:
+    together = "asyncio.run(both())\nasync def both():\n    await load()\n    await serve_it()"
+
+    assert found(COMMANDS.format(serve=SERVE, record=run) + IDLE) == []
+    (finding,) = found(COMMANDS.format(serve=together, record="pass") + IDLE)
+    assert (finding.runs_on, finding.confidence) == ("loop", Confidence.CERTAIN)
+
+
+@pytest.mark.parametrize("run", ["asyncio.run(load())", "anyio.run(load)"])
+def test_a_loop_that_is_over_before_the_command_serves_is_no_loop_of_the_service(run: str) -> None:
+    assert found(COMMANDS.format(serve=f"{run}; {SERVE}", record="pass") + IDLE) == []
+
+
+def test_a_loop_that_is_used_again_for_the_server_is_the_service_s() -> None:
+    again = (
+        "loop = asyncio.new_event_loop(); loop.run_until_complete(load()); "
+        "loop.run_until_complete(serve_it())"
+    )
+
+    (finding,) = found(COMMANDS.format(serve=again, record="pass") + IDLE)
+    assert (finding.runs_on, finding.confidence) == ("loop", Confidence.CERTAIN)
+
+
+def test_what_serves_by_a_function_that_another_loop_runs_is_the_service_s() -> None:
+    inside = "anyio.run(both)\nasync def both():\n    await nap()\n    await serve_it()"
+
+    (finding,) = found(COMMANDS.format(serve=inside, record="pass") + IDLE)
+    assert (finding.runs_on, finding.confidence) == ("loop", Confidence.LIKELY)
+
+
+def test_of_one_block_only_what_shares_a_loop_with_the_server_is_the_service_s() -> None:
+    alone = COMMAND.replace("start()", "asyncio.run(prepare())") + RUNS
+    prepare = "async def prepare():\n    start()\n"
+
+    assert found(NAP + START + prepare + alone + IDLE) == []

@@ -511,6 +511,31 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("opening", "class_"),
+    [
+        ("open(name)", "TextIOWrapper"),
+        ("open(name, 'w')", "TextIOWrapper"),
+        ("open(name, mode)", "TextIOWrapper"),
+        ("open(name, 'rb')", "BufferedReader"),
+        ("open(name, 'wb')", "BufferedWriter"),
+        ("io.open(name, mode='ab')", "BufferedWriter"),
+        ("open(name, 'r+b')", "BufferedRandom"),
+        ("open(name, 'rb', 0)", "FileIO"),
+        ("open(name, 'wb', buffering=0)", "FileIO"),
+        ("open(name, 'rb', buffering=size)", "BufferedReader"),
+        ("Path(name).open()", "TextIOWrapper"),
+        ("Path(name).open('xb')", "BufferedWriter"),
+        ("Path(name).open('rb', 0)", "FileIO"),
+        ("os.fdopen(name, 'rb')", "BufferedReader"),
+        ("os.fdopen(*name)", "TextIOWrapper"),
+    ],
+)
+def test_a_file_is_what_its_mode_says(opening: str, class_: str) -> None:
+    source = f"import io, os\nfrom pathlib import Path\nwith {opening} as x: pass\n"
+    assert types_at_end(source, "x") == (f"io.{class_}",)
+
+
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_what_source_does_not_say_is_not_known(case: str) -> None:
     assert types_at_end(UNKNOWN[case], "x") == ()

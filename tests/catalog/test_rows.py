@@ -89,6 +89,7 @@ BLOCKS = """
     pathlib.Path.read_text shutil.copyfileobj tempfile.NamedTemporaryFile json.load pickle.load
     sqlalchemy.orm.Session.execute sqlalchemy.orm.Session.commit sqlalchemy.orm.Query.first
     sqlalchemy.Connection.execute sqlalchemy.Engine.connect sqlmodel.Session.exec
+    alembic.command.upgrade alembic.migration.MigrationContext.get_current_heads
     psycopg2.connect psycopg2.extensions.cursor.execute psycopg2.extensions.connection.commit
     psycopg.Cursor.execute pymysql.cursors.Cursor.execute sqlite3.Cursor.fetchall
     peewee.Model.create peewee.Select.first peewee.Database.execute_sql

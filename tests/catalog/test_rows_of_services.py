@@ -32,6 +32,14 @@ def test_a_look_at_the_processor_waits_only_for_an_interval(
         ("markdownify.markdownify", Cost.MS),
         ("tiktoken.encoding_for_model", Cost.MS),
         ("psutil.virtual_memory", Cost.US),
+        ("pyqrcode.create", Cost.MS),
+        ("pyqrcode.QRCode.svg", Cost.MS),
+        ("pywebpush.WebPusher.send", Cost.UNBOUNDED),
+        ("jsonpath_ng.parse", Cost.MS),
+        ("jsonpath_ng.ext.parser.parse", Cost.MS),
+        ("jsonpath_ng.JSONPath.find", Cost.US),
+        ("pyln.client.LightningRpc.listfunds", Cost.UNBOUNDED),
+        ("pyln.client.lightning.LightningRpc.call", Cost.UNBOUNDED),
     ],
 )
 def test_it_blocks(name: str, cost: Cost) -> None:
@@ -39,6 +47,53 @@ def test_it_blocks(name: str, cost: Cost) -> None:
 
     assert row is not None
     assert (row.effect, row.cost) == (Effect.BLOCKS, cost)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pywebpush.webpush_async",
+        "pywebpush.WebPusher.send_async",
+        "pyln.client.LightningRpc.reply_filter",
+    ],
+)
+def test_it_is_clean(name: str) -> None:
+    row = row_for(name)
+
+    assert row is not None
+    assert row.effect is Effect.CLEAN
+
+
+@pytest.mark.parametrize(("given", "blocks"), [({}, True), ({"curl": "True"}, False)])
+def test_a_push_that_is_only_written_as_a_command_waits_for_nobody(
+    given: dict[str, str], blocks: bool
+) -> None:
+    row = row_for("pywebpush.webpush")
+
+    assert row is not None
+    assert row.holds(given) is blocks
+
+
+def test_what_small_libraries_give_is_known() -> None:
+    source = """
+        import pyqrcode
+        from jsonpath_ng.ext import parse
+        from pyln.client import LightningRpc
+        node = LightningRpc("/run/rpc")
+        PATH = parse("$.a")
+        @app.get("/")
+        async def a(path: str, data: dict):
+            pyqrcode.create(path).svg("a.svg")
+            PATH.find(data)
+            parse(path).find(data)
+            return node.listinvoices(path)
+    """
+
+    assert sites(source) == [
+        "a jsonpath_ng.ext.parse",
+        "a pyln.client.LightningRpc.listinvoices",
+        "a pyqrcode.create",
+    ]
 
 
 def test_sessions_of_frameworks_are_known() -> None:
@@ -66,6 +121,27 @@ def test_an_encoder_of_a_container_is_found() -> None:
     """
 
     assert "Writer.write av.stream.Stream.encode" in sites(source)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "blocks"), [("CONFIG, 'head'", True), ("CONFIG, 'head', sql=True", False)]
+)
+def test_migrations_run_wherever_the_folder_of_their_scripts_is(
+    arguments: str, blocks: bool
+) -> None:
+    source = f"""
+        from alembic import command
+        from alembic.migration import MigrationContext
+        @app.post("/")
+        async def migrate(connection):
+            command.upgrade({arguments})
+            MigrationContext.configure(connection).get_current_heads()
+    """
+    scripts = {"alembic/env": "from alembic import context", "alembic/versions/a": ""}
+    upgrade = ["migrate alembic.command.upgrade"] if blocks else []
+    heads = "migrate alembic.migration.MigrationContext.get_current_heads"
+
+    assert sites(source, **scripts) == [*upgrade, heads]
 
 
 def test_lines_written_in_memory_are_clean() -> None:

@@ -251,14 +251,38 @@ def test_a_form_may_ask_what_surely_is_passed(classes: set[str], mode: str, cost
 
 
 @pytest.mark.parametrize(
+    ("count", "cost"),
+    [
+        ("99", Cost.US),
+        ("0", Cost.US),
+        ("100", Cost.MS),
+        ("'99'", Cost.MS),
+        ("9.5", Cost.MS),
+        ("-1", Cost.MS),
+        ("COUNT", Cost.MS),
+        (None, Cost.MS),
+    ],
+)
+def test_a_form_may_ask_for_a_number_below_another(count: str | None, cost: Cost) -> None:
+    forms = [{"when": "1|count<100", "cost": "us"}]
+    row = _table(_blocks("codec.stretch", cost="ms", forms=forms)).row_for("codec.stretch")
+    assert row is not None
+    assert row.priced(row.form({"0": None, "1": count})).cost is cost
+    assert row.priced(row.form({"count": count})).cost is cost
+    assert row.priced(row.form({"0": None})).cost is Cost.MS
+
+
+@pytest.mark.parametrize(
     ("form", "said"),
     [
         ({"cost": "us"}, "give `when`, conditions on arguments, and `cost`"),
         ({"when": "mode=1"}, "give `when`, conditions on arguments, and `cost`"),
-        ({"when": "mode", "cost": "us"}, "give an argument and its literal or class"),
+        ({"when": "mode", "cost": "us"}, "give an argument and its literal, class or bound"),
         ({"when": "mode=1", "cost": "cheap"}, "give one of us, ms, unbounded"),
         ({"when": "mode=1", "cost": "us", "code": "US101"}, "the key 'code'"),
         ({"when": "mode=1", "cost": "us", "defers": "yes"}, "'yes' for defers: give true or false"),
+        ({"when": "mode=1", "cost": "us", "single": "no"}, "'no' for single: give true or false"),
+        ({"when": "count<many", "cost": "us"}, "give an argument and its literal, class or bound"),
     ],
 )
 def test_a_form_that_cannot_be_meant_is_refused(form: dict[str, str], said: str) -> None:

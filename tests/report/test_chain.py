@@ -28,9 +28,9 @@ def test_a_place_may_change_on_the_way_or_be_unknown() -> None:
     )
 
 
-def test_an_entry_that_is_not_in_the_chain_comes_before_it() -> None:
+def test_an_entry_that_is_not_in_the_chain_comes_before_it_in_no_place() -> None:
     found = reached(reach=(), entries=(ASR,), function="Other.f", call="open")
-    assert shown(chain_of(found)) == "POST /asr [loop] → Other.f [loop] → open [loop]"
+    assert shown(chain_of(found)) == "POST /asr → Other.f [loop] → open [loop]"
 
 
 def test_below_a_step_the_chain_begins_with_its_function() -> None:

@@ -13,6 +13,7 @@ from unstall.audit.functions import Shape
 from unstall.audit.known import MOST_PARTS, Known
 from unstall.audit.known_names import Kept
 from unstall.audit.known_values import asks_class, hands_on
+from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
 from unstall.audit.types_callers import last_name, names_of
@@ -125,15 +126,24 @@ def _places_of(shape: Shape, name: str) -> Iterator[str]:
 
 
 def _tested(scope: Scope, types: Types, kept: Kept) -> _Found:
-    """In conditions around calls."""
+    """In conditions around calls, and by loops around them."""
     found: _Found = defaultdict(set)
-    tests = {id(test): test for event in types.project.scan(scope).events for test in event.tests}
-    for test in tests.values():
+    events = types.project.scan(scope).events
+    tests = {id(test): test for event in events for test in event.tests}
+    loops = {id(each): each for event in events if event.over for each in loops_of(event)}
+    for test in (tests | loops).values():
         for name, question in _questions(test):
             base = kept.parameter(scope, name)
             if base is not None and len(base[1]) <= _DEEPEST:
                 found[base[0]].add((len(base[1]), question))
+            elif base is None and kept.or_literals(scope, name):
+                found[name.id].add((0, question))
     return found
+
+
+def loops_of(event: Event) -> Iterator[ast.expr]:
+    """What the loops around it go over; the condition of `while` is a test."""
+    return (each for each in event.over if isinstance(each, ast.expr))
 
 
 def _questions(test: ast.expr) -> Iterator[tuple[ast.Name, str]]:

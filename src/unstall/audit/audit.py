@@ -80,7 +80,10 @@ def _report(
     table: Table,
     imported: Imported | None,
 ) -> Report:
-    found = ranked((*blocking(worked), *rules.beyond(worked, table, imported)))
+    told = rules.beyond(worked, table, imported)
+    known = {(each.code, each.site) for each in told}  # more is known of it than of the call alone
+    alone = (each for each in blocking(worked) if (each.code, each.site) not in known)
+    found = ranked((*alone, *told))
     chosen = tuple(f for f in found if not only or f.code in only)
     shown = any(f.confidence is not Confidence.POSSIBLE for f in chosen)
     paths = request_paths(worked.walk, worked.judged, worked.entrances, chosen)

@@ -22,6 +22,8 @@ def truth(test: ast.expr, leaf: Leaf) -> bool | None:
     """True, false, or None: it depends. `leaf` answers what is neither a literal nor `not`, `and`, `or`."""
     if isinstance(test, ast.Constant):
         return bool(test.value)
+    if is_empty(test):
+        return False
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         inner = truth(test.operand, leaf)
         return None if inner is None else not inner
@@ -31,6 +33,14 @@ def truth(test: ast.expr, leaf: Leaf) -> bool | None:
             return False if False in parts else True if all(parts) else None
         return True if True in parts else False if all(p is False for p in parts) else None
     return leaf(test)
+
+
+def is_empty(node: ast.expr) -> bool:
+    """`[]`, `()`, `{}`."""
+    match node:
+        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
+            return True
+    return False
 
 
 def always(test: ast.expr) -> bool | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from unstall.audit.entrances_index import Binding, Class, Def, Index, Use, Where, own_nodes
 from unstall.audit.ir import Names
+from unstall.audit.loop_asked import ITS_OWN_LOOP
 
 MOST_BASES = 256
 """Of one class: a longer line of classes was generated."""
@@ -37,6 +38,20 @@ class Lookup:
             for each in (call.func, *(handed if self._runs(call.func, use.where) else ())):
                 for function in self.functions(each, use.where):
                     yield use, function
+
+    def blocks(self) -> list[set[str]]:
+        """What one `if __name__ == "__main__"` calls, without loops that begin and end there."""
+        apart = {
+            id(part)
+            for use in self.index.in_main
+            if not ITS_OWN_LOOP.isdisjoint(self.named(use.call.func, use.where))
+            for part in ast.walk(use.call)
+        }
+        found: dict[str, set[str]] = {}
+        for use, function in self.mains():
+            if id(use.call) not in apart:
+                found.setdefault(use.where.module, set()).add(function)
+        return list(found.values())
 
     def _runs(self, node: ast.expr, where: Where) -> bool:
         """It is over when what it is handed is over: anybody else's function may keep it for later."""

@@ -169,10 +169,12 @@ class Values(Lookup):
 
     def _call(self, node: ast.Call, where: Where) -> Iterable[Value]:
         found: list[Value] = []
+        open_ = False
         for id_ in self.functions(node.func, where):
-            function = self.index.functions[id_]
-            found += self.returned(function)
-        return found or (Value(node, where),)
+            given = self.returned(self.index.functions[id_])
+            found += given
+            open_ = open_ or not given
+        return [*found, Value(node, where)] if open_ or not found else found
 
     def returned(self, function: Def) -> list[Value]:
         """What calling the function gives, where its returns say it."""

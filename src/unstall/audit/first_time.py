@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 
 def first_times(
@@ -40,6 +41,71 @@ def first_times(
     return frozenset(found)
 
 
+Key = tuple[str, str]
+"""A collection and a key, as written."""
+
+
+class Keys(NamedTuple):
+    """What a function fills by key."""
+
+    filled: frozenset[Key]
+    """Of collections that it does not empty; single keys may be dropped."""
+    got: Mapping[str, Key]
+    """Names for what `kept.get(key)` gives."""
+
+
+def keys_of(function: ast.AST) -> Keys:
+    body = getattr(function, "body", None)
+    nodes = list(_statements(body)) if isinstance(body, list) else []
+    filled = {key for node in nodes for target in _targets(node) if (key := _item(target))}
+    if not filled:
+        return Keys(frozenset(), {})
+    got = {
+        name: key
+        for node in nodes
+        for name in map(_dotted, _targets(node))
+        if name and (key := _got(getattr(node, "value", None), {}))
+    }
+    emptied_here = _emptied(nodes)
+    return Keys(frozenset(each for each in filled if each[0] not in emptied_here), got)
+
+
+def lacking(test: ast.expr, holds: bool, got: Mapping[str, Key]) -> frozenset[Key]:
+    """What is missing where the condition holds, or where it does not."""
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return lacking(operand, not holds, got)
+        case ast.BoolOp(op=op, values=values) if isinstance(op, ast.And) is holds:
+            return frozenset().union(*(lacking(each, holds, got) for each in values))
+        case ast.Compare(left=key, ops=[ast.In() | ast.NotIn() as op], comparators=[kept]):
+            name = _dotted(kept) if isinstance(op, ast.NotIn) is holds else ""
+            found = (name, ast.unparse(key)) if name else None
+        case ast.Compare(
+            left=asked, ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]
+        ):
+            found = _got(asked, got) if isinstance(op, ast.Is) is holds else None
+        case _:
+            found = None if holds else _got(test, got)
+    return frozenset([found] if found else ())
+
+
+def _got(value: ast.expr | None, got: Mapping[str, Key]) -> Key | None:
+    match value:
+        case ast.Name(id=name):
+            return got.get(name)
+        case ast.NamedExpr(value=value):
+            return _got(value, got)
+        case ast.Call(func=ast.Attribute(kept, "get"), args=[key]) if name := _dotted(kept):
+            return name, ast.unparse(key)
+    return None
+
+
+def _item(target: ast.expr) -> Key | None:
+    if isinstance(target, ast.Subscript) and (name := _dotted(target.value)):
+        return name, ast.unparse(target.slice)
+    return None
+
+
 def emptied(function: ast.AST) -> frozenset[str]:
     """Globals and attributes that a function empties; of attributes the last name."""
     body = getattr(function, "body", ())
@@ -59,7 +125,7 @@ def _kept(
     kept = {each for each in filled if "." in each or each in outer}
     if not kept:
         return frozenset()
-    own = (_stored(function) | around) - outer if shared else frozenset[str]()
+    own = (own_names(function) | around) - outer if shared else frozenset[str]()
     return frozenset(each for each in kept if each.partition(".")[0] not in own) - _emptied(nodes)
 
 
@@ -138,7 +204,7 @@ _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.comprehension | ast.ListComp |
 _LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
-def _stored(function: ast.AST) -> set[str]:
+def own_names(function: ast.AST) -> set[str]:
     """Names that the function binds itself; an imported one is shared, and so is `cls` of a method."""
     found: set[str] = set()
     for node in ast.walk(function):

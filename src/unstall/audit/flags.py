@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-from unstall.audit.asked import Asked, asking, reduced
+from unstall.audit.asked import Asked, asking, loops_of, reduced
 from unstall.audit.calls import Seen
 from unstall.audit.functions import Shape, argument_for, is_open
 from unstall.audit.known import UNKNOWN, Known, joined, tuple_of, without_keys
@@ -43,12 +43,13 @@ class Passed:
         self._written: dict[str, tuple[str, ...]] = {}
 
     def rule_out(self, scope: Scope, event: Event, flags: Flags) -> bool:
-        """Whether a condition around the event is not met."""
+        """Whether a condition around the event is not met, or it is done for each of what is empty."""
         own = dict(flags)
+        answer = self._knowledge.answer
         return any(
-            self._knowledge.answer(scope, test, own) is negated
+            answer(scope, test, own) is negated
             for test, negated in zip(event.tests, event.negated, strict=True)
-        )
+        ) or any(answer(scope, each, own) is False for each in loops_of(event))
 
     def by(self, seen: Seen, value: Value, target: Scope, scope: Scope, own: Flags) -> Flags:
         """What a call in `scope` says, by what it writes, leaves to the default, or hands on of `own`."""

@@ -110,7 +110,9 @@ def hit_of(outside: Outside, rows: Rows, scope: Scope) -> Hit | None:
             least = 1
         sure = row.form(said, classes_of)
         form = sure or row.form_if(said, passed)
-        if form is not None and not (form.defers and rows.handed.to_unknown(scope, call, name)):
+        many = form is not None and form.single and seen.event.repeats
+        later = form is not None and form.defers and rows.handed.to_unknown(scope, call, name)
+        if form is not None and not (many or later):
             least = least if sure else max(least, doubt(row, said, passed, form))
             row = row.priced(sure)
     if name in STARTS_A_LOOP and asks_for_a_loop(rows.types, scope):

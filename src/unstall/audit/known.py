@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from unstall.audit.constants import is_empty
+
 
 class Known(NamedTuple):
     """Of each part, as much as is sure; empty: nothing is."""
@@ -139,6 +141,12 @@ def plain(node: ast.expr) -> Known | None:
     """Of what says all about itself; None: of something else."""
     handler = _PLAIN.get(type(node))
     return handler(node) if handler is not None else None
+
+
+def of_literal(node: ast.expr) -> Known:
+    """Of one that nobody changes."""
+    known = plain(node) or UNKNOWN
+    return known._replace(truth=False) if is_empty(node) else known
 
 
 def is_fixed(node: ast.expr | None) -> bool:

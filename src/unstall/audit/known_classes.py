@@ -173,10 +173,19 @@ def _of_name(types: Types, scope: Scope, node: ast.expr) -> Known:
     )
     if name in _APART:
         return of_class(*_AS_ARGUMENT.get(name, (name,)))
-    is_open = name.partition(".")[0] in _OPEN_MODULES or name == "builtins.object"
-    return Known(classes=(name,)) if name and not is_open else UNKNOWN
+    package = name.partition(".")[0]
+    if package in _OPEN_MODULES or name == "builtins.object":
+        return UNKNOWN
+    if package in _INJECTING and name.rpartition(".")[2] in _INJECTED:
+        return Known(True, False, (name,))
+    return Known(classes=(name,))
 
 
+_INJECTING = ("fastapi", "starlette")
+_INJECTED = frozenset(
+    "Request WebSocket HTTPConnection Response BackgroundTasks SecurityScopes".split()
+)
+"""What FastAPI passes for the asking: never None, and true as an object."""
 _OPEN_MODULES = ("", "typing", "typing_extensions", "collections")
 """What they name, as `Any`, anything may be."""
 

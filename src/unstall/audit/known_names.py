@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstall.audit.constants import last_of
+from unstall.audit.constants import is_empty, last_of
+from unstall.audit.known import is_fixed
 from unstall.audit.scopes import Binding, Scope
 
 _DEEPEST = 6
@@ -57,7 +58,7 @@ class Kept:
         return any(first <= line <= last for first, last in known)
 
     def only_read(self, scope: Scope, name: str) -> bool:
-        """Nobody puts anything into the dict that a function's own name holds, or takes it out."""
+        """Nobody puts anything into the dict or list that a function's own name holds, or takes it out."""
         read = self._read.get(scope.id)
         if read is None:
             read = self._read[scope.id] = frozenset(map(id, _read_in(scope.node)))
@@ -80,6 +81,15 @@ class Kept:
             return None
         base = self.parameter(scope, binding.value, depth + 1)
         return (base[0], (*base[1], *binding.item)) if base is not None else None
+
+    def or_literals(self, scope: Scope, name: ast.Name) -> tuple[Binding, ...]:
+        """All the ways of a parameter that is given nothing but literals besides; none: it is no such one."""
+        found = self.all(scope, name)
+        given = [each for each in found if each.kind != "parameter"]
+        if len(given) == len(found) or not all(map(_is_literal, given)):
+            return ()
+        stays = all(is_fixed(each.value) for each in given) or self.only_read(scope, name.id)
+        return found if stays else ()
 
 
 _READ = frozenset({"get", "items", "keys", "values", "copy"})
@@ -123,6 +133,16 @@ def _is_bound_inside(scope: Scope, name: str) -> bool:
     return any(bound == name for _, _, bound, _ in scope.spans or ()) or any(
         child.kind == "generator" and name in child.bindings for child in scope.children.values()
     )
+
+
+def _is_literal(binding: Binding) -> bool:
+    """One that nobody changes, or an empty one that has no other name."""
+    if binding.kind != "assign" or binding.item:
+        return False
+    match binding.node:
+        case ast.Assign(targets=[_], value=value) | ast.AnnAssign(value=ast.expr() as value):
+            return is_fixed(value) or is_empty(value)
+    return is_fixed(binding.value)
 
 
 def _only_says(binding: Binding) -> bool:

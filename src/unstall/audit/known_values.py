@@ -17,6 +17,7 @@ from unstall.audit.known import (
     is_fixed,
     joined,
     of_class,
+    of_literal,
     plain,
     tuple_of,
     without_keys,
@@ -99,7 +100,15 @@ class Knowledge:
         if not isinstance(node, ast.Name):
             return UNKNOWN
         base = self.names.parameter(scope, node)
-        return own.get(base[0], UNKNOWN).at(base[1]) if base is not None else UNKNOWN
+        if base is not None:
+            return own.get(base[0], UNKNOWN).at(base[1])
+        ways = self.names.or_literals(scope, node)
+        if not 0 < len(ways) <= _MOST_WAYS:
+            return UNKNOWN
+        return joined(
+            of_literal(each.value) if each.value is not None else own.get(node.id, UNKNOWN)
+            for each in ways
+        )
 
     def answer_of_class(self, scope: Scope, test: ast.expr) -> bool | None:
         """`isinstance` of what a local name was given, by what its maker is annotated with."""
@@ -243,7 +252,9 @@ class Knowledge:
             return called(self._types, name)
         if kind == FUNCTION:
             return self._returned(name, awaited)
-        return of_class(name) if name in _MAKES and not awaited else UNKNOWN
+        if name in _MAKES and not awaited:
+            return of_class(name)
+        return _exactly(self._types.table.returns(name)) if kind == EXTERNAL else UNKNOWN
 
     def _returned(self, name: str, awaited: bool, stated: Known | None = None) -> Known:
         """`stated`: what is said of it elsewhere, if it has no annotation of its own."""
@@ -279,7 +290,7 @@ class Knowledge:
         return backed(stated, [self.of(target, each, {}) for each in given])
 
     def _attribute(self, scope: Scope, node: ast.Attribute) -> Known:
-        """A field, by its annotation."""
+        """A field, by its annotation; of others' objects, by the catalog."""
         types = self._types
         if isinstance(node.value, ast.Name) and named(types, scope, node.value):
             return self._member(scope, node)
@@ -287,13 +298,23 @@ class Knowledge:
         if len(values) != 1:
             return UNKNOWN
         (value,) = values
-        if value.kind != INSTANCE or value.guess or ":" not in value.name:
+        if value.kind != INSTANCE or value.guess:
             return UNKNOWN
+        if ":" not in value.name:
+            return _exactly(types.table.attribute(f"{value.name}.{node.attr}"))
         found = field_of(types, value, node.attr)
         owner, binding = found if found is not None else (scope, None)
         if binding is None or binding.annotation is None:
             return UNKNOWN
         return or_default(types, owner, binding.value, self._stated(owner, binding.annotation))
+
+
+_EXACT = frozenset({"builtins.bytes", "pathlib.Path", "PIL.Image.Image"})
+"""Where the catalog says one of these, it is that: a `str` may be bytes, too, and a `dict` any JSON."""
+
+
+def _exactly(given: tuple[str, ...]) -> Known:
+    return of_class(*given) if len(given) == 1 and _EXACT.issuperset(given) else UNKNOWN
 
 
 _HAND_ON = frozenset({"staticmethod", "classmethod", "override", "final"})

@@ -10,9 +10,11 @@ from unstall.audit.types import Types
 from unstall.audit.types_callers import last_name
 from unstall.audit.values import FUNCTION
 
-STARTS_A_LOOP = frozenset(
-    "asyncio.run asyncio.Runner.run asyncio.BaseEventLoop.run_until_complete "
-    "asyncio.AbstractEventLoop.run_until_complete anyio.run trio.run uvloop.run".split()
+ITS_OWN_LOOP = frozenset("asyncio.run anyio.run trio.run uvloop.run".split())
+"""It begins and ends with the call."""
+STARTS_A_LOOP = ITS_OWN_LOOP | frozenset(
+    "asyncio.Runner.run asyncio.BaseEventLoop.run_until_complete "
+    "asyncio.AbstractEventLoop.run_until_complete".split()
 )
 _ASKS = frozenset("get_running_loop _get_running_loop is_running current_async_library".split())
 

@@ -25,7 +25,14 @@ from unstall.audit.needed import needed, words
 from unstall.audit.packages import Packages
 from unstall.audit.project import Project
 from unstall.audit.source import Parsed, data_of, find, parse_data
-from unstall.audit.starters import SERVED, Started, own_loops, set_aside, started
+from unstall.audit.starters import (
+    SERVED,
+    Started,
+    begun_by_start_up,
+    functions_aside,
+    serving_functions,
+    started,
+)
 from unstall.audit.types import Types
 from unstall.audit.values import EXTERNAL, INSTANCE, Values
 from unstall.audit.walk import Walk
@@ -163,15 +170,18 @@ def work_out(
         merged = merge(own.entrances, imported, frozenset(functions.declared))
         entered, gaps = merged.entrances, (*merged.gaps, *own.gaps)
     entered = (*_placed(entered), *named(more, functions.declared))
-    mains = _mains(Lookup(names, found_by_name), types, entered)
+    lookup = Lookup(names, found_by_name)
+    mains = _mains(lookup, types, entered)
     walk = Walk(types, calls, mains=mains)
     around = [each for each in entered if each.place in (Place.STARTUP, Place.SHUTDOWN)]
     walk.begin(node for each in around for node in roots_of(types, each))
-    begun = started(walk, entered)
+    serving = serving_functions(walk, entered, lookup.blocks())
+    begun = started(walk, entered, serving)
+    walk.begin_early(begun_by_start_up(walk, begun))
     walk.explore(node for each in begun for node in roots_of(types, each.entrance))
     entered = tuple(each.entrance for each in begun)
     loaded = frozenset(imported.modules.values()) if alone and imported is not None else None
-    every, found, roots = _with_tasks(walk, functions, begun, loaded)
+    every, found, roots = _with_tasks(walk, functions, begun, serving, loaded)
     reached, surely = reaching(walk, roots), reaching(walk, roots, 0)
     program = Program(
         root=root,
@@ -191,7 +201,11 @@ def work_out(
 
 
 def _with_tasks(
-    walk: Walk, functions: Functions, begun: Sequence[Started], loaded: frozenset[str] | None
+    walk: Walk,
+    functions: Functions,
+    begun: Sequence[Started],
+    serving: frozenset[str],
+    loaded: frozenset[str] | None,
 ) -> tuple[tuple[Entrance, ...], dict[Node, Way], list[tuple[int, int, Node]]]:
     """Async functions that no entrance reaches surely are tasks of somebody unseen: on a loop in any case.
 
@@ -210,7 +224,7 @@ def _with_tasks(
     on_loop = {
         node.function for node, way in found.items() if way.guess < 2 and node.place in _LOOPS
     }
-    aside = set_aside(walk, begun) | own_loops(walk, begun, found)
+    aside = functions_aside(walk, begun, found, serving)
     tasks: list[Entrance] = []
     waiting = _unreached(walk, functions, on_loop | aside)
     for function, is_mentioned in _mentioned_first(walk, waiting, found if serves else None, aside):

@@ -120,7 +120,16 @@ class Project:
         if statement.level:
             found = self.tree.relative(importer, statement.level, statement.module)
             return self._module_at(found) if found is not None else NOTHING
-        return self.import_module(module, statement.module or "")
+        name = statement.module or ""
+        values = self.import_module(module, name)
+        return values if self._gives(values, statement) else one(EXTERNAL, self.public(name))
+
+    def _gives(self, values: Values, statement: ast.ImportFrom) -> bool:
+        """A folder without `__init__.py` has nothing but what is in it: `alembic/` is not the library."""
+        folders = [value.name for value in values if value.name.endswith("/")]
+        return not folders or any(
+            self.submodule(folder, alias.name) for folder in folders for alias in statement.names
+        )
 
     def submodule(self, module: str, name: str) -> Values:
         """`name` as a module below a package or a folder."""

@@ -80,6 +80,7 @@ class Scan:
         "asks_kind",
         "awaits",
         "events",
+        "first_wait",
         "first_yield",
     )
 
@@ -88,6 +89,8 @@ class Scan:
         self.awaits = False
         self.asks_kind = False
         """It asks somewhere whether a function is async."""
+        self.first_wait: int | None = None
+        """Events before it run in the first step of a coroutine; None: it never waits."""
         self.first_yield: int | None = None
         """Events before it run when a generator is first asked; None: it is no generator."""
         self._scope = scope
@@ -113,6 +116,11 @@ class Scan:
         awaited = awaited or known in self._awaited
         event = Event(kind, node, awaited, self._over, *self._under, known in self._begun)
         self.events.append(event)
+
+    def _wait(self) -> None:
+        self.awaits = True
+        if self.first_wait is None:
+            self.first_wait = len(self.events)
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
         for node in nodes:
@@ -200,7 +208,7 @@ class Scan:
                 self._collected(item)
 
     def _await(self, node: ast.Await) -> None:
-        self.awaits = True
+        self._wait()
         self._awaited.add(id(node.value))
         self._visit(node.value)
 
@@ -260,7 +268,8 @@ class Scan:
             if number:
                 self._drained.add(id(part.iter))
                 self._visit(part.iter)
-            self.awaits = self.awaits or bool(part.is_async)
+            if part.is_async:
+                self._wait()
             self._emit("iterate", part.iter, bool(part.is_async))
             self._over = (*self._over, part.iter)
             self._visit_all(part.ifs)
@@ -301,7 +310,8 @@ class Scan:
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
         is_async = isinstance(node, ast.AsyncFor)
-        self.awaits = self.awaits or is_async
+        if is_async:
+            self._wait()
         self._drained.add(id(node.iter))
         self._visit(node.iter)
         outside = self._over
@@ -360,7 +370,8 @@ class Scan:
 
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         is_async = isinstance(node, ast.AsyncWith)
-        self.awaits = self.awaits or is_async
+        if is_async:
+            self._wait()
         for item in node.items:
             self._visit(item.context_expr)
             self._emit("enter", item.context_expr, is_async)

@@ -106,6 +106,11 @@ class Types:
             self._tries[key] = self._tries.get(key, 0) + 1
         return values
 
+    @property
+    def is_cut(self) -> bool:
+        """The question came back to one that is still open: more may be known than it heard."""
+        return self._cut < _DEEPEST
+
     def shape(self, scope: Scope) -> Shape:
         found = self._shapes.get(id(scope))
         if found is None:

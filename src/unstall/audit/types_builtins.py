@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from unstall.audit import types_files
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
     INSTANCE,
@@ -32,6 +33,8 @@ def of_builtin(types: Types, name: str, scope: Scope | None, call: ast.Call | No
     given = types.table.returns(f"builtins.{name}")
     if call is None or scope is None:
         return union(instance(each) for each in given)
+    if name == "open" and (file := types_files.opened("builtins.open", call)):
+        return file
     arguments = [types.values(scope, each) for each in call.args]
     if name in _COPIES:
         if name == "filter" and len(arguments) > 1:

@@ -202,7 +202,11 @@ def of_member(types: Types, value: Value, found: Member, name: str) -> Values:
     for scope, binding in found.assigned:
         values = types_names.assigned(types, scope, binding)
         results.append(types_names.filled(types, found.owner, name, values))
-    if not any(each.kind not in (CONSTANT, PARAMETER) for values in results for each in values):
+    known = [
+        each for values in results for each in values if each.kind not in (CONSTANT, PARAMETER)
+    ]
+    is_default = not found.assigned and all(b.kind == "assign" for b in _last(found))
+    if not known or is_default:
         results.append(types_names.put_from_outside(types, found.owner.id, name))
     # An attribute is what is assigned to it rather than the None it begins with.
     own = union(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_parameters
@@ -43,8 +43,34 @@ def lookup(types: Types, scope: Scope, name: str, at: Position) -> Values:
         if name in BUILTINS:
             return one(EXTERNAL, f"builtins.{name}")
         return _from_library(types, scope.module, name)
-    owner, bindings = found
-    return union(bound(types, owner, name, binding) for binding in bindings)
+    return held(types, *found, name)
+
+
+def held(types: Types, owner: Scope, bindings: Sequence[Binding], name: str) -> Values:
+    """What a name holds where any of these may have been the last to give it a value."""
+    given = [bound(types, owner, name, binding) for binding in bindings]
+    if len(given) < 2 or all(given):
+        return union(given)
+    return opened(types, given, [(owner, each) for each in owner.bindings.get(name, ())])
+
+
+def opened(
+    types: Types, given: Sequence[Values], bindings: Iterable[tuple[Scope, Binding]]
+) -> Values:
+    """Some of it is not known: so it is what is annotated, or what is known, and neither surely.
+
+    Where nothing but the annotation speaks, that is believed. What is cut off is asked again, and not judged.
+    """
+    values = union(given)
+    stating = [each for each in bindings if each[1].kind == "assign" and each[1].annotation]
+    if not values or types.is_cut or any(binding.value is None for _, binding in stating):
+        return values
+    stated = [
+        types.annotation(scope, each.annotation) for scope, each in stating if each.annotation
+    ]
+    return frozenset(
+        each._replace(guess=max(each.guess, 1), exact=False) for each in union((values, *stated))
+    )
 
 
 def find(

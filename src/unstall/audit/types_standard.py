@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from unstall.audit import types_elements
+from unstall.audit import types_elements, types_files
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
     GENERATOR,
@@ -32,7 +32,9 @@ def of_standard(types: Types, name: str, scope: Scope, call: ast.Call) -> Values
     if name in _READERS:
         return _rows(types, name, _passed(types, scope, call.args[0]) if call.args else NOTHING)
     gives = _GIVES.get(name)
-    return gives(types, [types.values(scope, each) for each in call.args]) if gives else NOTHING
+    if gives is None:
+        return types_files.opened(name, call)
+    return gives(types, [types.values(scope, each) for each in call.args])
 
 
 def _element(types: Types, given: list[Values]) -> Values:

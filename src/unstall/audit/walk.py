@@ -9,6 +9,7 @@ from unstall.audit.calls import Calls, Seen
 from unstall.audit.flags import Passed
 from unstall.audit.ir import Place, Via
 from unstall.audit.once import Once
+from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope
 from unstall.audit.slips import Kept
 from unstall.audit.types import Types
@@ -16,6 +17,12 @@ from unstall.audit.walk_nodes import Node, Reached
 from unstall.audit.walk_step import Facts, Step
 
 _AROUND = (Place.STARTUP, Place.SHUTDOWN)
+_What = tuple[str, int]
+
+
+def _what(event: Event) -> _What:
+    """A block is entered and left by one expression."""
+    return event.kind, id(event.node)
 
 
 class Walk:
@@ -29,6 +36,7 @@ class Walk:
         `mains`: functions that are a whole program: what they leave at their end, its end leaves.
         """
         self._mains = mains
+        self._early: frozenset[str] = frozenset()
         self.types = types
         self.calls = calls
         self.nodes: dict[Node, Reached] = {}
@@ -51,6 +59,14 @@ class Walk:
         self.once.begin(begun, ended)
         self.nodes.clear()  # it was not known yet when they were worked out
 
+    def begin_early(self, tasks: frozenset[str]) -> None:
+        """Of these functions the first step is start-up's: it runs before the server listens."""
+        self._early = tasks
+        begun = [node for node in self.nodes if node.function in tasks]
+        for node in begun:
+            self.nodes[node] = self._worked_out(node, self.nodes[node].scope)
+        self.explore(edge.target for node in begun for edge in self.nodes[node].edges)
+
     def explore(self, roots: Iterable[Node]) -> None:
         """Work out all nodes that the roots reach."""
         waiting = deque(roots)
@@ -67,25 +83,39 @@ class Walk:
         scope = self.types.project.scope(node.function)
         if scope is None or scope.kind == "class":
             return None
-        reached = self.nodes[node] = Reached(scope)
+        reached = self.nodes[node] = self._worked_out(node, scope)
+        return reached
+
+    def _worked_out(self, node: Node, scope: Scope) -> Reached:
+        reached = Reached(scope)
         with self.kept(node):
-            after = self._after_serving(node, scope)
+            after, before = self._after_serving(node, scope), self._before_serving(scope)
             for seen in self._seen(node, scope):
-                ends = id(seen.node) in after or self._ends_the_program(scope, seen)
-                at = node._replace(place=Place.SHUTDOWN) if ends else node
+                at, what = node, _what(seen.event)
+                if what in after or self._ends_the_program(scope, seen):
+                    at = node._replace(place=Place.SHUTDOWN)
+                elif what in before:
+                    at = node._replace(place=Place.STARTUP)
                 Step(self._facts, at, seen, reached).run()
         return reached
 
     def _ends_the_program(self, scope: Scope, seen: Seen) -> bool:
         return scope.id in self._mains and seen.via is Via.EXIT and not seen.event.repeats
 
-    def _after_serving(self, node: Node, scope: Scope) -> frozenset[int]:
+    def _after_serving(self, node: Node, scope: Scope) -> frozenset[_What]:
         """Of a lifespan: what comes after its `yield`."""
         if node.place is not Place.STARTUP or not self.types.shape(scope).is_context:
             return frozenset()
         scan = self.types.project.scan(scope)
-        before = {id(event.node) for event in scan.events[: scan.first_yield]}
-        return frozenset(id(event.node) for event in scan.events) - before
+        return frozenset(map(_what, scan.events)) - {*map(_what, scan.events[: scan.first_yield])}
+
+    def _before_serving(self, scope: Scope) -> frozenset[_What]:
+        """Of a task that start-up begins: what it does before it first waits. A loop goes on later."""
+        if scope.id not in self._early:
+            return frozenset()
+        scan = self.types.project.scan(scope)
+        first = scan.events[: scan.first_wait]
+        return frozenset(_what(event) for event in first if not event.repeats)
 
     def kept(self, node: Node) -> Kept:
         """What fails inside costs this function alone."""

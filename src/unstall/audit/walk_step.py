@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from unstall.audit.calls import Seen
 from unstall.audit.dead import kind_rules_out
 from unstall.audit.flags import Flags, Passed
+from unstall.audit.functions import argument_for, is_open
 from unstall.audit.ir import Place, Via
+from unstall.audit.loop_asked import ITS_OWN_LOOP
 from unstall.audit.once import Once
 from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
+from unstall.audit.types_callers import last_name, names_of
 from unstall.audit.types_classes import Member
+from unstall.audit.types_parameters import default_of
 from unstall.audit.values import (
     CLASS,
     CONTEXT,
@@ -21,6 +25,7 @@ from unstall.audit.values import (
     FUNCTION,
     GENERATOR,
     INSTANCE,
+    NOTHING,
     PARAMETER,
     Value,
     Values,
@@ -48,6 +53,22 @@ class Facts:
     exact: bool
     """Receivers are of the class that is named, and of none below it."""
     contexts: dict[str, set[tuple[Bindings, Flags]]] = field(default_factory=dict)
+    _optional: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def optional(self, target: Scope) -> tuple[str, ...]:
+        """Parameters for which some call passes a function, and others may pass None."""
+        known = self._optional.get(target.id)
+        if known is None:
+            known = self._optional[target.id] = tuple(self._optional_of(target))
+        return known
+
+    def _optional_of(self, target: Scope) -> Iterator[str]:
+        shape = self.types.shape(target)
+        for name in (*shape.parameters, *shape.keywords):
+            if _is_none(default_of(target, name)):
+                passed = frozenset((Value(PARAMETER, key_of(target.id, name)),))
+                if any(each.kind == FUNCTION for each in self.types.expanded(passed)):
+                    yield name
 
     def in_context(self, function: str, bindings: Bindings, flags: Flags) -> tuple[Bindings, Flags]:
         """What a function is told apart by, as long as there are not too many of them."""
@@ -84,18 +105,21 @@ class Step:
             node.flags and self.facts.passed.rule_out(scope, seen.event, node.flags)
         )
         filled = self.facts.once.is_filled(scope, seen, node.place)
-        extra = 2 if dead or filled else int(ruled_out is None)
+        # At start-up every key is new.
+        known = node.place is not Place.STARTUP and self.facts.once.fills_key(scope, seen.event)
+        extra = 2 if dead or filled else int(known or ruled_out is None)
         values = self._resolved(seen.targets)
-        if not values and seen.via is Via.CALL:
+        if not values and seen.via is Via.CALL and not self._are_none(seen.targets):
             self._leaves(node.place, None, extra)
         # Of several functions it is one: which one, the code does not say.
-        several = sum(value.kind in (FUNCTION, GENERATOR) for value in values) > 1
-        extra = max(extra, int(several))
+        extra = max(extra, int(len(values) > 1 and _are_several(values)))
         for value in ordered(values):
             self._target(value, max(value.guess, extra))
         for functions, place in seen.moved:
+            # A loop that begins and ends with the call is where the call is.
+            to = node.place if _runs_its_own_loop(seen) else Place(place)
             for value in ordered(self._resolved(functions)):
-                self._moved(value, Place(place), max(value.guess, extra))
+                self._moved(value, to, max(value.guess, extra))
 
     def _is_ruled_out(self) -> bool | None:
         """By `if iscoroutinefunction(f)`, of the function that f is for this node; None: it may be."""
@@ -139,6 +163,11 @@ class Step:
             else:
                 found.append(frozenset((_closed(value, bound),)))
         return union(found)
+
+    def _are_none(self, values: Values) -> bool:
+        """Nothing but parameters that are None here."""
+        bound = dict(self.node.bindings)
+        return bool(values) and all(bound.get(value.name) == NOTHING for value in values)
 
     def _own_method(self, value: Value) -> Values:
         scope = self.types.project.scope(value.name)
@@ -234,18 +263,36 @@ class Step:
         return self_of(self.types, self.node, self.scope, value, target)
 
     def _bindings(self, value: Value, target: Scope) -> Bindings:
-        """Functions that the call passes, by the parameters that they are passed for."""
+        """Functions that the call passes, by the parameters that they are passed for; nothing: None."""
         found: dict[str, Values] = dict(value.closure)
+        found |= dict.fromkeys(self._left_none(value, target), NOTHING)
         for name, argument in self._arguments(value, target):
             if isinstance(argument, (ast.Constant, ast.JoinedStr, ast.Dict, ast.List)):
                 continue
-            passed = self._resolved(self.types.values(self.scope, argument))
+            values = self.types.values(self.scope, argument)
+            passed = self._resolved(values)
+            if not passed and self._are_none(values):
+                found[key_of(target.id, name)] = NOTHING
             functions = where(passed, lambda each: each.kind in _CALLABLE)
             if functions and any(v.kind == FUNCTION for v in functions):
                 if value.owner != "self":  # a method of another object has another `self`
                     functions = handed_on(self.types, self.node, self.scope, functions)
                 found[key_of(target.id, name)] = functions
         return tuple(sorted(found.items(), key=lambda pair: pair[0]))
+
+    def _left_none(self, value: Value, target: Scope) -> Iterator[str]:
+        """Parameters for which this very call passes None or nothing, where others pass a function."""
+        call, optional = self.seen.node, self.facts.optional(target)
+        if not (optional and isinstance(call, ast.Call)) or is_open(call):
+            return
+        if last_name(call.func) not in names_of(self.types, target):
+            return  # under another name it may be a partial
+        shape = self.types.shape(target)
+        skip = 1 if value.owner and not shape.is_static else 0
+        for name in optional:
+            given = argument_for(call, shape, name, skip)
+            if given is None or _is_none(given):
+                yield key_of(target.id, name)
 
     def _arguments(self, value: Value, target: Scope) -> Iterator[tuple[str, ast.expr]]:
         call = self.seen.node
@@ -313,7 +360,11 @@ class Step:
             target = self.types.project.scope(value.name)
             if target is None or target.kind == "class":
                 return
-            if self.types.shape(target).is_async and place in (Place.THREAD_POOL, Place.EXECUTOR):
+            if (
+                self.types.shape(target).is_async
+                and place in (Place.THREAD_POOL, Place.EXECUTOR)
+                and not _runs_its_own_loop(self.seen)
+            ):
                 place = Place.LOOP
             receiver, exact, barred = self._self(value, target)
             to = Node(value.name, place, receiver, value.closure, exact=exact, barred=barred)
@@ -325,6 +376,20 @@ class Step:
                 if method.kind == FUNCTION:
                     to = Node(method.name, place)
                     edges.append(Edge(to, self.seen, max(guess, method.guess)))
+
+
+def _are_several(values: Values) -> bool:
+    """Whether they are different functions; how well the object is known is no difference."""
+    functions = where(values, lambda each: each.kind in (FUNCTION, GENERATOR))
+    return len({each._replace(exact=False, guess=0) for each in functions}) > 1
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _runs_its_own_loop(seen: Seen) -> bool:
+    return any(value.name in ITS_OWN_LOOP for value in seen.targets)
 
 
 def _closed(value: Value, bound: dict[str, Values]) -> Value:

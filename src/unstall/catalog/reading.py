@@ -22,7 +22,7 @@ _GROUP = frozenset(
     "of names via cost code kind unless only_if forms instead time_out versions argument place wraps "
     "note".split()
 )
-_FORM = frozenset(("when", "cost", "note", "defers"))
+_FORM = frozenset(("when", "cost", "note", "defers", "single"))
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\.\*\*?)?")
 _FAMILY = re.compile(r"[^\W\d]\w*\*(\.\w+)*\.\*\w*")
 """Of packages whose names begin alike, the classes whose names end alike: `stubs_*.*Client`."""
@@ -232,10 +232,15 @@ def _form(form: Mapping[str, object], where: str) -> Form:
             'for example { when = "mode=\'w\'", cost = "us" }'
         )
     cost = Cost(_one_of(form["cost"], tuple(Cost), "cost", where))
-    defers = form.get("defers", False)
-    if not isinstance(defers, bool):
-        raise UsageError(f"{where} has {defers!r} for defers: give true or false")
-    return Form(when, cost, _text(form.get("note", ""), "note", where), defers)
+    note = _text(form.get("note", ""), "note", where)
+    return Form(when, cost, note, _flag(form, "defers", where), _flag(form, "single", where))
+
+
+def _flag(form: Mapping[str, object], key: str, where: str) -> bool:
+    value = form.get(key, False)
+    if not isinstance(value, bool):
+        raise UsageError(f"{where} has {value!r} for {key}: give true or false")
+    return value
 
 
 def _conditions(group: Mapping[str, object], key: str, where: str) -> tuple[str, ...]:
@@ -244,8 +249,8 @@ def _conditions(group: Mapping[str, object], key: str, where: str) -> tuple[str,
         if not CONDITION.fullmatch(condition):
             raise UsageError(
                 f"{where} has {condition!r} for {key}: "
-                "give an argument and its literal or class, for example block=False, 0=False or "
-                "0:io.BytesIO"
+                "give an argument and its literal, class or bound, for example block=False, 0=False, "
+                "0:io.BytesIO or count<100"
             )
     return conditions
 

@@ -58,6 +58,8 @@ class Form:
     note: str = ""
     defers: bool = False
     """What the call gives does the work when it is used, so it is this cheap only where the use is seen."""
+    single: bool = False
+    """It is this cheap once: not in a loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Row:
     unless: tuple[str, ...] = ()
     """Arguments of which each makes it clean: `PARAMETER=LITERAL`, `POSITION=LITERAL`, or with `:CLASS` what
     it is an instance of. Names of one argument, and literals of which one is enough, are joined by `|`:
-    `1|mode='w'|'wb'`. `*`: any value; `-`: it is left out. Of flags that a call joins one is enough."""
+    `1|mode='w'|'wb'`. `*`: any value; `-`: it is left out. Of flags that a call joins one is enough.
+    `PARAMETER<NUMBER`: a literal below it."""
     only_if: tuple[str, ...] = ()
     """Arguments of which one must be there; in the same words."""
     forms: tuple[Form, ...] = ()
@@ -143,7 +146,7 @@ class Row:
         return replace(self, cost=form.cost, note=form.note, forms=()) if form else self
 
 
-CONDITION = re.compile(r"(\w+(?:\|\w+)*)([=:])(\S+)")
+CONDITION = re.compile(r"(\w+(?:\|\w+)*)([=:]|<(?=\d+$))(\S+)")
 
 
 def _is_given(condition: str, given: Mapping[str, str | None], classes_of: ClassesOf) -> bool:
@@ -154,6 +157,8 @@ def _is_given(condition: str, given: Mapping[str, str | None], classes_of: Class
         classes = classes_of(argument)
         return bool(classes) and classes <= set(wanted)
     value = given[argument]
+    if sign == "<":
+        return value is not None and value.isdecimal() and int(value) < int(wanted[0])
     if "*" in wanted:
         return True
     return value is not None and not {value, *value.split(" | ")}.isdisjoint(wanted)

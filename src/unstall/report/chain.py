@@ -31,7 +31,8 @@ def chain_of(finding: Finding) -> tuple[Link, ...]:
     if rest and rest[0].name == short(entry.function):
         first = _renamed(rest[0], label_of(entry))
         return (first, *(link for link in rest[1:] if link.name != first.name))
-    return (Link(label_of(entry), rest[0].place if rest else finding.runs_on), *rest)
+    # What it leads to may run later, or on another thread.
+    return (Link(label_of(entry), "" if rest else finding.runs_on), *rest)
 
 
 def chain_below(step: PathStep, blocking: Blocking) -> tuple[Link, ...]:

@@ -28,11 +28,16 @@ LET_GO = {
     "a local name": "client = Client()\nclient.get('a')",
     "entered": "with Client() as client:\n    client.get('a')",
     "entered, and used in what is returned": "with Client() as client:\n    return client.get('a')",
-    "lent": "client = Client()\nfetch(client, 'a')",
     "awaited": "client = await Client()\nawait client.get('a')",
     "a statement": "Client()",
     "asked in an attribute": "self.found = Client().get('a')",
     "a part, in a local name": "pool = Client().pool",
+}
+LENT = {
+    "to a function": "client = Client()\nfetch(client, 'a')",
+    "at once": "fetch(Client(), 'a')",
+    "to one that is made here": "client = Client()\ndef ask():\n    return client.get('a')",
+    "to a lambda": "client = Client()\nask = lambda: client.get('a')",
 }
 RETURNED = {
     "at once": "return Client()",
@@ -55,6 +60,11 @@ def test_let_go(body: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", RETURNED.values(), ids=RETURNED)
 def test_returned(body: str, tmp_path: Path) -> None:
     assert _fate(body, tmp_path) is Fate.RETURNED
+
+
+@pytest.mark.parametrize("body", LENT.values(), ids=LENT)
+def test_lent(body: str, tmp_path: Path) -> None:
+    assert _fate(body, tmp_path) is Fate.LENT
 
 
 def test_given_to_another_object_it_may_live_on(tmp_path: Path) -> None:

@@ -89,6 +89,97 @@ def _sums(root: Path) -> list[Finding]:
     return [finding for finding in audit(root).findings if finding.code == "US403"]
 
 
+THREADS = """
+    from contextlib import asynccontextmanager
+
+    from fastapi import FastAPI
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session, sessionmaker
+
+    class Exporter:
+        def __init__(self):
+            self.engine = create_engine("postgresql://db/app")
+
+    def make():
+        engine = create_engine("postgresql://db/app")
+        return sessionmaker(bind=engine)
+
+    def check():
+        engine = create_engine("postgresql://db/app")
+        with engine.begin() as connection:
+            connection.execute(text("select 1"))
+
+    def lend():
+        engine = create_engine("postgresql://db/app")
+        app.state.sessions = sessionmaker(engine)
+
+    @asynccontextmanager
+    async def lifespan(_):
+        {start}
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    {top}
+
+    @app.get("/")
+    def read():
+        {body}
+        with Session() as session:
+            return session.execute(text("select 1")).first()
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "top", "body", "makers"),
+    [
+        ("pass", "Sessions = make()", "pass", ["make"]),
+        ("make()", "", "pass", ["make"]),
+        ("lend()", "", "pass", ["lend"]),
+        ("Exporter()", "", "Exporter()", ["Exporter.__init__"]),
+        ("pass", "one = Exporter()", "Exporter()", ["Exporter.__init__"]),
+        ("pass", "", "Exporter()", []),
+        ("check()", "", "pass", []),
+        ("pass", "", "check()", []),
+        ("pass", "", "pass", []),
+        ("pass", 'if __name__ == "__main__": make()', "pass", []),
+    ],
+)
+def test_only_a_pool_that_requests_share_can_be_too_small(
+    tmp_path: Path, start: str, top: str, body: str, makers: list[str]
+) -> None:
+    root = write(tmp_path / "service", main=THREADS.format(start=start, top=top, body=body))
+
+    assert [each.site.function for each in _sums(root) if each.site] == makers
+
+
+@pytest.mark.parametrize(("call", "count"), [("make()", 1), ("None", 0)])
+def test_a_pool_that_a_module_makes_by_a_function_is_seen(
+    tmp_path: Path, call: str, count: int
+) -> None:
+    main = """
+        from fastapi import FastAPI
+        from db import Sessions
+
+        app = FastAPI()
+
+        @app.get("/")
+        def read():
+            with Sessions() as session:
+                return session.get(int, 1)
+    """
+    db = f"""
+        from sqlalchemy import create_engine
+        from sqlalchemy.orm import sessionmaker
+
+        def make() -> sessionmaker:
+            engine = create_engine("postgresql://db/app")
+            return sessionmaker(bind=engine)
+
+        Sessions: sessionmaker = {call}
+    """
+    assert len(_sums(write(tmp_path / "service", main=main, db=db))) == count
+
+
 # Sums, servers, and what import saw
 
 APP = """

@@ -179,3 +179,18 @@ async def of_a_request(names: Annotated[list[str], Query()]) -> list[str]:
 async def free(value: str) -> int:
     await authorise()
     return psutil.disk_usage(str(ROOT / value)).free  # expect: US106 loop
+
+
+@app.get("/buffer")
+async def into_a_buffer(value: str) -> int:
+    await authorise()
+    buffer = bytearray(1 << 17)
+    with (ROOT / value).open("rb", buffering=0) as file:  # expect: US106 loop
+        return file.readinto(buffer)  # expect: US106 loop
+
+
+@app.put("/cut")
+async def cut(value: str) -> int:
+    await authorise()
+    with open(ROOT / value, mode="r+b") as file:  # expect: US106 loop
+        return file.truncate(100)  # expect: US106 loop

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import fcntl
+import io
 import os
 from collections.abc import Iterable
 from io import StringIO
@@ -139,6 +140,21 @@ async def first() -> object:
     await asyncio.sleep(0)
     # clean: two questions of microseconds each
     return next((name for name in ("a", "b") if os.path.exists(name)), None)
+
+
+@app.get("/described")
+async def described(descriptor: int) -> object:
+    # clean: none of it asks for the content
+    await asyncio.sleep(0)
+    file = io.FileIO(descriptor, closefd=False)
+    return file.readable(), file.fileno()
+
+
+@app.get("/memory")
+async def in_memory(value: bytes) -> int:
+    # clean: in memory
+    await asyncio.sleep(0)
+    return io.BytesIO(value).readinto(bytearray(100))
 
 
 @app.get("/socket")

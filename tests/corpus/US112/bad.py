@@ -1,8 +1,12 @@
 """Imports that the first request pays for."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
+
+if TYPE_CHECKING:  # nothing is loaded by that
+    import spacy
 
 app = FastAPI()
 
@@ -81,3 +85,11 @@ async def in_a_try() -> str:
     except ImportError:
         return ""
     return str(networkx)
+
+
+@app.get("/namespace")
+async def of_a_namespace() -> str:
+    await authorise()
+    from google import genai  # expect: US112 loop
+
+    return str(genai)

@@ -87,3 +87,17 @@ async def task(value: str) -> None:
 async def with_a_task(tasks: BackgroundTasks, value: str = "") -> None:
     await authorise()
     tasks.add_task(task, value)
+
+
+@app.post("/tokens")
+async def tokens(count: int) -> list[str]:
+    await authorise()
+    made = (hashlib.pbkdf2_hmac("sha256", bytes(each), b"salt", 1_000) for each in range(count))  # expect: US201 loop
+    return [token.hex() for token in made]
+
+
+@app.post("/named")
+async def named(value: str, rounds: int) -> list[bytes]:
+    await authorise()
+    first = hashlib.pbkdf2_hmac("sha256", value.encode(), b"salt", rounds)  # expect: US201 loop
+    return [first, hashlib.pbkdf2_hmac("sha256", first, b"salt", iterations=10_000)]  # expect: US201 loop

@@ -34,6 +34,13 @@ async def twin(value: str = "") -> object:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
+@app.get("/seed")
+async def seed(value: str = "") -> object:
+    await asyncio.sleep(0)
+    # clean: 2,048 rounds take less than a millisecond
+    return hashlib.pbkdf2_hmac("sha512", value.encode(), b"mnemonic", 2048)
+
+
 def nightly(value: str) -> None:
     # clean: only the command line comes here
     print(helper(value))

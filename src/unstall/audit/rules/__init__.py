@@ -18,6 +18,7 @@ from unstall.audit.rules import (
     service,
     slots,
     tasks,
+    templates,
     threads,
     time_outs,
 )
@@ -36,6 +37,7 @@ class Check(NamedTuple):
 CHECKS = (
     Check(("US112",), first.check_imports),
     Check(("US113",), first.check_handlers),
+    Check(("US205",), templates.check),
     Check(("US206",), expressions.check),
     Check(("US207",), inputs.check_loops),
     Check(("US208",), inputs.check_responses),

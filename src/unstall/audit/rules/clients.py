@@ -66,25 +66,20 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Finding]:
-    walk, function = subject.worked.walk, use.where.scope
-    definition, scope = subject.definition(use.where), walk.types.project.scope(function)
-    if definition is None or (scope is not None and walk.once.fills(scope, use.call)):
+    definition, ways = subject.definition(use.where), for_each_request(subject, use)
+    if definition is None or not ways:
         return
-    ways = _again(subject, function, subject.requests_to(use, *SERVING))
-    if not ways:
-        return
-    what = fate(subject, use)
-    if what is Fate.KEPT:
-        return
+    walk, function, what = subject.worked.walk, use.where.scope, fate(subject, use)
+    scope = walk.types.project.scope(function)
     first = scope is not None and walk.once.fills_object(scope, use.call)
-    for_each = () if first else _again(subject, function, ways, per_object=True)
+    for_each = () if first else repeated(subject, function, ways, per_object=True)
     ways = for_each or ways
     entered = any(not way.through for way in ways)
-    certain = what is Fate.LET_GO or (what is Fate.RETURNED and entered)
+    certain = what in (Fate.LET_GO, Fate.LENT) or (what is Fate.RETURNED and entered)
     body = definition.node.body
-    again = isinstance(body, list) and repeats(path_to(body, use.call))
+    looped = isinstance(body, list) and repeats(path_to(body, use.call))
     because = (
-        f"{name} is made " + ("in a loop, " if again else "") + "for each request and not kept"
+        f"{name} is made " + ("in a loop, " if looped else "") + "for each request and not kept"
     )
     yield found(
         code,
@@ -95,7 +90,17 @@ def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Findin
     )
 
 
-def _again(
+def for_each_request(subject: Subject, use: Use) -> tuple[Way, ...]:
+    """Ways of requests that make one more each time, and do not keep it."""
+    walk, function = subject.worked.walk, use.where.scope
+    scope = walk.types.project.scope(function)
+    if scope is not None and walk.once.fills(scope, use.call):
+        return ()
+    ways = repeated(subject, function, subject.requests_to(use, *SERVING))
+    return () if ways and fate(subject, use) is Fate.KEPT else ways
+
+
+def repeated(
     subject: Subject, function: str, ways: tuple[Way, ...], *, per_object: bool = False
 ) -> tuple[Way, ...]:
     """Those that come there more than once in a process; `per_object`: more than once for an object."""
@@ -108,11 +113,11 @@ def _again(
         return not (per_object and once.fills_object(scope, edge.seen.node))
 
     coming: dict[tuple[Place, int], frozenset[Node]] = {}
-    again: list[Way] = []
+    repeated: list[Way] = []
     for way in ways:
         key = way.place, max(way.guess, 1)
         if key not in coming:
             coming[key] = subject.coming(function, *key, passes)
         if not coming[key].isdisjoint(roots_of(subject.worked.walk.types, way.entrance)):
-            again.append(way)
-    return tuple(again)
+            repeated.append(way)
+    return tuple(repeated)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstall.audit.entrances_index import Def
+from unstall.audit.constants import always
+from unstall.audit.entrances_index import Def, Use
 from unstall.audit.ir import Module, Place
+from unstall.audit.rules.arguments import argument
 from unstall.audit.rules.subject import Spot, Subject, found, shown
 from unstall.model.finding import Confidence, Finding
 
@@ -15,7 +17,8 @@ HEAVY = frozenset(
     tensorflow torch transformers sentence_transformers pandas polars scipy sklearn matplotlib plotly cv2
     spacy nltk xgboost lightgbm librosa whisper faster_whisper langchain llama_index diffusers jax keras
     pyarrow dask pyspark networkx sympy statsmodels gensim easyocr paddleocr onnxruntime datasets chromadb
-    weasyprint docx openpyxl google.cloud botocore boto3 kubernetes litellm
+    weasyprint docx openpyxl google.cloud google.genai google.generativeai botocore boto3 kubernetes litellm
+    openai anthropic pydantic_ai
     """.split()
 )
 """Importing these takes a tenth of a second or more."""
@@ -26,12 +29,12 @@ def check_imports(subject: Subject) -> Iterator[Finding]:
     early: set[str] = set()
     late: list[tuple[Def, Module, ast.Import | ast.ImportFrom, str]] = []
     for module, statement in subject.shapes.imports:
-        for name in _imported(statement):
+        for name in filter(_package, _imported(statement)):
             around = subject.function_at(module, statement.lineno)
-            if around is None:
-                early.add(name)
-            elif _package(name):
+            if around is not None:
                 late.append((around, module, statement, name))
+            elif not _never_run(module, statement):
+                early.add(name)
     for around, module, lazy, name in sorted(late, key=lambda each: (each[1].file, each[2].lineno)):
         package = _package(name)
         ways = subject.requests(around.id, Place.LOOP)
@@ -40,6 +43,15 @@ def check_imports(subject: Subject) -> Iterator[Finding]:
             because = f"the first request imports {package}, which nothing imports at start-up"
             yield found("US112", spot, because, ways=ways, confidence=Confidence.LIKELY)
             early.add(package)
+
+
+def _never_run(module: Module, statement: ast.stmt) -> bool:
+    """It stands under `if TYPE_CHECKING`, at the top of its module."""
+    return any(
+        statement in block.body
+        for block in module.tree.body
+        if isinstance(block, ast.If) and always(block.test) is False
+    )
 
 
 def _package(name: str) -> str:
@@ -51,8 +63,9 @@ def _imported(statement: ast.AST) -> list[str]:
     match statement:
         case ast.Import(names=names):
             return [alias.name for alias in names]
-        case ast.ImportFrom(module=str() as module, level=0):
-            return [module]
+        case ast.ImportFrom(module=str() as module, level=0, names=names):
+            inner = (f"{module}.{alias.name}" for alias in names)  # `from google import genai`
+            return [module] if _package(module) else list(inner)
         case _:
             return []
 
@@ -75,11 +88,10 @@ def check_handlers(subject: Subject) -> Iterator[Finding]:
         True
         for _ in subject.calls(("logging.handlers.QueueListener", "logging.handlers.QueueHandler"))
     )
-    for use, name in subject.calls(REMOTE | FILES, everywhere=True):
-        if queued or use.in_main or not subject.is_run(use.where):
-            continue
-        spot = subject.spot(use.where, use.call, name)
-        yield from _told(spot, name)
+    made = () if queued else subject.calls(REMOTE | FILES, everywhere=True)
+    for use, name in (*made, *_loguru_files(subject)):
+        if not use.in_main and subject.is_run(use.where):
+            yield from _told(subject.spot(use.where, use.call, name), name)
     for module, text in () if queued else subject.shapes.classes:
         if text.value in REMOTE | FILES:
             yield from _told(
@@ -87,8 +99,31 @@ def check_handlers(subject: Subject) -> Iterator[Finding]:
             )
 
 
+_LOGURU = "loguru.logger.add"
+_OF_FILES = frozenset("rotation retention compression".split())
+_PATHS = frozenset({"builtins.str", "pathlib.PurePath"})
+
+
+def _loguru_files(subject: Subject) -> Iterator[tuple[Use, str]]:
+    """Files that loguru writes in the thread that logs."""
+    if "loguru" in subject.index.imports:
+        for use, name in subject.calls((_LOGURU,), everywhere=True):
+            keywords = {keyword.arg for keyword in use.call.keywords}
+            sink = argument(use.call, "sink", 0)
+            is_path = sink is not None and not _PATHS.isdisjoint(subject.types(use.where, sink))
+            if (is_path or keywords & _OF_FILES) and not _may_be_queued(use.call):
+                yield use, name
+
+
+def _may_be_queued(call: ast.Call) -> bool:
+    """`enqueue=True`: a thread of loguru's own writes."""
+    said = [keyword.value for keyword in call.keywords if keyword.arg in ("enqueue", None)]
+    return any(not isinstance(each, ast.Constant) or bool(each.value) for each in said)
+
+
 def _told(spot: Spot, name: str) -> Iterator[Finding]:
     remote = name in REMOTE
     because = "each line logged on the loop waits for " + ("a log server" if remote else "the disk")
     confidence = Confidence.LIKELY if remote else Confidence.POSSIBLE
-    yield found("US113", spot, because, confidence=confidence, runs_on=Place.LOOP)
+    remedy = "give it enqueue=True: a thread of loguru's own writes" if name == _LOGURU else ""
+    yield found("US113", spot, because, confidence=confidence, runs_on=Place.LOOP, remedy=remedy)

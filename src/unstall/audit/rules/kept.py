@@ -24,6 +24,8 @@ class Fate(enum.Enum):
     """The caller decides."""
     HANDED_ON = enum.auto()
     """To the constructor of something else."""
+    LENT = enum.auto()
+    """To a function, or to one that is made here; few keep it."""
     LET_GO = enum.auto()
     """It does not outlive the function."""
 
@@ -96,7 +98,7 @@ def _of_targets(body: Sequence[ast.stmt], targets: Sequence[ast.expr]) -> Fate:
     return max((_of_name(body, name) for name in names), key=_RANK.index, default=Fate.LET_GO)
 
 
-_RANK = [Fate.LET_GO, Fate.HANDED_ON, Fate.RETURNED, Fate.KEPT]
+_RANK = [Fate.LET_GO, Fate.LENT, Fate.HANDED_ON, Fate.RETURNED, Fate.KEPT]
 
 
 def _of_name(body: Sequence[ast.stmt], name: str) -> Fate:
@@ -115,9 +117,15 @@ def _of_name(body: Sequence[ast.stmt], name: str) -> Fate:
                 given = [*args, *(keyword.value for keyword in keywords)]
                 if any(_mentions_whole(each, name) for each in given):
                     fates.append(_of_argument(func))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() if _reads(node, name):
+                fates.append(Fate.LENT)
             case _:
                 pass
     return max(fates, key=_RANK.index)
+
+
+def _reads(function: ast.AST, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(function))
 
 
 def _mentions_whole(value: ast.expr, name: str) -> bool:
@@ -148,7 +156,7 @@ def _of_argument(func: ast.expr) -> Fate:
         return Fate.KEPT
     if name in _BORROWING:
         return Fate.LET_GO
-    return Fate.HANDED_ON if name.lstrip("_")[:1].isupper() else Fate.LET_GO
+    return Fate.HANDED_ON if name.lstrip("_")[:1].isupper() else Fate.LENT
 
 
 def _is_yielded(body: Sequence[ast.stmt], name: ast.expr | None) -> bool:

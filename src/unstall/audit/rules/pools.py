@@ -12,6 +12,8 @@ from unstall.audit.functions import is_open
 from unstall.audit.ir import Place
 from unstall.audit.rules import live
 from unstall.audit.rules.arguments import argument, is_none, number
+from unstall.audit.rules.clients import for_each_request
+from unstall.audit.rules.kept import Fate, fate
 from unstall.audit.rules.subject import Subject, Way, found
 from unstall.audit.rules.time_outs import ENGINES
 from unstall.model.finding import Confidence, Finding, Severity
@@ -116,11 +118,11 @@ def _too_many(subject: Subject, pools: Sequence[Pool]) -> Iterator[Finding]:
 
 
 def _pools(subject: Subject) -> Iterator[Pool]:
-    uses = []
-    for use, name in subject.calls(POOLS):
-        ways = subject.calling(use)
-        if not (use.in_main or (use.where.scope and _only_offline(ways))):
-            uses.append((use, name))
+    uses = [
+        (use, name)
+        for use, name in subject.calls(POOLS)
+        if not use.in_main and _is_shared(subject, use)
+    ]
     for use, name in uses:
         sizes = POOLS[name]
         known = live.pool_of(subject, use, name, [other for other, _ in uses])
@@ -169,8 +171,15 @@ def _server(subject: Subject, use: Use, name: str, known: imported.Pool | None) 
 _DIALECTS = {"asyncpg": "postgresql", "psycopg_pool": "postgresql", "aiomysql": "mysql"}
 
 
-def _only_offline(ways: tuple[Way, ...]) -> bool:
-    return all(way.place is Place.OFFLINE for way in ways)
+def _is_shared(subject: Subject, use: Use) -> bool:
+    """Requests can come to share it: it outlives what makes it, and some do not make one each."""
+    if fate(subject, use) is Fate.LET_GO:
+        return False
+    if subject.is_run_at_import(use.where):
+        return True
+    own = for_each_request(subject, use)
+    serving = [way for way in subject.calling(use) if way.place is not Place.OFFLINE]
+    return any(way.guess > 1 or way not in own for way in serving)
 
 
 def _value(call: ast.Call, parameter: tuple[str, int]) -> int | None:

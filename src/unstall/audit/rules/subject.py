@@ -98,6 +98,7 @@ class Subject:
     deployment: Deployment = NONE
     imported: Imported | None = None
     _ways: dict[str, tuple[Way, ...]] = field(default_factory=dict, repr=False)
+    _at_import: dict[str, bool] = field(default_factory=dict, repr=False)
 
     @property
     def program(self) -> Program:
@@ -214,10 +215,16 @@ class Subject:
 
     def is_run(self, where: Where) -> bool:
         """At import, or by something that enters; not only by the command line."""
-        return self.is_entered(where.scope) or self._is_run_at_import(where, 0)
+        return self.is_entered(where.scope) or self.is_run_at_import(where)
+
+    def is_run_at_import(self, where: Where) -> bool:
+        """The body of a module or class, and functions that these surely call."""
+        known = self._at_import.get(where.scope)
+        if known is None:
+            known = self._at_import[where.scope] = self._is_run_at_import(where, 0)
+        return known
 
     def _is_run_at_import(self, where: Where, depth: int) -> bool:
-        """The body of a module or class, and functions that these surely call."""
         walk, outer = self.worked.walk, where
         while outer.scope in self.index.classes:
             outer = self.index.outer(outer)
@@ -305,12 +312,12 @@ class Subject:
         return shapes(self.index)
 
     def calls(self, names: Iterable[str], everywhere: bool = False) -> Iterator[tuple[Use, str]]:
-        """Calls by public names, where something enters and at module level: functions, classes, methods."""
+        """Calls by public names, where something enters and at import: functions, classes, methods."""
         wanted = frozenset(names)
         lasts = {name.rpartition(".")[2] for name in wanted}
         lasts |= {alias for last in lasts for alias in self.shapes.aliases.get(last, ())}
         for use in self.index.uses(*sorted(lasts)):
-            if everywhere or not use.where.scope or self.is_entered(use.where.scope):
+            if everywhere or self.is_run(use.where):
                 targets = self.targets(use.where, use.call.func)
                 found = next((name for name in targets if name in wanted), None)
                 if found:
