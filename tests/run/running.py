@@ -50,12 +50,17 @@ class Running:
         return Path(self._said.name).read_text(errors="replace")
 
     def until_said(self, pattern: str) -> re.Match[str]:
-        deadline = time.monotonic() + PATIENCE_S
+        found = self.says(pattern, PATIENCE_S)
+        assert found, f"{pattern!r} was not said:\n{self.stderr}"
+        return found
+
+    def says(self, pattern: str, within_s: float) -> re.Match[str] | None:
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if found := re.search(pattern, self.stderr, re.MULTILINE):
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"{pattern!r} was not said:\n{self.stderr}")
+        return None
 
     def get(self, url: str) -> bytes:
         """The answer, as soon as somebody listens there."""
