@@ -139,7 +139,9 @@ def test_a_server_whose_port_is_taken_is_one_sentence() -> None:
         line for line in done.stderr.splitlines() if "[Errno" not in line and "INFO" not in line
     ]
     assert done.returncode == 3
-    assert len([line for line in ours if "FROZEN" not in line and " froze " not in line]) == 1
+    # On a busy machine the import of the app may have been told as well, while it lasted or after it.
+    told = re.compile(r"^unstall: (FROZEN|froze|free after) ")
+    assert len([line for line in ours if not told.match(line)]) == 1, done.stderr
     assert re.search(
         r": the command ended with exit code 3 after \d+\.\d s of an event loop", ours[-1]
     )
