@@ -15,6 +15,7 @@ from unstall.audit.entrances_lookup import Lookup
 from unstall.audit.entrances_syntax import argument, default_of, is_static, parameters_of, written
 
 _DEEPEST = 24
+_UNCUT = 1 << 30
 _Key = tuple[int, Where, str]
 
 
@@ -29,10 +30,10 @@ class Value:
 @dataclass(slots=True)
 class Values(Lookup):
     _known: dict[_Key, tuple[Value, ...]] = field(default_factory=dict)
-    _open: set[_Key] = field(default_factory=set)
-    """What is being worked out: a question below itself has no answer."""
-    _cuts: int = 0
-    """How often a cycle ended a search; what was found below one is incomplete, and not kept."""
+    _open: dict[_Key, int] = field(default_factory=dict)
+    """What is being worked out, and how deep: a question below itself has no answer."""
+    _cut: int = _UNCUT
+    """The outermost question that one below came back to; what lies between is incomplete, and not kept."""
     _members: dict[tuple[int, str], ast.Attribute] = field(default_factory=dict)
     _returns: dict[str, tuple[ast.expr, ...]] = field(default_factory=dict)
     """By function: the expressions that it returns."""
@@ -43,18 +44,27 @@ class Values(Lookup):
         known = self._known.get(key)
         if known is not None:
             return known
-        if key in self._open or len(self._open) > _DEEPEST:
-            self._cuts += 1
+        if self._is_open(key):
             return ()
-        self._open.add(key)
-        cuts = self._cuts
+        depth = self._open[key] = len(self._open)
+        outside, self._cut = self._cut, _UNCUT
         try:
             found = _unique(self._of(node, where))
         finally:
-            self._open.discard(key)
-        if cuts == self._cuts or not self._open:
+            del self._open[key]
+            cut = self._cut if self._cut < depth else _UNCUT
+            self._cut = min(outside, cut)
+        if cut == _UNCUT or not depth:
             self._known[key] = found
         return found
+
+    def _is_open(self, key: _Key) -> bool:
+        """Whether the question came back to itself, or lies too deep."""
+        level = self._open.get(key, -1)
+        if level < 0 and len(self._open) <= _DEEPEST:
+            return False
+        self._cut = min(self._cut, level)
+        return True
 
     def _of(self, node: ast.expr, where: Where) -> Iterable[Value]:
         match node:
@@ -207,10 +217,9 @@ class Values(Lookup):
     def elements(self, node: ast.expr, where: Where) -> list[Value]:
         """Expressions for the elements of a list, tuple, set or comprehension, in order."""
         key = id(node), where, "elements"
-        if key in self._open or len(self._open) > _DEEPEST:  # `rows = rows + [row]`
-            self._cuts += 1
+        if self._is_open(key):  # `rows = rows + [row]`
             return []
-        self._open.add(key)
+        self._open[key] = len(self._open)
         try:
             found: list[Value] = []
             for value in self.of(node, where):
@@ -219,7 +228,7 @@ class Values(Lookup):
                 found += self._appended(node, where)
             return found
         finally:
-            self._open.discard(key)
+            del self._open[key]
 
     def _elements_of(self, value: Value) -> Iterator[Value]:
         match value.node:
