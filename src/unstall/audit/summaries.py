@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ from unstall.catalog.table import Table
 DEEPEST = 3
 """Calls inside the package."""
 _MOST_PACKAGES = 40
+_FEW = 6
+"""What the first ones leave behind is little, and goes with the process."""
 _KINDS = frozenset("US101 US102 US103 US104 US105 US106 US107 US108 US110 US111".split())
 """Waits for somebody outside. Not locks, logging, imports and computing: behind these stand caches."""
 
@@ -63,9 +66,10 @@ def summaries(
         module = file.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
         left = tuple(name[len(module) + 1 :].split(".")) if len(name) > len(module) else ()
         asked[folder, name.partition(".")[0]][name] = (file, left)
-    for (folder, top), each in list(asked.items())[:_MOST_PACKAGES]:
+    for number, ((folder, top), each) in enumerate(list(asked.items())[:_MOST_PACKAGES]):
         packages.used.update(folder / file for file, _ in each.values())
-        with swept(), slips.kept("", f"the package {top}"):
+        sweeping = swept() if number >= _FEW else nullcontext()
+        with sweeping, slips.kept("", f"the package {top}"):
             package = _Package(folder, [file for file, _ in each.values()], table)
             packages.used.update(folder / file for file in package.files)
             for name, (file, left) in each.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -123,6 +125,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from unstall.cli.reading import read_project
 
+    # The trees go with the process: to look through them for garbage at its end is a tenth of the work.
+    atexit.register(gc.freeze)
     check(args)
     here = working_folder()
     target = target_of(args.target, here)
