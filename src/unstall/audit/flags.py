@@ -34,10 +34,11 @@ class _Given(NamedTuple):
 class Passed:
     """What functions ask about is worked out once for each."""
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, types: Types, *, asks: bool = True) -> None:
+        """Without `asks` nothing is followed from function to function."""
         self._types = types
         self._knowledge = Knowledge(types)
-        self._asking: dict[str, Asked] | None = None
+        self._asking: dict[str, Asked] | None = None if asks else {}
         self._others: dict[tuple[str, str], Known | None] = {}
         self._unknown: dict[str, tuple[Mention, ...]] = {}
         self._written: dict[str, tuple[str, ...]] = {}

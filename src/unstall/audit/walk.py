@@ -31,7 +31,8 @@ class Walk:
     def __init__(
         self, types: Types, calls: Calls, exact: bool = False, mains: frozenset[str] = frozenset()
     ) -> None:
-        """`exact`: receivers are of the class that is named, and of none below it.
+        """`exact`: receivers are of the class that is named, and of none below it, and what no condition
+        guards is all that is asked for.
 
         `mains`: functions that are a whole program: what they leave at their end, its end leaves.
         """
@@ -41,7 +42,7 @@ class Walk:
         self.calls = calls
         self.nodes: dict[Node, Reached] = {}
         self.once = Once(types)
-        self._facts = Facts(types, self.once, Passed(types), exact)
+        self._facts = Facts(types, self.once, Passed(types, asks=not exact), exact)
 
     def begin(self, roots: Iterable[Node]) -> None:
         """Find out what start-up and shut-down come to: what is filled then is there for requests."""
