@@ -6,18 +6,17 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from unstall.audit.fields import FIELDS, NO_NODES
+from unstall.audit.fields import LEAVES, children
 from unstall.audit.ir import Module
 
 Callable = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Definition = Callable | ast.ClassDef
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(NamedTuple):
     """Where an expression stands."""
 
     module: str
@@ -51,8 +50,7 @@ class Class:
         return Where(self.where.module, self.id)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
+class Use(NamedTuple):
     """A call, and where it stands."""
 
     call: ast.Call
@@ -183,19 +181,7 @@ def body_of(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.La
     return node.body if isinstance(node.body, list) else [node.body]
 
 
-_CONDITIONS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
-
-
-def children(node: ast.AST) -> list[ast.AST]:
-    """As `ast.iter_child_nodes`, without what nothing lies below of that is no name or constant."""
-    found: list[ast.AST] = []
-    for name in FIELDS[node.__class__]:
-        value: Any = getattr(node, name, None)
-        if value.__class__ is list:
-            found += [each for each in value if each.__class__ not in NO_NODES]
-        elif value.__class__ not in NO_NODES:
-            found.append(value)
-    return found
+_CONDITIONS = frozenset({ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match})
 
 
 def own_nodes(body: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
@@ -204,10 +190,10 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, bool]]:
     while stack:
         node, certain = stack.pop()
         yield node, certain
-        if isinstance(node, DEFINITIONS):
-            continue
-        certain = certain and not isinstance(node, _CONDITIONS)
-        stack += [(child, certain) for child in reversed(children(node))]
+        kind = node.__class__
+        if kind not in DEFINITIONS and kind not in LEAVES:
+            certain = certain and kind not in _CONDITIONS
+            stack += [(child, certain) for child in reversed(children(node))]
 
 
 def _bindings(body: Iterable[ast.AST]) -> dict[str, list[Binding]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 
+from unstall.audit.fields import dotted
+
 
 def written(node: ast.AST) -> str:
     """As it stands in the source."""
     try:
-        return ast.unparse(node)
+        return dotted(node) or ast.unparse(node)
     except RecursionError:  # thousands of terms
         return "…"
 

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from unstall.audit.fields import children, dotted, walk
+
 
 def first_times(
     function: ast.AST,
@@ -63,7 +65,7 @@ def keys_of(function: ast.AST) -> Keys:
     got = {
         name: key
         for node in nodes
-        for name in map(_dotted, _targets(node))
+        for name in map(dotted, _targets(node))
         if name and (key := _got(getattr(node, "value", None), {}))
     }
     emptied_here = _emptied(nodes)
@@ -78,8 +80,8 @@ def lacking(test: ast.expr, holds: bool, got: Mapping[str, Key]) -> frozenset[Ke
         case ast.BoolOp(op=op, values=values) if isinstance(op, ast.And) is holds:
             return frozenset().union(*(lacking(each, holds, got) for each in values))
         case ast.Compare(left=key, ops=[ast.In() | ast.NotIn() as op], comparators=[kept]):
-            name = _dotted(kept) if isinstance(op, ast.NotIn) is holds else ""
-            found = (name, ast.unparse(key)) if name else None
+            name = dotted(kept) if isinstance(op, ast.NotIn) is holds else ""
+            found = (name, _written(key)) if name else None
         case ast.Compare(
             left=asked, ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]
         ):
@@ -95,14 +97,14 @@ def _got(value: ast.expr | None, got: Mapping[str, Key]) -> Key | None:
             return got.get(name)
         case ast.NamedExpr(value=value):
             return _got(value, got)
-        case ast.Call(func=ast.Attribute(kept, "get"), args=[key]) if name := _dotted(kept):
-            return name, ast.unparse(key)
+        case ast.Call(func=ast.Attribute(kept, "get"), args=[key]) if name := dotted(kept):
+            return name, _written(key)
     return None
 
 
 def _item(target: ast.expr) -> Key | None:
-    if isinstance(target, ast.Subscript) and (name := _dotted(target.value)):
-        return name, ast.unparse(target.slice)
+    if isinstance(target, ast.Subscript) and (name := dotted(target.value)):
+        return name, _written(target.slice)
     return None
 
 
@@ -110,7 +112,7 @@ def emptied(function: ast.AST) -> frozenset[str]:
     """Globals and attributes that a function empties; of attributes the last name."""
     body = getattr(function, "body", ())
     nodes = list(_statements(body)) if isinstance(body, list) else []
-    assigned = {name for node in nodes for target in _targets(node) if (name := _dotted(target))}
+    assigned = {name for node in nodes for target in _targets(node) if (name := dotted(target))}
     own = assigned - _outer_names(nodes, ast.Global)
     written = _emptied(nodes)
     return frozenset(each.rpartition(".")[2] for each in written if "." in each or each not in own)
@@ -121,7 +123,7 @@ def _kept(
 ) -> frozenset[str]:
     """What the function assigns to, does not own and does not empty, as written."""
     outer = _outer_names(nodes, *((ast.Global,) if shared else (ast.Global, ast.Nonlocal)))
-    filled = {name for node in nodes for target in _targets(node) if (name := _dotted(target))}
+    filled = {name for node in nodes for target in _targets(node) if (name := dotted(target))}
     kept = {each for each in filled if "." in each or each in outer}
     if not kept:
         return frozenset()
@@ -135,12 +137,8 @@ def _outer_names(
     return {name for node in nodes if isinstance(node, kinds) for name in node.names}
 
 
-def _dotted(node: ast.expr) -> str:
-    """`a` or `a.b.c`; empty: anything else, as `a[b].c`."""
-    base = node
-    while isinstance(base, ast.Attribute):
-        base = base.value
-    return ast.unparse(node) if isinstance(base, ast.Name) else ""
+def _written(node: ast.expr) -> str:
+    return dotted(node) or ast.unparse(node)
 
 
 def _emptied(nodes: Iterable[ast.stmt]) -> frozenset[str]:
@@ -156,7 +154,7 @@ def _emptied(nodes: Iterable[ast.stmt]) -> frozenset[str]:
                 found += [each for target in targets for each in _left_empty(target, value)]
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 found += _left_empty(target, value)
-    return frozenset(name for each in found if (name := _dotted(each)))
+    return frozenset(name for each in found if (name := dotted(each)))
 
 
 def _left_empty(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
@@ -176,12 +174,11 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, _LATER):
-            continue
-        for field in ("body", "orelse", "finalbody"):
-            waiting += getattr(node, field, ())
-        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-            waiting += part.body
+        for field in _BODIES[node.__class__]:
+            waiting += getattr(node, field)
+        for field in _PARTS[node.__class__]:
+            for part in getattr(node, field):
+                waiting += part.body
 
 
 def _targets(node: ast.AST) -> list[ast.expr]:
@@ -197,34 +194,56 @@ def _outside_of_loops(node: ast.AST) -> Iterator[ast.AST]:
         each = waiting.pop()
         if not isinstance(each, _LOOPS | _LATER):
             yield each
-            waiting += ast.iter_child_nodes(each)
+            waiting += children(each)
 
 
 _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.comprehension | ast.ListComp | ast.GeneratorExp
 _LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
+class _Named(dict[type[ast.AST], tuple[str, ...]]):
+    """Which of these fields a kind of statement has; none of what runs later."""
+
+    def __init__(self, *fields: str) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        known = () if issubclass(kind, _LATER) else self._fields
+        found = self[kind] = tuple(field for field in known if field in kind._fields)
+        return found
+
+
+_BODIES = _Named("body", "orelse", "finalbody")
+_PARTS = _Named("handlers", "cases")
+
+
 def own_names(function: ast.AST) -> set[str]:
     """Names that the function binds itself; an imported one is shared, and so is `cls` of a method."""
     found: set[str] = set()
-    for node in ast.walk(function):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
-                found.add(name)
-            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                found.add(name)
-            case ast.arg(arg=name) if name != "cls":
-                found.add(name)
+    for node in walk(function):
+        kind = node.__class__
+        if kind is ast.Name:
+            if node.ctx.__class__ is ast.Store:  # type: ignore[attr-defined]
+                found.add(node.id)  # type: ignore[attr-defined]
+        elif kind is ast.arg:
+            if node.arg != "cls":  # type: ignore[attr-defined]
+                found.add(node.arg)  # type: ignore[attr-defined]
+        elif kind in _NAMED and node.name is not None:  # type: ignore[attr-defined]
+            found.add(node.name)  # type: ignore[attr-defined]
     return found
+
+
+_NAMED = frozenset({ast.ExceptHandler, ast.MatchAs, ast.MatchStar})
 
 
 def _missing(test: ast.expr) -> frozenset[str]:
     """What is None, or false, where the condition holds."""
     match test:
         case ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
-            return frozenset((ast.unparse(left),))
+            return frozenset((_written(left),))
         case ast.UnaryOp(op=ast.Not(), operand=ast.Name() | ast.Attribute() as operand):
-            return frozenset((ast.unparse(operand),))
+            return frozenset((_written(operand),))
         case ast.BoolOp(op=ast.And(), values=values):
             return frozenset().union(*map(_missing, values))
         case _:
@@ -235,15 +254,15 @@ def _present(test: ast.expr) -> frozenset[str]:
     """What is there, where the condition holds."""
     match test:
         case ast.Name() | ast.Attribute():
-            return frozenset((ast.unparse(test),))
+            return frozenset((_written(test),))
         case ast.Compare(left=left, ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
-            return frozenset((ast.unparse(left),))
+            return frozenset((_written(left),))
         case _:
             return frozenset()
 
 
 def is_part(whole: ast.AST, part: ast.AST) -> bool:
-    return any(node is part for node in ast.walk(whole))
+    return any(node is part for node in walk(whole))
 
 
 def repeats(above: Sequence[ast.AST]) -> bool:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from unstall.audit.constants import is_empty, last_of
+from unstall.audit.fields import walk
 from unstall.audit.known import is_fixed
 from unstall.audit.scopes import Binding, Scope
 
@@ -18,6 +19,7 @@ class Kept:
     def __init__(self) -> None:
         self._loops: dict[str, tuple[tuple[int, int], ...]] = {}
         self._read: dict[str, frozenset[int]] = {}
+        self._bound: dict[tuple[str, str], tuple[Binding, ...]] = {}
 
     def only(self, scope: Scope, name: ast.Name) -> Binding | None:
         """The one way in which a function's own name got its value so far; None: not one."""
@@ -28,12 +30,11 @@ class Kept:
 
     def all(self, scope: Scope, name: ast.Name) -> tuple[Binding, ...]:
         """All the ways in which a function's own name gets a value; none if one of them cannot be read."""
-        if scope.kind != "function" or name.id in scope.changed or name.id in scope.globals:
-            return ()
-        found = tuple(each for each in scope.bindings.get(name.id, ()) if not _only_says(each))
-        if any(each.item and _has_star(each.node) for each in found):
-            return ()
-        return () if found and _is_bound_inside(scope, name.id) else found
+        key = scope.id, name.id
+        known = self._bound.get(key)
+        if known is None:
+            known = self._bound[key] = _bound(scope, name.id)
+        return known
 
     def _so_far(
         self, scope: Scope, name: ast.Name, bindings: tuple[Binding, ...]
@@ -52,7 +53,7 @@ class Kept:
             loops = (ast.For, ast.AsyncFor, ast.While)
             known = self._loops[scope.id] = tuple(
                 (node.lineno, node.end_lineno or node.lineno)
-                for node in ast.walk(scope.node)
+                for node in walk(scope.node)
                 if isinstance(node, loops)
             )
         return any(first <= line <= last for first, last in known)
@@ -64,7 +65,7 @@ class Kept:
             read = self._read[scope.id] = frozenset(map(id, _read_in(scope.node)))
         return all(
             id(each) in read or isinstance(each.ctx, ast.Store)
-            for each in ast.walk(scope.node)
+            for each in walk(scope.node)
             if isinstance(each, ast.Name) and each.id == name
         )
 
@@ -92,13 +93,22 @@ class Kept:
         return found if stays else ()
 
 
+def _bound(scope: Scope, name: str) -> tuple[Binding, ...]:
+    if scope.kind != "function" or name in scope.changed or name in scope.globals:
+        return ()
+    found = tuple(each for each in scope.bindings.get(name, ()) if not _only_says(each))
+    if any(each.item and _has_star(each.node) for each in found):
+        return ()
+    return () if found and _is_bound_inside(scope, name) else found
+
+
 _READ = frozenset({"get", "items", "keys", "values", "copy"})
 """Methods of a dict that leave it as it is."""
 
 
 def _read_in(function: ast.AST) -> Iterator[ast.expr]:
     """What is passed on as `**name`, asked about, or looked into."""
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.keyword) and node.arg is None:
             yield node.value
         elif isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
@@ -155,4 +165,4 @@ def _only_says(binding: Binding) -> bool:
 def _has_star(node: ast.AST) -> bool:
     """What is unpacked beside `*rest` does not stand where it is counted."""
     targets = getattr(node, "targets", ())
-    return any(isinstance(each, ast.Starred) for target in targets for each in ast.walk(target))
+    return any(isinstance(each, ast.Starred) for target in targets for each in walk(target))

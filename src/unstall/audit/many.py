@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from unstall.audit import many_bound, many_calls, many_filled
+from unstall.audit.fields import dotted
 from unstall.audit.ir import Entrance, Place
 from unstall.audit.many_names import TAKES, TAKES_FROM_FIRST
 from unstall.audit.many_origins import answering
-from unstall.audit.many_puts import Puts, dotted, of_first
+from unstall.audit.many_puts import Puts, of_first
 from unstall.audit.many_trail import ANY, Asked, Call, Key, Trail, part_of
 from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from unstall.audit import types_names
+from unstall.audit.fields import dotted
 from unstall.audit.functions import argument_for
 from unstall.audit.many_filled import filled
 from unstall.audit.many_names import REQUESTS
 from unstall.audit.many_origins import brought, dependency_of, injected, is_collection
-from unstall.audit.many_puts import dotted
 from unstall.audit.many_trail import ANY, Call, Part, Trail
 from unstall.audit.scopes import Binding, Position, Scope, imported
 from unstall.audit.types_callers import Mention

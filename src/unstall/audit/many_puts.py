@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from unstall.audit.fields import LEAVES, children, dotted
 from unstall.audit.many_names import HOLDS, PUTS, PUTS_ALL, PUTS_IN_FIRST
 from unstall.audit.many_trail import ANY, Part, part_of
 from unstall.audit.scopes import Scope
 from unstall.audit.scopes_index import Index
 
 _Over = tuple[ast.AST, ...]
+_PUTTING = frozenset({ast.Call, ast.AugAssign, ast.Assign})
+_LATER = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_LOOPS = frozenset({ast.For, ast.AsyncFor, ast.While, *_COMPREHENSIONS})
 
 
 class Put(NamedTuple):
@@ -52,15 +56,6 @@ class Puts:
         elif first:
             name = f"{first}.{rest}" if rest else first
             self._found[_owner(scope, first).id, name].append(put._replace(depth=depth))
-
-
-def dotted(node: ast.AST) -> str:
-    """`a.b.c` as it is written; empty for any other expression."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
 
 
 def of_first(call: ast.AST, names: frozenset[str]) -> ast.expr | None:
@@ -106,32 +101,35 @@ def _puts(function: ast.AST) -> Iterator[tuple[*_Found, _Over]]:
     waiting: list[tuple[ast.AST, _Over]] = [(each, ()) for each in body]
     while waiting:
         node, over = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        kind = node.__class__
+        if kind in _LATER:
             continue
-        for found in _put(node):
-            yield *found, over
-        waiting += _inside(node, over)
+        if kind in _PUTTING:
+            for found in _put(node):
+                yield *found, over
+        if kind in _LOOPS:
+            waiting += _inside(node, over)
+        else:
+            waiting += [(child, over) for child in children(node, LEAVES)]
 
 
 def _inside(node: ast.AST, over: _Over) -> Iterator[tuple[ast.AST, _Over]]:
     """What it consists of, each with its loops."""
-    looped: Iterable[ast.AST] = ()
+    looped: list[ast.AST] = []
+    inner = over
     if isinstance(node, ast.For | ast.AsyncFor):
-        looped, inner = node.body, (*over, node.iter)
+        looped, inner = [*node.body], (*over, node.iter)
     elif isinstance(node, ast.While):
-        looped, inner = node.body, (*over, node)
+        looped, inner = [*node.body], (*over, node)
     elif isinstance(node, _COMPREHENSIONS):
-        looped, inner = [], over
         for part in node.generators:
             yield part.iter, inner
             inner = (*inner, part.iter)
             looped += part.ifs
         looped += [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-    else:
-        inner = over
     yield from ((each, inner) for each in looped)
     known = {id(each) for each in looped}
-    for child in ast.iter_child_nodes(node):
+    for child in children(node, LEAVES):
         if id(child) not in known and not isinstance(child, ast.comprehension):
             yield child, over
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from unstall.audit.entrances_index import Definition, body_of, children
+from unstall.audit.entrances_index import Definition, body_of
+from unstall.audit.fields import children
 from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
 from unstall.audit.types_callers import last_name
@@ -24,6 +25,22 @@ LOADERS = frozenset(
     "instantiate iter_entry_points load_class load_object locate namedAny symbol_by_name".split()
 )
 """Where one of these names stands, any class may be found by what is written nowhere."""
+_TELLING = frozenset(
+    {
+        ast.Attribute,
+        ast.Call,
+        ast.ImportFrom,
+        ast.Expr,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.NamedExpr,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Lambda,
+    }
+)
+"""Beside names and texts; of all other nodes only what is in them says something."""
 _NO_OBJECTS = (ast.Constant, ast.JoinedStr, ast.Compare)
 """No argument of these kinds is an object of a class of ours."""
 
@@ -90,19 +107,18 @@ def _read(own: Said, wanted: Wanted, body: _Body) -> list[_Body]:
     called: set[str] = set()
     while stack:
         node = stack.pop()
+        kind = node.__class__
+        if kind is ast.Name or kind is ast.Constant:
+            name = _named(node)
+            if name in names:
+                own.names.append((name, Mention(scope, node)))  # type: ignore[arg-type]
+            if name in classes:
+                own.named.add(name)
+            continue
+        if kind not in _TELLING:
+            stack += children(node)
+            continue
         match node:
-            case ast.Name(id=name):
-                if name in names:
-                    own.names.append((name, Mention(scope, node)))
-                if name in classes:
-                    own.named.add(name)
-                continue
-            case ast.Constant(value=str() as text):
-                if (name := _last_part(text)) in names:
-                    own.names.append((name, Mention(scope, node)))
-                if name in classes:
-                    own.named.add(name)
-                continue
             case ast.Attribute(attr=name):
                 if name in names:
                     own.names.append((name, Mention(scope, node)))
@@ -196,6 +212,14 @@ def _outside(node: Definition) -> list[ast.AST]:
         bases = [each for each in node.bases if not isinstance(each, named)]
         return [*node.decorator_list, *bases, *node.keywords]
     return [*node.decorator_list, node.args]
+
+
+def _named(node: ast.AST) -> str:
+    """By a name, or by a text."""
+    if isinstance(node, ast.Name):
+        return node.id
+    value = getattr(node, "value", None)
+    return _last_part(value) if isinstance(value, str) else ""
 
 
 def _last_part(text: str) -> str:

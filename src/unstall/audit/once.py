@@ -35,6 +35,8 @@ class Once:
         self._lasting: dict[str, bool] = {}
         self._cached: dict[str, bool] = {}
         self._warm: dict[str, bool] = {}
+        self._own: dict[str, frozenset[str] | set[str]] = {}
+        """Names that are a function's own, or of one around it."""
         self._emptying: dict[str, list[tuple[Scope, frozenset[str]]]] | None = None
         self._begun: frozenset[str] = frozenset()
         self._around: frozenset[str] = frozenset()
@@ -86,7 +88,9 @@ class Once:
         if class_ is not None and is_self:
             is_own = "." not in attribute
             return is_own and (self._is_of_class(class_, attribute) or self._lives_on(class_))
-        return root not in own_names(scope.node) | _of_functions_around(scope)
+        if scope.id not in self._own:
+            self._own[scope.id] = own_names(scope.node) | _of_functions_around(scope)
+        return root not in self._own[scope.id]
 
     def _is_of_class(self, class_: Scope, attribute: str) -> bool:
         """All objects have the same collection, which the body of the class makes."""

@@ -77,7 +77,8 @@ def ordered(values: Values) -> Sequence[Value]:
 def _order(value: Value) -> tuple[object, ...]:
     inside = [sorted(map(_order, each)) for each in value.items]
     closure = [(key, sorted(map(_order, each))) for key, each in value.closure]
-    return (*value._replace(items=(), closure=()), inside, closure)
+    plain = value.kind, value.name, value.guess, value.owner, value.exact, value.place, value.above
+    return (*plain, inside, closure)
 
 
 def guessed(values: Values, least: int) -> Values:
@@ -126,9 +127,21 @@ def depth(value: Value) -> int:
 def flat(values: Values, deepest: int = 4) -> Values:
     """Values that lie too deep are left out: recursive code would nest them without end."""
     for value in values:
-        if value.items or value.closure:
+        if (value.items or value.closure) and not _is_flat(value, deepest):
             return frozenset(_flat(each, deepest) for each in values)
     return values
+
+
+def _is_flat(value: Value, deepest: int) -> bool:
+    """Most are, and are not made again."""
+    inner = (*value.items, *(values for _, values in value.closure))
+    if deepest == 0:
+        return not inner
+    for values in inner:
+        for each in values:
+            if (each.items or each.closure) and not _is_flat(each, deepest - 1):
+                return False
+    return True
 
 
 def _flat(value: Value, deepest: int) -> Value:

@@ -183,7 +183,9 @@ class Step:
 
     def _comes(self, target: Node, guess: int) -> None:
         once = target.once or self._is_once()
-        self.reached.edges.append(Edge(target._replace(once=once), self.seen, guess))
+        if once is not target.once:
+            target = target._replace(once=once)
+        self.reached.edges.append(Edge(target, self.seen, guess))
 
     def _leaves(self, place: Place, value: Value | None, guess: int) -> None:
         found = Outside(self.node, place, self.seen, value, guess, self._is_once())

@@ -54,10 +54,17 @@ class Table:
     """Names of classes of many packages, and their bases."""
     starts: tuple[str, ...] = field(repr=False, default=())
     """What these begin with."""
+    _found: dict[tuple[str, str], Row | None] = field(repr=False, default_factory=dict)
+    _public: dict[str, str] = field(repr=False, default_factory=dict)
 
     def row_for(self, name: str, via: str = "call") -> Row | None:
         """The exact name, else the longest row for a class or a module that it is in; None: not known."""
-        name = self.canonical(name)
+        key = name, via
+        if key not in self._found:
+            self._found[key] = self._row_for(self.canonical(name), via)
+        return self._found[key]
+
+    def _row_for(self, name: str, via: str) -> Row | None:
         rows = (self._own(each, via) for each in self._inherited(name))
         found = next((row for row in rows if row is not None), None) or self._around(name, via)
         if found is None and via == "call" and name in self.lazy and not _is_class(name):
@@ -160,6 +167,12 @@ class Table:
 
     def canonical(self, name: str) -> str:
         """The public name of what is defined or exported elsewhere as well."""
+        known = self._public.get(name)
+        if known is None:
+            known = self._public[name] = self._canonical(name)
+        return known
+
+    def _canonical(self, name: str) -> str:
         public = self.facts.canonical
         for _ in range(3):
             head, tail = name, ""

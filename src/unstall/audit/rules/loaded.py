@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from unstall.audit.entrances_index import Use
@@ -122,18 +122,20 @@ def _parts(file: str) -> list[str]:
 def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Dotted ones that are assigned, given to a call or held by a dictionary, also in a list."""
     for node in nodes:
-        values: list[ast.expr] = []
-        if isinstance(node, ast.Call):
-            values = node.args if last_name(node.func) not in _ONLY_NAMES else []
-        elif isinstance(node, ast.Assign | ast.keyword):
-            values = [node.value]
-        elif isinstance(node, ast.Dict):
-            values = node.values
+        values: Sequence[ast.expr] = ()
+        match node:
+            case ast.Call() if node.args and last_name(node.func) not in _ONLY_NAMES:
+                values = node.args
+            case ast.Assign(value=value) | ast.keyword(value=value):
+                values = (value,)
+            case ast.Dict():
+                values = node.values
         for value in values:
             for each in value.elts if isinstance(value, ast.List | ast.Tuple) else (value,):
-                text = each.value if isinstance(each, ast.Constant) else None
-                if isinstance(text, str) and _DOTTED.fullmatch(text):
-                    yield text
+                if each.__class__ is ast.Constant:
+                    text = each.value
+                    if isinstance(text, str) and _DOTTED.fullmatch(text):
+                        yield text
 
 
 class _Imports:
