@@ -347,6 +347,11 @@ def test_the_wait_seen_most_is_the_one_reported() -> None:
     ("seen", "said"),
     [
         (stretch(cpu_ms=None), "the CPU time of the loop's thread could not be read"),
+        (
+            stretch(cpu_ms=52, unwatched_ms=400),
+            "the loop's thread used 10% CPU, unseen: the watch itself was held up for 0.40 s",
+        ),
+        (stretch(cpu_ms=52, unwatched_ms=40), "the loop's thread used 10% CPU, unseen"),
         (stretch(cpu_ms=52), "the loop's thread used 10% CPU, unseen"),
     ],
 )

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -104,6 +105,52 @@ def test_who_was_rung_for_is_not_late(alarm: Alarm) -> None:
     start = time.monotonic_ns()
     alarm.ring()
     assert alarm.wait(start - S, start + S) >= start
+
+
+@contextmanager
+def nobody_else_runs() -> Iterator[None]:
+    """No other thread gets the interpreter lock within the block, whatever ends its wait."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def spin(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def test_a_ring_does_not_hide_since_when_the_alarm_had_gone_off(alarm: Alarm) -> None:
+    start = time.monotonic_ns()
+    asked: list[int] = []
+    waiter = threading.Thread(
+        target=lambda: asked.append(alarm.wait(start + S // 20, start + 60 * S))
+    )
+    waiter.start()
+    time.sleep(0.02)
+    with nobody_else_runs():
+        spin(0.2)
+        alarm.ring()
+    waiter.join()
+    assert asked == [start + S // 20]
+
+
+def test_who_hears_a_ring_late_is_late_since_then(alarm: Alarm) -> None:
+    start = time.monotonic_ns()
+    asked: list[int] = []
+    waiter = threading.Thread(target=lambda: asked.append(alarm.wait(start + 60 * S, 1 << 62)))
+    waiter.start()
+    time.sleep(0.05)
+    with nobody_else_runs():
+        alarm.ring()
+        rung = time.monotonic_ns()
+        spin(0.1)
+    waiter.join()
+    assert start < asked[0] <= rung
 
 
 def test_closed_it_still_waits(alarm: Alarm) -> None:

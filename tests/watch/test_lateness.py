@@ -151,6 +151,41 @@ def test_work_that_takes_long_while_nobody_computes_is_none() -> None:
     assert lateness.doubts(began, time.monotonic_ns()).crowded_ns == 0
 
 
+@pytest.mark.parametrize(
+    ("queued_ms", "counted", "stopped"),
+    [(50, True, False), (50, False, True), (1, False, False)],
+    ids=["the loop's queue is counted", "it is not", "a slow file"],
+)
+def test_work_that_takes_long_says_why_nobody_looked(
+    queued_ms: float, counted: bool, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lateness, queued = Lateness(), [ns_of(7)]
+    monkeypatch.setattr(lateness, "_queued", lambda: queued[0])
+    began = time.monotonic_ns()
+    lateness.slept(began, began, NOBODY)
+    time.sleep(0.06)
+    queued[0] += ns_of(queued_ms)
+    doubts = lateness.doubts(began, time.monotonic_ns(), queued=counted)
+    assert doubts.unwatched_ns >= ns_of(50)
+    assert (doubts.stopped_ns >= ns_of(50)) is stopped
+
+
+@pytest.mark.parametrize(("queued_ms", "stopped"), [(200, False), (1, True)])
+def test_a_watchdog_that_was_ready_without_a_processor_is_no_process_that_was_stopped(
+    queued_ms: float, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lateness, queued = Lateness(), [0]
+    monkeypatch.setattr(lateness, "_queued", lambda: queued[0])
+    began = time.monotonic_ns()
+    lateness.slept(began, began, NOBODY)
+    queued[0] = ns_of(queued_ms)
+    lateness.slept(began, began + ns_of(250), NOBODY)
+    doubts = lateness.doubts(began, began + ns_of(250))
+    assert (doubts.stopped_ns, doubts.unwatched_ns) == (
+        (ns_of(250), 0) if stopped else (0, ns_of(250))
+    )
+
+
 def _crunch(until: float) -> None:
     while time.monotonic() < until:
         sum(range(1_000))

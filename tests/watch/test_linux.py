@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from unstall.model.observation import Wait
 from unstall.watch.lateness import was_stopped
-from unstall.watch.linux import ThreadProbe, cpu_clock_ns, peer_of, switches
+from unstall.watch.linux import ThreadProbe, cpu_clock_ns, keeping_pread, peer_of, switches
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -51,6 +52,22 @@ def wait_seen(probe: ThreadProbe, syscall: str) -> Wait | None:
             return look.wait
         time.sleep(0.002)
     return None
+
+
+def test_a_file_read_with_the_interpreter_lock_kept_says_the_same(tmp_path: Path) -> None:
+    probe = ThreadProbe(threading.get_native_id(), ("schedstat",), keeping_pread)
+    assert (probe.schedule() is None) is bool(probe.inactive)
+    probe.close()
+    with (tmp_path / "file").open("wb+") as file:
+        file.write(b"0123456789")
+        file.flush()
+        assert keeping_pread(file.fileno(), 4, 3) == b"3456"
+        assert keeping_pread(file.fileno(), 4, 8) == b"89"
+    reader, writer = os.pipe()
+    with pytest.raises(OSError, match="pread"):
+        keeping_pread(reader, 4, 0)
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.fixture

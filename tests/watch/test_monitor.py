@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import linecache
 import multiprocessing
 import os
 import pdb
@@ -116,6 +117,54 @@ def test_a_loop_on_another_thread_is_watched_on_that_thread(run: Callable[..., N
     assert stall.site is not None
     assert stall.site.function == "blocks_once"
     assert stall.site.call == "time.sleep"
+
+
+class Disk:
+    """Source is read only `after` a moment; who cannot wait is told so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
+        self._after = time.monotonic() + after_s
+        self._preadv, self._getline = os.preadv, linecache.getline
+        linecache.cache.pop(__file__, None)
+        monkeypatch.setattr(os, "preadv", self._at_once)
+        monkeypatch.setattr(linecache, "getline", self._in_time)
+
+    def _at_once(self, *args: Any) -> int:
+        if time.monotonic() < self._after:
+            raise BlockingIOError
+        return self._preadv(*args)
+
+    def _in_time(self, file: str, line: int) -> str:
+        if file == __file__:
+            time.sleep(max(0.0, self._after - time.monotonic()))
+        return self._getline(file, line)
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="Linux tells what is at hand")
+@pytest.mark.parametrize(
+    ("after_s", "call"), [(0.7, "time.sleep"), (3.0, "")], ids=["soon", "late"]
+)
+def test_looks_go_on_while_the_source_comes_from_a_slow_disk(
+    after_s: float, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        await asyncio.sleep(0.1)
+        time.sleep(0.4)
+        await until(lambda: monitor.recording().stretches)
+
+    with Monitor(SETTINGS) as monitor:
+        Disk(monkeypatch, after_s)
+        began = time.monotonic()
+        asyncio.run(main())
+        took = time.monotonic() - began
+    (stretch, *_) = [s for s in monitor.recording().stretches if s.late_ns > 300_000_000]
+    if (
+        not stretch.doubts.stopped_ns + stretch.doubts.gil_ns + (stretch.doubts.queued_ns or 0)
+        > 1e8
+    ):
+        assert sum(look.times for look in stretch.looks) >= 5
+        assert took < 2.5
+    assert {look.stack.frames[-1].call for look in stretch.looks} == {call}
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="all interpreters share one lock")

@@ -48,11 +48,15 @@ def stretches(heard: list[Entry]) -> list[Stretch]:
 @pytest.mark.parametrize("patrol_ns", [0, SETTINGS.look_after_ns // 2], ids=["rung", "patrols"])
 def test_loops_that_come_and_go_ring_nobody(patrol_ns: int, rings: list[None]) -> None:
     """Each run of asyncio runs its loop three times."""
-    with Monitor(SETTINGS, patrol_ns=patrol_ns):
-        asyncio.run(short())
-        for _ in range(MANY):
+    for _ in range(3):  # on a busy machine the watchdog is kept from its patrol
+        rings.clear()
+        with Monitor(SETTINGS, patrol_ns=patrol_ns):
             asyncio.run(short())
-    assert (len(rings) < MANY) == bool(patrol_ns)
+            for _ in range(MANY):
+                asyncio.run(short())
+        if (len(rings) < MANY) == bool(patrol_ns):
+            return
+    pytest.fail(f"rung {len(rings)} times for {MANY} loops")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its files of threads are Linux's")

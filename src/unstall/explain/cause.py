@@ -303,7 +303,12 @@ def _what_is_missing(stretch: Stretch) -> str:
     if share is None:
         return "the CPU time of the loop's thread could not be read"
     used = f"the loop's thread used {share:.0%} CPU"
-    return f"{used}, and was seen outside system calls" if stretch.looks else f"{used}, unseen"
+    if stretch.looks:
+        return f"{used}, and was seen outside system calls"
+    held_up = stretch.doubts.unwatched_ns
+    if held_up <= MOSTLY * stretch.late_ns:
+        return f"{used}, unseen"
+    return f"{used}, unseen: the watch itself was held up for {seconds(held_up)}"
 
 
 def _cpu_share(stretch: Stretch) -> float | None:

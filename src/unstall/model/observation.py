@@ -68,6 +68,8 @@ class Doubts:
     """The watchdog was at work, and had to wait for that lock time after time, because others computed."""
     stopped_ns: int = 0
     """The watchdog was not scheduled at all: the process was stopped or throttled."""
+    unwatched_ns: int = 0
+    """The watchdog was ready without a processor, or long at its work, and could not look meanwhile."""
     suspended_ns: int = 0
     """The whole machine slept, and the monotonic clock stood still meanwhile."""
     throttled_ns: int | None = None

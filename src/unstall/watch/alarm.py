@@ -57,21 +57,23 @@ class Alarm:
     def wait(self, at_ns: int, until_ns: int) -> int:
         """Waits until `at_ns`, or what that is postponed to, but not beyond `until_ns`, nor when rung.
 
-        Returns when it should have ended: now, if somebody rang.
+        Returns when it should have ended: that moment, or when somebody rang, if he was first.
         """
         self._at_ns, self._until_ns = _NEVER_NS, until_ns
+        if self._rung:  # before: it ends at once
+            self._at_ns = time.monotonic_ns()
         if self._file >= 0:
             self.postpone(at_ns)
         if self._file >= 0 and self._poll is not None:
             polled = ctypes.create_string_buffer(_POLLFD.pack(self._file, _POLLIN, 0))
             self._poll(polled, 1, _LONGEST_POLL_MS)
         else:
-            self._at_ns = min(at_ns, until_ns)
-            pause = (self._at_ns - time.monotonic_ns()) / _NS
+            if not self._rung:
+                self._at_ns = min(at_ns, until_ns)
+            pause = (min(at_ns, until_ns) - time.monotonic_ns()) / _NS
             self._bell.acquire(timeout=min(max(0.0, pause), _LONGEST_POLL_MS / 1e3))
-        now = time.monotonic_ns()
-        rung, self._rung = self._rung, False
-        return now if rung else min(self._at_ns, now)
+        self._rung = False
+        return min(self._at_ns, time.monotonic_ns())
 
     def postpone(self, at_ns: int) -> None:
         """Does not let go of the interpreter lock.
@@ -85,7 +87,13 @@ class Alarm:
             self._arm(1)
 
     def ring(self) -> None:
-        """Ends the wait under way, or the next one."""
+        """Ends the wait under way, or the next one.
+
+        What had gone off before stays so: else a watchdog that could not run would be on time for who rang.
+        """
+        now = time.monotonic_ns()
+        if self._at_ns > now:
+            self._at_ns = now
         self._rung = True
         self._arm(1)
         if self._bell.locked():

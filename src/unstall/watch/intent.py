@@ -129,7 +129,11 @@ class Intent:
             self._failed(AUDIT.failures.pop())
         for place in list(self._places.values()):
             if place.glimpse is not None:
-                place.stack, place.glimpse = self._reader.read(place.glimpse), None
+                read = self._reader.read if all_of_it else self._reader.read_at_once
+                stack = read(place.glimpse)
+                if stack is None:
+                    continue  # its source is on its way from the disk
+                place.stack, place.glimpse = stack, None
                 place.quiet = is_quiet(place.stack, place.request, place.task)
             due = all_of_it or not place.told_ns or now - place.told_ns >= AGAIN_NS
             if place.quiet or not place.times or not due:

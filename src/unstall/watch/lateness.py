@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from unstall.model.observation import Doubts, Holder
 from unstall.watch.heartbeat import difference
-from unstall.watch.linux import asleep_ns, cpu_clock_ns, switches
+from unstall.watch.linux import ThreadProbe, asleep_ns, cpu_clock_ns, keeping_pread, switches
 from unstall.watch.throttling import Throttling
 
 LATE_NS = 10_000_000
@@ -40,6 +40,10 @@ class Kind(enum.Enum):
     """Woken, and it waited for the interpreter lock."""
     CROWDED = enum.auto()
     """At work, and it waited for that lock time after time."""
+    QUEUED = enum.auto()
+    """Ready, and it got no processor: who else was ready may have had one."""
+    HELD_UP = enum.auto()
+    """At work for long, and nobody is known to have kept it from that."""
 
 
 class Doubt(NamedTuple):
@@ -93,6 +97,8 @@ class Lateness:
         self._doubts: deque[Doubt] = deque(maxlen=256)
         self._cpu_of: dict[int, int] = {}
         self._others_ns = self._own_ns = 0
+        self._own: ThreadProbe | None = None
+        self._queued_ns: int | None = None
         self._loop_tids: frozenset[int] = frozenset()
 
     def slept(
@@ -111,29 +117,52 @@ class Lateness:
             stopped = slept or was_stopped(late, difference(woken, self._woken), _switch_ns())
             holder = None if stopped else self._holder(late, others - before, loop_tids)
             kind = Kind.STOPPED if stopped else Kind.LOCKED_OUT
+            if stopped and not slept and self._was_queued(late):
+                kind = Kind.QUEUED
             self._doubts.append(Doubt(asked_ns, woke_ns, kind, holder))
         self._woken, self._others_ns = woken, others
         self._working_ns, self._loop_tids = woke_ns, loop_tids
         self._own_ns = time.thread_time_ns()
+        self._queued_ns = self._queued()
 
     def worked(self, now: int) -> None:
         """The watchdog did its work since it woke, and each file that it reads lets go of the lock.
 
         It is a doubt if that took long because others than the loop computed. While the loop itself computes
-        it takes long, too; and a file or a listener that is slow says nothing about the loop.
+        it takes long, too; and a file or a listener that is slow says nothing about the loop, only why nobody
+        looked at it.
         """
         since = self._working_ns
         if since is None or now - since <= LATE_NS:
             return
         woken, others, own = switches(), _cpu_of_others(self._loop_tids), time.thread_time_ns()
         waits = difference(woken, self._woken)
+        holder = None
         if waits is not None and not was_stopped(now - since, waits, _switch_ns()):
             used = others - self._others_ns - (own - self._own_ns)
             holder = self._holder(now - since, used, self._loop_tids)
-            if holder is not None:
-                self._doubts.append(Doubt(since, now, Kind.CROWDED, holder))
+        if holder is not None:
+            kind = Kind.CROWDED
+        else:
+            kind = Kind.QUEUED if self._was_queued(now - since) else Kind.HELD_UP
+        self._doubts.append(Doubt(since, now, kind, holder))
         self._working_ns, self._woken = now, woken
-        self._others_ns, self._own_ns = others, own
+        self._others_ns, self._own_ns, self._queued_ns = others, own, self._queued()
+
+    def _was_queued(self, late_ns: int) -> bool:
+        """Whether it was ready for most of that, and no processor ran it."""
+        return 2 * (difference(self._queued(), self._queued_ns) or 0) > late_ns
+
+    def _queued(self) -> int | None:
+        """How long the watchdog's thread was ready and had no processor; None where that is uncounted."""
+        if self._own is None:
+            self._own = ThreadProbe(threading.get_native_id(), ("schedstat",), keeping_pread)
+        schedule = self._own.schedule()
+        return None if schedule is None else schedule.queued_ns
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
 
     def remember(self, now: int) -> None:
         """CPU clocks of all threads, to tell later who ran, and what doubts are measured from.
@@ -144,10 +173,11 @@ class Lateness:
         self._slept(now)
         self._read_throttled(now)
 
-    def doubts(self, from_ns: int, until_ns: int) -> Doubts:
+    def doubts(self, from_ns: int, until_ns: int, *, queued: bool = True) -> Doubts:
         """What of `from_ns..until_ns` was spent stopped or locked out; GC and queueing are not known here.
 
-        To be asked soon after `until_ns`.
+        To be asked soon after `until_ns`. `queued`: how long the loop's thread queued for a processor is
+        counted, and says more about it than that the watchdog had none.
         """
         self.worked(self._clock())
         spans = dict.fromkeys(Kind, 0)
@@ -162,7 +192,8 @@ class Lateness:
         return Doubts(
             gil_ns=spans[Kind.LOCKED_OUT],
             crowded_ns=spans[Kind.CROWDED],
-            stopped_ns=spans[Kind.STOPPED],
+            stopped_ns=spans[Kind.STOPPED] + (0 if queued else spans[Kind.QUEUED]),
+            unwatched_ns=spans[Kind.QUEUED] + spans[Kind.HELD_UP],
             suspended_ns=sum(
                 sleep.slept_ns
                 for sleep in list(self._sleeps)

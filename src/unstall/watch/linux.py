@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 try:
     import resource
@@ -83,9 +83,15 @@ class ThreadProbe:
     of no use in a forked child: make a new one.
     """
 
-    def __init__(self, tid: int, names: Iterable[str] = ("syscall", "schedstat")) -> None:
-        """`names` are those of its files that will be asked."""
+    def __init__(
+        self,
+        tid: int,
+        names: Iterable[str] = ("syscall", "schedstat"),
+        pread: Callable[[int, int, int], bytes] = os.pread,
+    ) -> None:
+        """`names` are those of its files that will be asked, with `pread`."""
         self._tid = tid
+        self._pread = pread
         self._files: dict[str, int] = {}
         self._inodes: dict[int, int] = {}
         self.inactive: list[str] = []
@@ -140,9 +146,33 @@ class ThreadProbe:
         if file is None:
             return b""
         try:
-            return os.pread(file, 256, 0)
+            return self._pread(file, 256, 0)
         except OSError:  # the thread has ended
             return b""
+
+
+def keeping_pread(file: int, size: int, offset: int) -> bytes:
+    """`os.pread` that does not let go of the interpreter lock: for files that answer at once."""
+    if _kept_pread is None:
+        raise OSError("no pread that keeps the lock")
+    buffer = ctypes.create_string_buffer(size)
+    read = _kept_pread(file, buffer, size, offset)
+    if read < 0:
+        raise OSError("pread")
+    return buffer.raw[:read]
+
+
+def _kept() -> Callable[[int, ctypes.Array[ctypes.c_char], int, int], int] | None:
+    try:
+        pread: Any = ctypes.PyDLL(None).pread
+    except (OSError, AttributeError):
+        return None
+    pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long)
+    pread.restype = ctypes.c_ssize_t
+    return pread  # type: ignore[no-any-return]
+
+
+_kept_pread = _kept() if sys.platform == "linux" else None
 
 
 def _descriptor(name: str, args: list[int]) -> int | None:

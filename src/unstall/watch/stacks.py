@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import dis
+import io
 import linecache
 import os
 import sysconfig
-from collections.abc import Sequence
+import time
+import tokenize
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
@@ -18,6 +21,7 @@ from unstall.threads import frames as thread_frames
 
 MAX_FRAMES = 96
 _CALL_WIDTH = 80
+_AGAIN_NS = 50_000_000
 _SELF = Path(__file__).resolve().parent.parent
 _SHIPPED_APP = _SELF / "_reference"  # the demonstration service is somebody's app like any other
 
@@ -95,19 +99,47 @@ class StackReader:
         self._places = places
         self._frames: dict[tuple[CodeType, int, str], Frame] = {}
         self._stacks: dict[tuple[Frame, ...], Stack] = {}
+        self._again_ns: dict[str, int] = {}
+        """When to ask again for source that was on the disk only."""
 
     def read(self, glimpse: Glimpse) -> Stack:
+        """May wait for a disk."""
+        stack, _ = self._read(glimpse, lambda _: True)
+        return stack
+
+    def read_at_once(self, glimpse: Glimpse, *, anyway: bool = False) -> Stack | None:
+        """Waits for no disk: None while a line of source is on its way, or `anyway` a stack without its call.
+
+        Python runs modules without reading their source, so it may be on the disk only, and a disk may take
+        tenths of a second for each file.
+        """
+        stack, whole = self._read(glimpse, self._at_hand)
+        return stack if whole or anyway else None
+
+    def _at_hand(self, file: str) -> bool:
+        now = time.monotonic_ns()
+        if now < self._again_ns.get(file, 0):
+            return False
+        if at_hand(file):
+            self._again_ns.pop(file, None)
+            return True
+        self._again_ns[file] = now + _AGAIN_NS
+        return False
+
+    def _read(self, glimpse: Glimpse, at_hand: Callable[[str], bool]) -> tuple[Stack, bool]:
         frames: list[Frame] = []
-        found_app = False
+        found_app, whole = False, True
         for depth, line in enumerate(glimpse.lines):
             # The call is read where blame may fall: at the tip, and at the first application frame.
-            seen = self._frame(line, depth == 0 or not found_app)
-            found_app = found_app or seen.owner is Owner.APP
+            seen, read = self._frame(line, depth == 0 or not found_app, at_hand)
+            found_app, whole = found_app or seen.owner is Owner.APP, whole and read
             frames.append(seen)
         frames.reverse()
-        return self._kept(tuple(frames), glimpse.cut)
+        return self._kept(tuple(frames), glimpse.cut), whole
 
-    def _frame(self, line: Line, read_call: bool) -> Frame:
+    def _frame(
+        self, line: Line, read_call: bool, at_hand: Callable[[str], bool]
+    ) -> tuple[Frame, bool]:
         module = str(line.module_globals.get("__name__") or "?")
         key = (line.code, line.lasti if read_call else -line.number, module)
         known = self._frames.get(key)
@@ -116,12 +148,16 @@ class StackReader:
                 self._frames.clear()
             file, owner = self._places.locate(line.code.co_filename)
             readable = read_call and owner in (Owner.APP, Owner.LIBRARY)
-            call = _call_at(line.code, line.lasti) if readable else ""
-            known = self._frames[key] = Frame(
+            whole = not readable or at_hand(line.code.co_filename)
+            call = _call_at(line.code, line.lasti) if readable and whole else ""
+            known = Frame(
                 file, line.number, line.code.co_qualname, module, owner,
                 _qualified(call, line.module_globals),
             )  # fmt: skip
-        return known
+            if not whole:
+                return known, False
+            self._frames[key] = known
+        return known, True
 
     def _kept(self, frames: tuple[Frame, ...], cut: int) -> Stack:
         known = self._stacks.get(frames)
@@ -130,6 +166,44 @@ class StackReader:
                 self._stacks.clear()
             known = self._stacks[frames] = Stack(frames, cut)
         return known
+
+
+def at_hand(file: str) -> bool:
+    """Whether its source can be read without waiting for a disk; if not, the system is asked to fetch it."""
+    if file in linecache.cache or not _TELLS_WHAT_IS_AT_HAND:
+        return True
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return True  # there is nothing to wait for
+    try:
+        status = os.fstat(opened)
+        room = bytearray(status.st_size)
+        try:
+            if os.preadv(opened, [room], 0, os.RWF_NOWAIT) >= len(room):
+                _keep(file, status, room)
+                return True
+        except BlockingIOError:
+            pass  # none of it is
+        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_WILLNEED)
+    except OSError:  # a file system that cannot tell
+        return True
+    finally:
+        os.close(opened)
+    return False
+
+
+def _keep(file: str, status: os.stat_result, text: bytearray) -> None:
+    """As `linecache` would, which opens and reads it anew, and lets go of the interpreter lock for each."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
+        lines = io.TextIOWrapper(io.BytesIO(text), encoding).readlines()
+    except (SyntaxError, ValueError, LookupError):
+        return
+    linecache.cache[file] = (status.st_size, status.st_mtime, lines, file)
+
+
+_TELLS_WHAT_IS_AT_HAND = hasattr(os, "RWF_NOWAIT") and hasattr(os, "posix_fadvise")
 
 
 @lru_cache(maxsize=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from unstall.model.histogram import HistogramBuilder
 from unstall.model.observation import Doubts, Look, Loop, Pulse, Request, Stretch
+from unstall.model.place import Stack
 from unstall.settings import Settings
 from unstall.watch.carried import Carried
 from unstall.watch.census import Census
@@ -20,6 +22,7 @@ from unstall.watch.garbage import Garbage
 from unstall.watch.heartbeat import Heartbeat, Late, difference
 from unstall.watch.lateness import Lateness
 from unstall.watch.lineage import scope_that_started
+from unstall.watch.linux import Look as ThreadLook
 from unstall.watch.linux import ThreadProbe
 from unstall.watch.looks import keep
 from unstall.watch.scope import REQUESTS, describe, scope_of_step
@@ -32,26 +35,15 @@ _DOOR_PAUSE_NS = 40_000_000
 _PATIENCE_NS = 3_000_000_000
 """How long a finished stretch waits, before it is written down, for the loop to catch up or stall anew."""
 
+_SOURCE_NS = 1_000_000_000
+"""How long a look waits for the source from which it names a call: it may be on a slow disk."""
+
 _LEAVING_NS = 200_000_000
 _NOT_YET_NS = 1 << 62
 _MAX_MISSED = 5_000
 
 ANNOUNCE_AT_S = (1, 2, 5, 10, 20, 30)
 _THEN_EVERY_S = 30
-
-
-@dataclass(slots=True)
-class _Open:
-    """A stretch while it lasts."""
-
-    due_ns: int
-    census: Census
-    looks: list[Look] = field(default_factory=list)
-    taken: int = 0
-    dropped: int = 0
-    said: int = 0
-    at_door: int | None = None
-    door_at_ns: int = 0
 
 
 class _Seen(NamedTuple):
@@ -65,6 +57,22 @@ class _Seen(NamedTuple):
     task: str | None
     request: Request | None
     census: Census
+
+
+@dataclass(slots=True)
+class _Open:
+    """A stretch while it lasts."""
+
+    due_ns: int
+    census: Census
+    unread: deque[tuple[_Seen, ThreadLook | None]] = field(default_factory=deque)
+    """Looks whose source is on its way from a disk, and those after them."""
+    looks: list[Look] = field(default_factory=list)
+    taken: int = 0
+    dropped: int = 0
+    said: int = 0
+    at_door: int | None = None
+    door_at_ns: int = 0
 
 
 class Subject:
@@ -185,15 +193,17 @@ class Subject:
             self._close(self._seen.due_ns)
             self._look(self._seen, reader)
         self._close(due)
-        yield from self._finished(now, lateness, garbage)
+        yield from self._finished(now, reader, lateness, garbage)
         ongoing = self._open
-        if ongoing is not None and self._should_say(ongoing, now) and beat.beats == beats:
+        if ongoing is None or self._unfinished:  # these are told first
+            return
+        if self._should_say(ongoing, now) and beat.beats == beats:
             cpu = self.probe.cpu_ns()
             queued = difference(self._queued_ns(), beat.queued_ns)
             used = (cpu or 0) - beat.cpu_ns
             others = max(0, time.process_time_ns() - beat.process_ns - used)
             late = Late(beat.ran_ns, due, now, used, queued, others, REQUESTS.begun)
-            stretch = self._stretch(late, ongoing, lateness, garbage)
+            stretch = self._stretch(late, ongoing, lateness, garbage, lasts=True)
             known_cpu = None if cpu is None else stretch.cpu_ns
             yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
 
@@ -270,15 +280,32 @@ class Subject:
         if stalled and due and self._thread_waits(seen.at_ns):
             self._open.at_door = self._door.waiting(self._open.at_door)
             self._open.door_at_ns = seen.at_ns
-        look = Look(
-            seen.at_ns, seen.at_ns, seen.step, reader.read(seen.glimpse),
-            task=seen.task,
-            wait=at.wait if at else None,
-            running=at.running if at else False,
-            request=seen.request,
-        )  # fmt: skip
-        if not keep(self._open.looks, look, self._settings.keep_looks):
-            self._open.dropped += 1
+        self._open.unread.append((seen, at))
+        self._read(self._open, reader, seen.at_ns - _SOURCE_NS)
+
+    def _read(
+        self, ongoing: _Open, reader: StackReader, by_ns: int, *, waits: bool = False
+    ) -> bool:
+        """In turn, as far as that waits for no disk; looks until `by_ns` do without. Whether that is all."""
+        while ongoing.unread:
+            seen, at = ongoing.unread[0]
+            if waits:
+                stack: Stack | None = reader.read(seen.glimpse)
+            else:
+                stack = reader.read_at_once(seen.glimpse, anyway=seen.at_ns <= by_ns)
+            if stack is None:
+                return False
+            ongoing.unread.popleft()
+            look = Look(
+                seen.at_ns, seen.at_ns, seen.step, stack,
+                task=seen.task,
+                wait=at.wait if at else None,
+                running=at.running if at else False,
+                request=seen.request,
+            )  # fmt: skip
+            if not keep(ongoing.looks, look, self._settings.keep_looks):
+                ongoing.dropped += 1
+        return True
 
     # --- the end of a stretch -----------------------------------------------------------------
 
@@ -292,16 +319,23 @@ class Subject:
         if self._open is not None and self._open.due_ns != due:
             self._open = None
 
-    def _finished(self, now: int, lateness: Lateness, garbage: Garbage) -> Iterator[Stretch]:
+    def _finished(
+        self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage
+    ) -> Iterator[Stretch]:
         if not self._unfinished:
             return
         caught_up = dict(list(self.heartbeat.caught_up))
         waiting: list[tuple[Late, _Open | None]] = []
+        unread = False
         for beat, ongoing in self._unfinished:
             begun = caught_up.get(beat.ran_ns)
             hurried = self.ended or self.hurried
             patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not hurried
-            if begun is None and patient:
+            by_ns = now - _SOURCE_NS
+            # A loop that has ended misses no look while the disk is waited for.
+            if ongoing is not None and not self._read(ongoing, reader, by_ns, waits=hurried):
+                unread = True  # and those after it wait as well
+            if unread or (begun is None and patient):
                 waiting.append((beat, ongoing))
                 continue
             stretch = self._stretch(beat, ongoing, lateness, garbage)
@@ -316,8 +350,13 @@ class Subject:
         ongoing: _Open | None,
         lateness: Lateness,
         garbage: Garbage,
+        *,
+        lasts: bool = False,
     ) -> Stretch:
-        doubts = lateness.doubts(beat.last_ns, beat.ran_ns)
+        # Of a thread that is in the queue still, that is not counted yet.
+        is_counted = beat.queued_ns is not None and not lasts
+        doubts = lateness.doubts(beat.last_ns, beat.ran_ns, queued=is_counted)
+        off_ns = max(0, beat.ran_ns - beat.last_ns - beat.cpu_ns)
         self._startup.calm(self._calm_from_ns, beat.last_ns)
         self._calm_from_ns = beat.ran_ns
         return Stretch(
@@ -331,8 +370,10 @@ class Subject:
             doubts=Doubts(
                 gil_ns=doubts.gil_ns,
                 crowded_ns=doubts.crowded_ns,
-                stopped_ns=doubts.stopped_ns,
+                # Where the watchdog alone was off the processors, the loop ran.
+                stopped_ns=min(doubts.stopped_ns, off_ns),
                 suspended_ns=doubts.suspended_ns,
+                unwatched_ns=doubts.unwatched_ns,
                 throttled_ns=doubts.throttled_ns,
                 gc_ns=garbage.within_ns(beat.last_ns, beat.ran_ns, doubts.gil_ns),
                 queued_ns=beat.queued_ns,

@@ -115,6 +115,7 @@ class Watchdog:
             subject.heartbeat.postpone = None
             subject.close()
         self._alarm.close()
+        self._lateness.close()
 
     def _run(self) -> None:
         try:
@@ -124,6 +125,7 @@ class Watchdog:
         finally:
             self._follow(None)
             self._alarm.close()
+            self._lateness.close()
 
     def _watch(self) -> None:
         self._ready(inactive_hooks())
