@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 import venv
@@ -195,17 +196,19 @@ def test_a_finder_of_ours_does_not_stay_behind() -> None:
 def test_a_run_that_is_killed_leaves_the_service_up_and_its_folder_to_the_next(
     tmp_path: Path,
 ) -> None:
-    place = tmp_path / "t"
-    place.mkdir()
     code = "import sys, time; sys.stderr.write('ready\\n'); time.sleep(60)"
-    with running(tmp_path, python(code), env={"TMPDIR": str(place)}) as command:
+    with (
+        tempfile.TemporaryDirectory() as short,  # a socket's name has little room
+        running(tmp_path, python(code), env={"TMPDIR": short}) as command,
+    ):
+        place = Path(short)
         command.until_said("^ready")
         command.process.kill()
         command.process.wait(PATIENCE_S)
         left = processes_of_session(command.process.pid)
         assert len(left) == 1  # a monitor that dies does not take the service with it
         assert len(list(place.glob(f"unstall-{command.process.pid}-*"))) == 1
-        assert run(["true"], "--quiet", env={"TMPDIR": str(place)}).returncode == 0
+        assert run(["true"], "--quiet", env={"TMPDIR": short}).returncode == 0
         assert list(place.glob("unstall-*")) == []
         assert processes_of_session(command.process.pid) == left
 
