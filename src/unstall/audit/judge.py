@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unstall.audit.calls import confidence_of, text_of
+from unstall.audit.calls import Seen, confidence_of, text_of
 from unstall.audit.given import classes_given, classes_passed, doubt, given
 from unstall.audit.handed import Handed
 from unstall.audit.ir import Entrance, Place, Via
@@ -421,23 +421,19 @@ def reach(walk: Walk, found: Mapping[Node, Way], node: Node) -> tuple[Hop, ...]:
         way = found[current]
         if way.before is None or way.seen is None:
             break
-        scope = walk.nodes[way.before].scope
-        where = way.seen.node
-        called = where.func if isinstance(where, ast.Call) and way.seen.via is Via.CALL else where
-        file = walk.types.project.file_of(scope)
-        hops.append(
-            Hop(
-                file,
-                where.lineno,
-                qualname(way.before.function),
-                text_of(called),
-                str(way.before.place),
-            )
-        )
+        hops.append(hop_of(walk, way.before, way.seen))
         current = way.before
         if len(hops) > 64:
             break
     return tuple(reversed(hops))
+
+
+def hop_of(walk: Walk, node: Node, seen: Seen) -> Hop:
+    """One call of a node, on the way to another."""
+    where = seen.node
+    called = where.func if isinstance(where, ast.Call) and seen.via is Via.CALL else where
+    file = walk.types.project.file_of(walk.nodes[node].scope)
+    return Hop(file, where.lineno, qualname(node.function), text_of(called), str(node.place))
 
 
 def time_out_of(row: Row, call: ast.expr) -> str:

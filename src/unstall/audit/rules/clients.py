@@ -74,8 +74,9 @@ def _judged(subject: Subject, code: str, use: Use, name: str) -> Iterator[Findin
     first = scope is not None and walk.once.fills_object(scope, use.call)
     for_each = () if first else repeated(subject, function, ways, per_object=True)
     ways = for_each or ways
-    entered = any(not way.through for way in ways)
-    certain = what in (Fate.LET_GO, Fate.LENT) or (what is Fate.RETURNED and entered)
+    certain = what in (Fate.LET_GO, Fate.LENT) or (
+        what is Fate.RETURNED and any(not way.path().through for way in ways)
+    )
     body = definition.node.body
     looped = isinstance(body, list) and repeats(path_to(body, use.call))
     because = (

@@ -7,18 +7,20 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
-from unstall.audit.calls import confidence_of
+from unstall.audit.calls import Seen, confidence_of
 from unstall.audit.entrances_index import Def, Index, Use, Where
 from unstall.audit.entrances_lookup import MOST_BASES
 from unstall.audit.imported import Imported
 from unstall.audit.ir import Entrance, Module, Names, Place, Program
-from unstall.audit.judge import Hit, reach
+from unstall.audit.judge import Hit, hop_of, reach
 from unstall.audit.program import Worked
 from unstall.audit.rules.deployment import NONE, Deployment, version_in, version_of
 from unstall.audit.rules.shapes import Shapes, shapes
 from unstall.audit.walk_nodes import Edge, Node
+from unstall.audit.walk_ways import roots_of
 from unstall.catalog.table import Table
 from unstall.model.finding import (
     Cause,
@@ -37,6 +39,14 @@ CAUSES = {"US2": Cause.CPU, "US301": Cause.SATURATED, "US303": Cause.CPU, "US8":
 """By a code, or how it begins; all others wait."""
 
 
+class Path(NamedTuple):
+    """The calls between an entrance and a function."""
+
+    hops: tuple[Hop, ...] = ()
+    through: tuple[str, ...] = ()
+    """Ids of the functions on the way, without the last; empty: requests enter here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How one entrance comes to a function, and where that then runs."""
@@ -45,9 +55,8 @@ class Way:
     place: Place
     guess: int = 0
     """Guesses that lie on it."""
-    hops: tuple[Hop, ...] = ()
-    through: tuple[str, ...] = ()
-    """Ids of the functions on the way, without the last; empty: requests enter here."""
+    path: Callable[[], Path] = field(default=Path, compare=False)
+    """Few are asked for it."""
 
     @property
     def entry(self) -> Entry:
@@ -134,21 +143,46 @@ class Subject:
     def _ways_to(self, node: Node) -> Iterator[Way]:
         best = self.worked.found[node]
         entrances = self.worked.entrances
-        through: list[str] = []
-        before = best.before
-        while before is not None and len(through) < 64:
-            through.append(before.function)
-            before = self.worked.found[before].before
-        hops = reach(self.worked.walk, self.worked.found, node)
         place = Place.STARTUP if node.place is Place.SHUTDOWN else node.place
-        yield Way(entrances[best.entrance], place, best.guess, hops, tuple(through))
+        yield Way(entrances[best.entrance], place, best.guess, partial(self._best_path, node))
         bits = self.worked.reached.get(node, 0) & ~(1 << best.entrance)
         surely = self.worked.surely.get(node, 0)
         while bits:
             number = bits.bit_length() - 1
             bits ^= 1 << number
             guess = best.guess if surely >> number & 1 else max(best.guess, 1)
-            yield Way(entrances[number], place, guess, (), tuple(through))
+            yield Way(entrances[number], place, guess, partial(self._path, number, node, guess))
+
+    def _best_path(self, node: Node) -> Path:
+        found = self.worked.found
+        through: list[str] = []
+        before = found[node].before
+        while before is not None and len(through) < 64:
+            through.append(before.function)
+            before = found[before].before
+        return Path(reach(self.worked.walk, found, node), tuple(through))
+
+    def _path(self, entrance: int, node: Node, most: int) -> Path:
+        """The shortest from an entrance on edges with at most so many guesses."""
+        walk = self.worked.walk
+        roots = frozenset(roots_of(walk.types, self.worked.entrances[entrance]))
+        after: dict[Node, tuple[Node, Seen]] = {}
+        waiting, seen = deque([node]), {node}
+        while waiting and waiting[0] not in roots:
+            current = waiting.popleft()
+            for before, edge in self._before.get(current, ()):
+                if before not in seen and edge.guess <= most:
+                    seen.add(before)
+                    after[before] = current, edge.seen
+                    waiting.append(before)
+        calls: list[tuple[Node, Seen]] = []
+        current = waiting[0] if waiting else node
+        while current != node:
+            following, call = after[current]
+            calls.append((current, call))
+            current = following
+        hops = tuple(hop_of(walk, *each) for each in calls)
+        return Path(hops, tuple(before.function for before, _ in reversed(calls)))
 
     def requests(self, function: str, *places: Place) -> tuple[Way, ...]:
         """Ways of requests to a function, in any of these places; without one: in all."""
@@ -427,7 +461,7 @@ def found(
         site=Site(spot.file, spot.line, spot.function, spot.call),
         cause=CAUSES.get(code, CAUSES.get(code[:3], Cause.WAITING)),
         remedy=Remedy(remedy or rule.remedy),
-        reach=ways[0].hops if ways else (),
+        reach=ways[0].path().hops if ways else (),
         runs_on=str(place),
         evidence=(Evidence("reached", because="; ".join((because, *_doubts(ways)))),),
         entries=entries,
