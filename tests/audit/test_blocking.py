@@ -1016,3 +1016,22 @@ def test_many_stats_are_more_than_one() -> None:
     """)
 
     assert finding.impact == "low"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [("Image", ["crop PIL.Image.Image.crop"]), ("ImageFilter", [])]
+)
+def test_who_annotates_with_a_module_means_the_class_it_is_named_after(
+    given: str, shown: list[str]
+) -> None:
+    source = f"""
+        from PIL import Image, ImageFilter
+
+        def crop(picture: {given}):
+            return picture.crop((0, 0, 1, 1))
+
+        @app.get("/")
+        async def route():
+            crop(app.state.picture)
+    """
+    assert sites(source) == shown

@@ -520,3 +520,36 @@ def test_what_a_class_inherits_from_is_asked_once(
     lengths = [len(lookup.lineage(each)) for each in lookup.index.classes]
     assert max(lengths) == MOST_BASES
     assert len(asked) <= len(lookup.index.classes)
+
+
+POOLS = {
+    "of processes": ("pool = ProcessPoolExecutor(2)", "pool", False),
+    "made for each request": ("", "ProcessPoolExecutor()", False),
+    "of a class below": ("class Mine(ProcessPoolExecutor): ...\npool = Mine()", "pool", False),
+    "that start-up fills": (
+        "pool: ProcessPoolExecutor | None = None\n@app.on_event('startup')\nasync def begin():\n"
+        "    global pool\n    pool = ProcessPoolExecutor(1)",
+        "pool",
+        False,
+    ),
+    "of threads": ("pool = ThreadPoolExecutor(2)", "pool", True),
+    "the default one": ("", "None", True),
+    "one of either": (
+        "pool = ProcessPoolExecutor() if app.debug else ThreadPoolExecutor()", "pool", True
+    ),
+    "of which only the base is known": ("pool: Executor = app.pool", "pool", True),
+    "of which nothing is known": ("pool = app.pool", "pool", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_what_an_executor_of_processes_runs_takes_no_turns_with_the_loop(pool: str) -> None:
+    before, given, is_told = POOLS[pool]
+    source = (
+        "import asyncio, pandas\n"
+        "from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor\n"
+        f"{before}\ndef table(name): return pandas.read_csv(name)\n@app.get('/')\n"
+        "async def route():\n"
+        f"    await asyncio.get_running_loop().run_in_executor({given}, table, 'x')\n"
+    )
+    assert [each.runs_on for each in of_rule("US303", source)] == ["executor"] * is_told

@@ -18,6 +18,22 @@ CASES = {
         from sqlalchemy.orm import Session
         x: Session = make()
     """, SESSION),
+    "annotated with the module of its class": ("""
+        from PIL import Image
+        x: Image = make()
+    """, "PIL.Image.Image"),
+    "annotated with a module that is written small": ("""
+        import socket
+        x: socket = make()
+    """, "socket.socket"),
+    "annotated with a class that is called as its module": ("""
+        from datetime import datetime
+        x: datetime = make()
+    """, "datetime.datetime"),
+    "annotated with a module of no such class": ("""
+        from PIL import ImageFilter
+        x: ImageFilter = make()
+    """, "PIL.ImageFilter"),
     "factory": ("""
         import boto3
         x = boto3.client('s3')

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unstall.audit import types_builtins, types_containers, types_standard
 from unstall.audit.functions import argument_for
 from unstall.audit.scopes import Scope
-from unstall.audit.types_generics import says
+from unstall.audit.types_generics import made_of, says, with_arguments
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -45,6 +45,9 @@ _MOST = 24
 """Returns of one function."""
 _CALLABLE = (FUNCTION, EXTERNAL, CLASS, PARAMETER)
 _CONTAINERS = frozenset("builtins.dict builtins.list builtins.set collections.deque".split())
+_TO_EXECUTORS = frozenset(
+    {"asyncio.AbstractEventLoop.run_in_executor", "asyncio.BaseEventLoop.run_in_executor"}
+)
 _PASSES = frozenset(
     "asyncio.wait_for asyncio.shield asyncio.create_task asyncio.ensure_future asyncio.run "
     "asyncio.TaskGroup.create_task copy.copy copy.deepcopy typing.cast "
@@ -54,8 +57,17 @@ _PASSES = frozenset(
 
 def called(types: Types, values: Values, scope: Scope | None, call: ast.Call | None) -> Values:
     """What calling any of the values gives. Without a call: nothing is known of the arguments."""
+    objects = [made for value in values if (made := made_of(value)) is not None]
+    if objects:
+        values = where(values, lambda each: made_of(each) is None)
     return union(
-        guessed(_called(types, value, scope, call), value.guess) for value in types.expanded(values)
+        (
+            frozenset(objects),
+            *(
+                guessed(_called(types, each, scope, call), each.guess)
+                for each in types.expanded(values)
+            ),
+        )
     )
 
 
@@ -123,8 +135,7 @@ def _of_function(types: Types, value: Value, scope: Scope | None, call: ast.Call
     if target is None or target.kind == "class":
         return NOTHING
     result = returns(types, target) or _wrapped(types, value)
-    if ":" in value.owner:
-        result = substituted(result, types.generics.of_class(value.owner))
+    result = types.generics.given_back(result, value, target)
     given = _given(types, value, target, scope, call)
     result = substituted(result, given)
     receiver = value.owner if value.owner != "self" else ""
@@ -204,6 +215,8 @@ def _returns(types: Types, target: Scope) -> Values:
             return _exact(types, target, values, lazy)
         variables = values
     found = union(_given_back(types, target, lazy))
+    if variables and all(value.name.endswith("()") for value in found):
+        return variables  # of what others' code gives nothing but its name is known
     return (found if lazy else where(found, lambda value: value.kind != CONSTANT)) or variables
 
 
@@ -230,6 +243,7 @@ def _exact(types: Types, target: Scope, stated: Values, lazy: bool) -> Values:
     is_made = all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found)
     if found and is_made and _is_whole(given):
         inner = union(v.items[0] for v in stated if v.kind == CONTEXT and v.items)
+        found = with_arguments(found, types.expanded(stated))
         return frozenset(v._replace(items=(inner,)) if inner and _is_vague(v) else v for v in found)
     return stated
 
@@ -344,7 +358,19 @@ def offloaded(
     if node is None:
         names = ("target", "func", "function", "fn", "call", "callback")
         node = next((k.value for k in call.keywords if k.arg in names), None)
-    return (node, row.place, row.wraps) if node is not None else None
+    if node is None:
+        return None
+    if row.name not in _TO_EXECUTORS or not call.args:
+        return node, row.place, row.wraps
+    return node, _where_it_submits(types, scope, call.args[0]) or row.place, row.wraps
+
+
+def _where_it_submits(types: Types, scope: Scope, executor: ast.expr) -> str:
+    """Where an executor runs what it is given, by its own `submit`; empty: it is not known."""
+    submits = types.member(types.known(scope, executor), "submit")
+    rows = [types.table.row_for(each.name) for each in submits if each.kind == EXTERNAL]
+    places = {row.place if row is not None else "" for row in rows}
+    return next(iter(places)) if len(places) == 1 and len(rows) == len(submits) else ""
 
 
 def _of_offloader(types: Types, value: Value, scope: Scope, call: ast.Call) -> Values:

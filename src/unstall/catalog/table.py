@@ -54,6 +54,8 @@ class Table:
     """Names of classes of many packages, and their bases."""
     starts: tuple[str, ...] = field(repr=False, default=())
     """What these begin with."""
+    modules: Mapping[str, str] = field(repr=False, default_factory=dict)
+    """Modules that have a class of their own name, which is known."""
     _found: dict[tuple[str, str], Row | None] = field(repr=False, default_factory=dict)
     _public: dict[str, str] = field(repr=False, default_factory=dict)
 
@@ -155,6 +157,10 @@ class Table:
         """The class of each element of the tuple that calling it gives."""
         return self.facts.unpacks.get(self.canonical(name), ())
 
+    def meant(self, name: str) -> str:
+        """The class that an annotation names; who names the module means its class: `Image` of PIL."""
+        return self.modules.get(self.canonical(name), name)
+
     def bases(self, name: str) -> tuple[str, ...]:
         """Classes whose facts hold for this one, too."""
         name = owner = self.canonical(name)
@@ -201,7 +207,20 @@ def table_of(facts: Iterable[Facts]) -> Table:
     many = {name: classes for name, classes in merged.bases.items() if "*." in name}
     families = tuple((_family(name), classes) for name, classes in many.items())
     starts = tuple(sorted({name.partition("*")[0] for name in many}))
-    return Table(rows, merged, frozenset(lazy), trees, families, starts)
+    return Table(rows, merged, frozenset(lazy), trees, families, starts, _modules(merged))
+
+
+def _modules(facts: Facts) -> Mapping[str, str]:
+    given = {class_ for classes in facts.returns.values() for class_ in classes}
+    named = (*(row.name for row in facts.rows), *facts.returns, *facts.attributes)
+    owners = {each.rpartition(".")[0] for each in named}
+    modules = {owner: owner.rpartition(".")[0] for owner in owners}
+    return {
+        module: class_
+        for class_, module in modules.items()
+        if module and class_.endswith(f".{module.rpartition('.')[2]}")
+        if _is_class(class_) or class_ in given
+    }
 
 
 def _merged(facts: Iterable[Facts]) -> Facts:
