@@ -77,8 +77,8 @@ def counted(call: Call) -> Call:
 
     def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
         if "router" not in scope and scope["type"] != "lifespan":
-            REQUESTS.begun += 1
-            if REQUESTS.begun >= CHOICE.due:
+            begun = REQUESTS.begun = REQUESTS.begun + 1
+            if begun >= CHOICE.due:
                 return CHOICE.take(call, self, scope, receive, send)  # type: ignore[no-any-return]
         return call(self, scope, receive, send)
 
