@@ -245,3 +245,12 @@ def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_bytes(b"# coding: none\n")
     assert stacks.at_hand(str(tmp_path / "broken.py"))
     assert str(tmp_path / "broken.py") not in linecache.cache
+
+
+def test_what_was_at_hand_is_kept_as_linecache_keeps_it(tmp_path: Path) -> None:
+    file = str(tmp_path / "open_end.py")
+    Path(file).write_bytes(b"x = 1\r\ny = 2")
+    assert stacks.at_hand(file)
+    kept = linecache.getlines(file)
+    linecache.cache.pop(file)
+    assert kept == linecache.getlines(file) == ["x = 1\n", "y = 2\n"]

@@ -108,7 +108,9 @@ class Calls:
 
     def _call(self, scope: Scope, event: Event, node: ast.Call) -> Iterator[Seen]:
         types = self.types
-        targets = targets_of(types, event, types.values(scope, node.func))
+        targets = types_containers.called_by(types.values(scope, node.func))
+        if event.awaited and len(targets) > 1:
+            targets = self._awaitable(targets)
         dead = self._branches.dead(scope, event)
         moved: list[tuple[Values, str]] = []
         for value in targets:
@@ -121,6 +123,13 @@ class Calls:
         names = {value.name for value in targets if value.kind == EXTERNAL}
         if names:
             yield from self._with_arguments(scope, event, node, names, dead)
+
+    def _awaitable(self, targets: Values) -> Values:
+        """Of several functions that an awaited call can mean: those that are async, if there are any."""
+        kinds = {value: self.types.is_async(value) for value in targets}
+        if not {True, False} <= set(kinds.values()):
+            return targets
+        return where(targets, lambda value: kinds[value] is not False)
 
     def _with_arguments(
         self, scope: Scope, event: Event, node: ast.Call, names: set[str], dead: bool
@@ -246,20 +255,6 @@ class Calls:
                     )
                 )
         return frozenset(results)
-
-
-def targets_of(types: Types, event: Event, called: Values) -> Values:
-    """What is called of what stands there."""
-    targets = types_containers.called_by(called)
-    return _awaitable(types, targets) if event.awaited and len(targets) > 1 else targets
-
-
-def _awaitable(types: Types, targets: Values) -> Values:
-    """Of several functions that an awaited call can mean: those that are async, if there are any."""
-    kinds = {value: types.is_async(value) for value in targets}
-    if not {True, False} <= set(kinds.values()):
-        return targets
-    return where(targets, lambda value: kinds[value] is not False)
 
 
 def _calls(value: Value) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from unstall.audit import types_generics
 from unstall.audit.scopes import Scope
 from unstall.audit.values import (
     CLASS,
@@ -13,6 +12,7 @@ from unstall.audit.values import (
     EXTERNAL,
     INSTANCE,
     NOTHING,
+    PARAMETER,
     Value,
     Values,
     instance,
@@ -158,7 +158,7 @@ def _generic(
     if name == "Union":
         return union(annotation(types, scope, each) for each in arguments)
     if name in ("Type", "type"):
-        return types_generics.type_of(at(0))
+        return union(_class_of(each) for each in at(0))
     if name in ("Generator", "AsyncGenerator") or name in _LISTS:
         return instance("builtins.list", at(0))
     if name in _DICTS:
@@ -181,3 +181,11 @@ def _generic(
         each._replace(items=tuple(annotation(types, scope, a) for a in arguments))
         for each in _instances(types, value)
     )
+
+
+def _class_of(value: Value) -> Values:
+    if value.kind == PARAMETER and value.items:
+        return union(map(_class_of, value.items[0]))
+    if value.kind != INSTANCE or not value.name:
+        return NOTHING
+    return one(CLASS if ":" in value.name else EXTERNAL, value.name)

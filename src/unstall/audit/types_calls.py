@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unstall.audit import types_builtins, types_containers, types_standard
 from unstall.audit.functions import argument_for
 from unstall.audit.scopes import Scope
-from unstall.audit.types_generics import made_of, says, with_arguments
+from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -57,17 +57,8 @@ _PASSES = frozenset(
 
 def called(types: Types, values: Values, scope: Scope | None, call: ast.Call | None) -> Values:
     """What calling any of the values gives. Without a call: nothing is known of the arguments."""
-    objects = [made for value in values if (made := made_of(value)) is not None]
-    if objects:
-        values = where(values, lambda each: made_of(each) is None)
     return union(
-        (
-            frozenset(objects),
-            *(
-                guessed(_called(types, each, scope, call), each.guess)
-                for each in types.expanded(values)
-            ),
-        )
+        guessed(_called(types, value, scope, call), value.guess) for value in types.expanded(values)
     )
 
 
@@ -135,7 +126,8 @@ def _of_function(types: Types, value: Value, scope: Scope | None, call: ast.Call
     if target is None or target.kind == "class":
         return NOTHING
     result = returns(types, target) or _wrapped(types, value)
-    result = types.generics.given_back(result, value, target)
+    if ":" in value.owner:
+        result = substituted(result, types.generics.of_class(value.owner))
     given = _given(types, value, target, scope, call)
     result = substituted(result, given)
     receiver = value.owner if value.owner != "self" else ""
@@ -215,8 +207,6 @@ def _returns(types: Types, target: Scope) -> Values:
             return _exact(types, target, values, lazy)
         variables = values
     found = union(_given_back(types, target, lazy))
-    if variables and all(value.name.endswith("()") for value in found):
-        return variables  # of what others' code gives nothing but its name is known
     return (found if lazy else where(found, lambda value: value.kind != CONSTANT)) or variables
 
 
@@ -243,7 +233,6 @@ def _exact(types: Types, target: Scope, stated: Values, lazy: bool) -> Values:
     is_made = all(v.kind == CONTEXT or (v.kind == INSTANCE and v.exact) for v in found)
     if found and is_made and _is_whole(given):
         inner = union(v.items[0] for v in stated if v.kind == CONTEXT and v.items)
-        found = with_arguments(found, types.expanded(stated))
         return frozenset(v._replace(items=(inner,)) if inner and _is_vague(v) else v for v in found)
     return stated
 

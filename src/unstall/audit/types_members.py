@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unstall.audit import types_names, types_passed_up
+from unstall.audit import types_names
 from unstall.audit.functions import Shape
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.types_classes import Member
@@ -26,6 +26,7 @@ from unstall.audit.values import (
     guessed,
     instance,
     one,
+    substituted,
     union,
 )
 
@@ -200,7 +201,6 @@ def of_member(types: Types, value: Value, found: Member, name: str) -> Values:
         results += [_through(types, value, found.owner, each) for each in bound]
     for scope, binding in found.assigned:
         values = types_names.assigned(types, scope, binding)
-        values = types_passed_up.passed_up(types, value, found, name, values) or values
         results.append(types_names.filled(types, found.owner, name, values))
     known = [
         each for values in results for each in values if each.kind not in (CONSTANT, PARAMETER)
@@ -213,7 +213,7 @@ def of_member(types: Types, value: Value, found: Member, name: str) -> Values:
         frozenset(each for each in values if each.kind != CONSTANT or len(results) == 1)
         for values in results
     )
-    return types.generics.read(own, value)
+    return substituted(own, types.generics.given(value))
 
 
 def _last(found: Member) -> tuple[Binding, ...]:

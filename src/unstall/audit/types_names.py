@@ -211,10 +211,8 @@ def assigned(types: Types, scope: Scope, binding: Binding) -> Values:
     if scope.kind == "class" and binding.annotation is not None:
         # Of a field the annotation says what it holds; the value only describes it.
         stated = types.annotation(scope, binding.annotation)
-        if value is None:
+        if says(stated) or value is None:
             return stated
-        if says(stated):
-            return types_parameters.of_field(types, scope, stated, value)
     if value is not None:
         values = types.values(scope, value)
         if binding.kind == "for":

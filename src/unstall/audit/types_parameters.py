@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unstall.audit import types_calls, types_containers
 from unstall.audit.scopes import Binding, Scope
-from unstall.audit.types_generics import says, with_arguments
+from unstall.audit.types_generics import says
 from unstall.audit.values import (
     CLASS,
     CONSTANT,
@@ -103,18 +103,7 @@ def narrowed(types: Types, scope: Scope, stated: Values, asked: Iterable[ast.exp
         and not (value.name in bases and types.classes.is_unfinished(value.name))
         for value in given
     )
-    return with_arguments(given, stated) if given and is_made else stated
-
-
-def of_field(types: Types, class_: Scope, stated: Values, default: ast.expr) -> Values:
-    """What `Depends` gives counts for more than the annotation, unless calls of the class pass something."""
-    given = narrowed(types, class_, stated, (default,))
-    if given is stated:
-        return stated
-    classes = map(types.classes.scope, (class_.id, *types.classes.subclasses(class_.id)))
-    names = {getattr(each.node, "name", "") for each in classes if each is not None}
-    calls = (each.call for name in names for each in types.callers.calling(name))
-    return stated if any(call.args or call.keywords for call in calls) else given
+    return given if given and is_made else stated
 
 
 def _all_given(types: Types, scope: Scope, node: ast.expr) -> Values:

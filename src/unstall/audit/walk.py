@@ -13,7 +13,6 @@ from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope
 from unstall.audit.slips import Kept
 from unstall.audit.types import Types
-from unstall.audit.walk_anew import variables
 from unstall.audit.walk_nodes import Node, Reached
 from unstall.audit.walk_step import Facts, Step
 
@@ -92,14 +91,13 @@ class Walk:
         reached = Reached(scope)
         with self.kept(node):
             after, before = self._after_serving(node, scope), self._before_serving(scope)
-            told = variables(self.types, node)
             for seen in self._seen(node, scope):
                 at, what = node, _what(seen.event)
                 if what in after or self._ends_the_program(scope, seen):
                     at = node._replace(place=Place.SHUTDOWN)
                 elif what in before:
                     at = node._replace(place=Place.STARTUP)
-                Step(self._facts, at, seen, reached, told).run()
+                Step(self._facts, at, seen, reached).run()
         return reached
 
     def _ends_the_program(self, scope: Scope, seen: Seen) -> bool:

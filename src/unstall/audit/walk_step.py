@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from unstall.audit.calls import Seen
@@ -17,7 +17,6 @@ from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
 from unstall.audit.types_callers import last_name, names_of
 from unstall.audit.types_classes import Member
-from unstall.audit.types_generics import is_variable
 from unstall.audit.types_parameters import default_of
 from unstall.audit.values import (
     CLASS,
@@ -35,7 +34,6 @@ from unstall.audit.values import (
     union,
     where,
 )
-from unstall.audit.walk_anew import targets
 from unstall.audit.walk_nodes import Bindings, Edge, Node, Outside, Reached
 from unstall.audit.walk_self import Self, above, allowed, handed_on, made, of_constructor, self_of
 from unstall.catalog.row import Effect
@@ -89,8 +87,6 @@ class Step:
     seen: Seen
     reached: Reached
     """What is found is added to it."""
-    variables: Mapping[str, Values]
-    """What type variables are for the object that it is a method of."""
 
     @property
     def types(self) -> Types:
@@ -112,7 +108,7 @@ class Step:
         # At start-up every key is new.
         known = node.place is not Place.STARTUP and self.facts.once.fills_key(scope, seen.event)
         extra = 2 if dead or filled else int(known or ruled_out is None)
-        values = self._resolved(targets(self.facts.types, node, scope, seen, self.variables))
+        values = self._resolved(seen.targets)
         if not values and seen.via is Via.CALL and not self._are_none(seen.targets):
             self._leaves(node.place, None, extra)
         # Of several functions it is one: which one, the code does not say.
@@ -152,12 +148,15 @@ class Step:
         found: list[Values] = []
         for value in values:
             if value.kind == PARAMETER:
-                found.append(self._passed(value, bound))
+                known = bound.get(value.name)
+                found.append(
+                    known if known is not None else self.types.expanded(frozenset((value,)))
+                )
             elif value.above and self.seen.via is not Via.READ:
                 own = above(self.types, self.node, self.scope, value, self.facts.exact)
                 found.append(frozenset(_closed(each, bound) for each in own))
             elif value.owner == "self" and value.kind == FUNCTION and self.node.receiver:
-                found.append(self._own_method(value, bound))
+                found.append(self._own_method(value))
             elif value.owner == "self" and value.kind == FUNCTION and self.node.barred:
                 closed = frozenset((_closed(value, bound),))
                 found.append(allowed(self.types, self.node, closed))
@@ -165,26 +164,19 @@ class Step:
                 found.append(frozenset((_closed(value, bound),)))
         return union(found)
 
-    def _passed(self, value: Value, bound: Mapping[str, Values]) -> Values:
-        known = bound.get(value.name)
-        if known is not None and not is_variable(value.name):
-            return known
-        told = self.types.generics.bound(frozenset((value,)), self.variables)
-        return self.types.expanded(told)
-
     def _are_none(self, values: Values) -> bool:
         """Nothing but parameters that are None here."""
         bound = dict(self.node.bindings)
         return bool(values) and all(bound.get(value.name) == NOTHING for value in values)
 
-    def _own_method(self, value: Value, bound: Mapping[str, Values]) -> Values:
+    def _own_method(self, value: Value) -> Values:
         scope = self.types.project.scope(value.name)
         name = getattr(scope.node, "name", "") if scope is not None else ""
         exact = self.facts.exact or self.node.exact
         receiver = Value(INSTANCE, self.node.receiver, owner="self", exact=exact)
         found = self.types.member(frozenset((receiver,)), name)
         ours = where(found, lambda each: each.kind == FUNCTION)
-        of_class = frozenset(_with_variables(each, bound) for each in ours or (value,))
+        of_class = ours or frozenset((value,))
         return allowed(self.types, self.node, of_class)
 
     # What is found
@@ -275,12 +267,6 @@ class Step:
     def _bindings(self, value: Value, target: Scope) -> Bindings:
         """Functions that the call passes, by the parameters that they are passed for; nothing: None."""
         found: dict[str, Values] = dict(value.closure)
-        if self.variables:
-            bound = self.types.generics.bound
-            found = {
-                key: bound(values, self.variables) if is_variable(key) else values
-                for key, values in found.items()
-            }
         found |= dict.fromkeys(self._left_none(value, target), NOTHING)
         for name, argument in self._arguments(value, target):
             if isinstance(argument, (ast.Constant, ast.JoinedStr, ast.Dict, ast.List)):
@@ -408,27 +394,22 @@ def _runs_its_own_loop(seen: Seen) -> bool:
     return any(value.name in ITS_OWN_LOOP for value in seen.targets)
 
 
-def _closed(value: Value, bound: Mapping[str, Values]) -> Value:
+def _closed(value: Value, bound: dict[str, Values]) -> Value:
     """A local function sees what the function around it was passed."""
     if value.kind != FUNCTION or not bound:
         return value
     if value.owner == "self":
         inside = {k: v for k, v in bound.items() if k.partition(" ")[0].endswith(".__init__")}
-        return _with_variables(_with(value, inside), bound)
+        return _with(value, inside)
     if ".<locals>." not in value.name:
-        return _with_variables(value, bound) if value.above else value
+        return value
     inside = {
         key: values for key, values in bound.items() if value.name.startswith(key.partition(" ")[0])
     }
-    return _with_variables(_with(value, inside), bound)
+    return _with(value, inside)
 
 
-def _with_variables(value: Value, bound: Mapping[str, Values]) -> Value:
-    """What is said of the object, for another method of the same."""
-    return _with(value, {key: values for key, values in bound.items() if is_variable(key)})
-
-
-def _with(value: Value, inside: Mapping[str, Values]) -> Value:
+def _with(value: Value, inside: dict[str, Values]) -> Value:
     if not inside:
         return value
     merged = {**inside, **dict(value.closure)}

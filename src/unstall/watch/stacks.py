@@ -22,6 +22,8 @@ from unstall.threads import frames as thread_frames
 MAX_FRAMES = 96
 _CALL_WIDTH = 80
 _AGAIN_NS = 50_000_000
+_LARGEST = 16 << 20
+"""Of source, in bytes: more is no module that somebody wrote."""
 _SELF = Path(__file__).resolve().parent.parent
 _SHIPPED_APP = _SELF / "_reference"  # the demonstration service is somebody's app like any other
 
@@ -178,6 +180,8 @@ def at_hand(file: str) -> bool:
         return True  # there is nothing to wait for
     try:
         status = os.fstat(opened)
+        if status.st_size > _LARGEST:
+            return True
         room = bytearray(status.st_size)
         try:
             if os.preadv(opened, [room], 0, os.RWF_NOWAIT) >= len(room):
@@ -200,6 +204,8 @@ def _keep(file: str, status: os.stat_result, text: bytearray) -> None:
         lines = io.TextIOWrapper(io.BytesIO(text), encoding).readlines()
     except (SyntaxError, ValueError, LookupError):
         return
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
     linecache.cache[file] = (status.st_size, status.st_mtime, lines, file)
 
 
