@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -168,8 +169,12 @@ async def ask_in_company(path: str, app: App = APP) -> None:
 def watched() -> Iterator[list[Stall]]:
     """The stalls seen, once they are over; those of a busy machine apart."""
     stalls: list[Stall] = []
-    with Monitor(SETTINGS) as monitor:
-        yield stalls
+    gc.disable()  # to look through all that pytest holds is a stall of its own
+    try:
+        with Monitor(SETTINGS) as monitor:
+            yield stalls
+    finally:
+        gc.enable()
     seen = [stall_of(s, SETTINGS.threshold_ns) for s in monitor.recording().stretches]
     print(monitor.statistics(), *seen, sep="\n")  # shown if the test fails
     stalls += filter(accuses, seen)
