@@ -147,12 +147,14 @@ def test_one_command_and_an_event_is_counted_also_after_everything_was_killed() 
     url = f"http://127.0.0.1:{port}"
     with command("serve", "--port", str(port), "--workers", "1") as process:
         key = process.hears(r"key (\S+)")
-        assert put(url, key, "e-1")["status"] == "accepted"
-        assert put(url, key, "e-1")["status"] == "duplicate"
+        assert put(url, key, "e-1")[0] == "accepted"
+        assert put(url, key, "e-1")[0] == "duplicate"
         for victim in ("postgres -D", "api --one", "api --fd", "upstreams", "worker", "valkey"):
             kill(process.process.pid, victim)
-            assert put(url, key, f"e-{victim}")["status"] == "accepted"
-        assert put(url, key, "e-1")["status"] == "duplicate"
+            status, tries = put(url, key, f"e-{victim}")
+            # who dies between commit and answer leaves a try unheard: the next is rightly a duplicate
+            assert status == "accepted" or (status == "duplicate" and tries > 1)
+        assert put(url, key, "e-1")[0] == "duplicate"
         mine = descendants(process.process.pid)
         process.process.kill()
         until_gone(mine)
@@ -185,7 +187,7 @@ def test_a_database_that_is_away_is_waited_for(own: Postgres) -> None:
         while until_it_answers(f"{url}/readyz").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
-        assert put(url, "good", "e-1")["status"] == "accepted", "also without a cache"
+        assert put(url, "good", "e-1")[0] == "accepted", "also without a cache"
         process.process.terminate()
         assert process.ends() == 128 + signal.SIGTERM
 
@@ -247,20 +249,24 @@ def command(*words: str, **environ: str) -> Iterator[Running]:
             running.said()
 
 
-def put(url: str, key: str, event_id: str) -> dict[str, str]:
-    """Try until it is taken: the service may be away for a moment, and must say so."""
+def put(url: str, key: str, event_id: str) -> tuple[str, int]:
+    """Try until it is taken: its status, and at which try it was said.
+
+    The service may be away for a moment, and must say so.
+    """
     event = {"event_id": event_id, "name": "x", "at": "2026-01-01T00:00:00Z"}
     event["at"] = dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat()
     end = time.monotonic() + WAIT_S
     said = ""
+    tries = 0
     while time.monotonic() < end:
+        tries += 1
         with suppress(requests.ConnectionError):
             answer = requests.post(
                 f"{url}/v1/events", json=event, headers={"X-API-Key": key}, timeout=WAIT_S
             )
             if answer.status_code in (200, 201):
-                found: dict[str, str] = answer.json()
-                return found
+                return answer.json()["status"], tries
             said = answer.text
             assert answer.status_code == 503, said
         time.sleep(0.05)
