@@ -40,12 +40,13 @@ def tell(stall: Stall) -> None:
 
 
 def run(work: Coroutine[Any, Any, Any], loop: str) -> None:
+    # Without asyncio's debug mode, which reads source on the loop for every future that it makes.
     if loop == "uvloop":
         import uvloop
 
-        uvloop.run(work)
+        uvloop.run(work, debug=False)
     else:
-        asyncio.run(work)
+        asyncio.run(work, debug=False)
 
 
 async def idle(seconds: float = 0.3) -> None:
