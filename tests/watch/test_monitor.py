@@ -158,10 +158,9 @@ def test_looks_go_on_while_the_source_comes_from_a_slow_disk(
         asyncio.run(main())
         took = time.monotonic() - began
     (stretch, *_) = [s for s in monitor.recording().stretches if s.late_ns > 300_000_000]
-    if (
-        not stretch.doubts.stopped_ns + stretch.doubts.gil_ns + (stretch.doubts.queued_ns or 0)
-        > 1e8
-    ):
+    doubts = stretch.doubts
+    kept_from_running_ns = doubts.stopped_ns + doubts.gil_ns + (doubts.queued_ns or 0)
+    if kept_from_running_ns <= 1e8:  # else the machine is short of processors, not of looks
         assert sum(look.times for look in stretch.looks) >= 5
         assert took < 2.5
     assert {look.stack.frames[-1].call for look in stretch.looks} == {call}

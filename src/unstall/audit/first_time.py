@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from unstall.audit.constants import is_empty
 from unstall.audit.fields import children, dotted, walk
+from unstall.audit.scopes import statements_in
 
 
 def first_times(
@@ -25,7 +27,7 @@ def first_times(
     body = getattr(function, "body", None)
     if not isinstance(body, list):
         return frozenset()
-    kept = _kept(function, list(_statements(body)), shared, own)
+    kept = _kept(function, list(statements_in(body)), shared, own)
     kept = frozenset(each for each in kept if each.rpartition(".")[2] not in lost)
     found: set[int] = set()
     returned = False
@@ -58,7 +60,7 @@ class Keys(NamedTuple):
 
 def keys_of(function: ast.AST) -> Keys:
     body = getattr(function, "body", None)
-    nodes = list(_statements(body)) if isinstance(body, list) else []
+    nodes = list(statements_in(body)) if isinstance(body, list) else []
     filled = {key for node in nodes for target in _targets(node) if (key := _item(target))}
     if not filled:
         return Keys(frozenset(), {})
@@ -111,7 +113,7 @@ def _item(target: ast.expr) -> Key | None:
 def emptied(function: ast.AST) -> frozenset[str]:
     """Globals and attributes that a function empties; of attributes the last name."""
     body = getattr(function, "body", ())
-    nodes = list(_statements(body)) if isinstance(body, list) else []
+    nodes = list(statements_in(body)) if isinstance(body, list) else []
     assigned = {name for node in nodes for target in _targets(node) if (name := dotted(target))}
     own = assigned - _outer_names(nodes, ast.Global)
     written = _emptied(nodes)
@@ -164,21 +166,8 @@ def _left_empty(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
                 yield from _left_empty(each, given)
         case _, ast.Constant(value=false) if not false:
             yield target
-        case _, ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
+        case _ if is_empty(value):
             yield target
-
-
-def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Those of a function itself; expressions are not looked into, because most functions keep nothing."""
-    waiting = list(body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for field in _BODIES[node.__class__]:
-            waiting += getattr(node, field)
-        for field in _PARTS[node.__class__]:
-            for part in getattr(node, field):
-                waiting += part.body
 
 
 def _targets(node: ast.AST) -> list[ast.expr]:
@@ -199,23 +188,6 @@ def _outside_of_loops(node: ast.AST) -> Iterator[ast.AST]:
 
 _LOOPS = ast.For | ast.AsyncFor | ast.While | ast.comprehension | ast.ListComp | ast.GeneratorExp
 _LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
-
-
-class _Named(dict[type[ast.AST], tuple[str, ...]]):
-    """Which of these fields a kind of statement has; none of what runs later."""
-
-    def __init__(self, *fields: str) -> None:
-        super().__init__()
-        self._fields = fields
-
-    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
-        known = () if issubclass(kind, _LATER) else self._fields
-        found = self[kind] = tuple(field for field in known if field in kind._fields)
-        return found
-
-
-_BODIES = _Named("body", "orelse", "finalbody")
-_PARTS = _Named("handlers", "cases")
 
 
 def own_names(function: ast.AST) -> set[str]:

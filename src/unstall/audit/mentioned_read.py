@@ -25,9 +25,9 @@ LOADERS = frozenset(
     "instantiate iter_entry_points load_class load_object locate namedAny symbol_by_name".split()
 )
 """Where one of these names stands, any class may be found by what is written nowhere."""
+_SAID = frozenset({ast.Name, ast.Attribute, ast.Constant})
 _TELLING = frozenset(
     {
-        ast.Attribute,
         ast.Call,
         ast.ImportFrom,
         ast.Expr,
@@ -40,7 +40,7 @@ _TELLING = frozenset(
         ast.Lambda,
     }
 )
-"""Beside names and texts; of all other nodes only what is in them says something."""
+"""Beside names, attributes and texts; of all other nodes only what is in them says something."""
 _NO_OBJECTS = (ast.Constant, ast.JoinedStr, ast.Compare)
 """No argument of these kinds is an object of a class of ours."""
 
@@ -108,22 +108,18 @@ def _read(own: Said, wanted: Wanted, body: _Body) -> list[_Body]:
     while stack:
         node = stack.pop()
         kind = node.__class__
-        if kind is ast.Name or kind is ast.Constant:
-            name = _named(node)
+        if kind in _SAID:
+            name = _said(node)
             if name in names:
                 own.names.append((name, Mention(scope, node)))  # type: ignore[arg-type]
             if name in classes:
                 own.named.add(name)
+            stack += children(node) if kind is ast.Attribute else ()
             continue
         if kind not in _TELLING:
             stack += children(node)
             continue
         match node:
-            case ast.Attribute(attr=name):
-                if name in names:
-                    own.names.append((name, Mention(scope, node)))
-                if name in classes:
-                    own.named.add(name)
             case ast.Call():
                 _read_call(own, wanted, Mention(scope, node))
                 if isinstance(node.func, ast.Name):
@@ -214,12 +210,11 @@ def _outside(node: Definition) -> list[ast.AST]:
     return [*node.decorator_list, node.args]
 
 
-def _named(node: ast.AST) -> str:
-    """By a name, or by a text."""
-    if isinstance(node, ast.Name):
-        return node.id
-    value = getattr(node, "value", None)
-    return _last_part(value) if isinstance(value, str) else ""
+def _said(node: ast.AST) -> str:
+    """The last name of what is written, also in a text."""
+    if isinstance(node, ast.Constant):
+        return _last_part(node.value) if isinstance(node.value, str) else ""
+    return last_name(node)  # type: ignore[arg-type]
 
 
 def _last_part(text: str) -> str:

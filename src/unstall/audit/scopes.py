@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -135,7 +135,12 @@ _CLOSED = frozenset(
 
 def statements_of(node: ast.AST) -> Iterator[ast.stmt]:
     """The statements of a function, without those of functions and classes in it."""
-    waiting: list[ast.stmt] = list(getattr(node, "body", ()))
+    return statements_in(getattr(node, "body", ()))
+
+
+def statements_in(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Those of a body and of the blocks in it; expressions are not looked into."""
+    waiting = list(body)
     while waiting:
         statement = waiting.pop()
         yield statement

@@ -92,14 +92,14 @@ def test_a_locustfile_runs_as_it_is_beside_our_witness(
     url: str, program: tuple[str, ...], file: Path
 ) -> None:
     glances: list[Progress] = []
-    told = played(url, program, file, progress=glances.append)
+    told = played(url, program, file, seconds=4.0, progress=glances.append)
     items, orders = told.loaded.outcome["GET /items"], told.loaded.outcome["POST /orders"]
     assert items.statuses == {"200": items.sent}
     assert orders.statuses == {"503": orders.sent}, "Locust itself would only say: failed"
     assert items.sent > orders.sent > 0
     assert items.sent == items.latency.count == sum(each.due for each in items.seconds)
     witness = told.loaded.outcome["witness"]
-    assert witness.due >= 2  # how much of its two seconds Locust is up for, the machine decides
+    assert witness.due >= 6
     assert witness.statuses == {"200": witness.due}
     assert any("closed model" in gap for gap in told.gaps)
     assert glances

@@ -114,11 +114,11 @@ def repeated(
         return not (per_object and once.fills_object(scope, edge.seen.node))
 
     coming: dict[tuple[Place, int], frozenset[Node]] = {}
-    repeated: list[Way] = []
+    again: list[Way] = []
     for way in ways:
         key = way.place, max(way.guess, 1)
         if key not in coming:
             coming[key] = subject.coming(function, *key, passes)
         if not coming[key].isdisjoint(roots_of(subject.worked.walk.types, way.entrance)):
-            repeated.append(way)
-    return tuple(repeated)
+            again.append(way)
+    return tuple(again)
