@@ -33,6 +33,7 @@ from unstall.model.observation import Process, Pulse, Stretch
 from unstall.model.recording import Entry
 from unstall.settings import Settings
 from unstall.threads import BESIDE_INTERPRETERS
+from unstall.watch import source
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import REQUESTS
 
@@ -120,27 +121,28 @@ def test_a_loop_on_another_thread_is_watched_on_that_thread(run: Callable[..., N
 
 
 class Disk:
-    """Source is read only `after` a moment; who cannot wait is told so."""
+    """Of this file nobody gets a line before a moment."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
         self._after = time.monotonic() + after_s
-        self._preadv, self._getline = os.preadv, linecache.getline
+        self._text_of, self._getline = source.text_of, linecache.getline
         linecache.cache.pop(__file__, None)
-        monkeypatch.setattr(os, "preadv", self._at_once)
-        monkeypatch.setattr(linecache, "getline", self._in_time)
+        monkeypatch.setattr(source, "text_of", self._late_text)
+        monkeypatch.setattr(linecache, "getline", self._late_line)
 
-    def _at_once(self, *args: Any) -> int:
-        if time.monotonic() < self._after:
-            raise BlockingIOError
-        return self._preadv(*args)
-
-    def _in_time(self, file: str, line: int) -> str:
+    def _wait(self, file: str) -> None:
         if file == __file__:
             time.sleep(max(0.0, self._after - time.monotonic()))
+
+    def _late_text(self, file: str) -> Any:
+        self._wait(file)
+        return self._text_of(file)
+
+    def _late_line(self, file: str, line: int) -> str:
+        self._wait(file)
         return self._getline(file, line)
 
 
-@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="Linux tells what is at hand")
 @pytest.mark.parametrize(
     ("after_s", "call"), [(0.7, "time.sleep"), (3.0, "")], ids=["soon", "late"]
 )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import linecache
-import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -15,12 +14,13 @@ from typing import Any
 import pytest
 
 from unstall.model.place import Owner, Stack
-from unstall.watch import stacks
+from unstall.watch import source, stacks
 from unstall.watch.ground import Ground
 from unstall.watch.stacks import Glimpse, Places, StackReader, glimpse_of
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
+WAIT_S = 20.0
 
 
 def read(frame: FrameType | None) -> Stack:
@@ -153,6 +153,29 @@ def test_equal_stacks_are_one_object() -> None:
 # --- source on a slow disk --------------------------------------------------------------------
 
 
+class Disk:
+    """Gives nothing before it `turns`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.turns = threading.Event()
+        self.asked: list[str] = []
+        self._text_of = source.text_of
+        monkeypatch.setattr(source, "text_of", self._late)
+
+    def _late(self, file: str) -> Any:
+        self.asked.append(file)
+        self.turns.wait(WAIT_S)
+        return self._text_of(file)
+
+
+def until(glance: Callable[[], Stack | None]) -> Stack:
+    deadline = time.monotonic() + WAIT_S
+    while (stack := glance()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return stack
+
+
 def called_in(file: Path) -> Glimpse:
     """A glimpse of a call in that file, whose source nobody has read yet."""
     file.write_text("def calls(probe):\n    return probe()  # é\n")
@@ -167,90 +190,31 @@ def test_source_that_is_on_its_way_from_a_disk_is_not_waited_for(
 ) -> None:
     glimpse = called_in(tmp_path / "slow.py")
     reader = StackReader(Places(tmp_path))
-
-    def none_of_it(*_: object) -> int:
-        raise BlockingIOError
-
-    monkeypatch.setattr(stacks, "_AGAIN_NS", 0)
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "preadv", none_of_it)
+    disk = Disk(monkeypatch)
+    try:
         assert reader.read_at_once(glimpse) is None
         without = reader.read_at_once(glimpse, anyway=True)
         assert without is not None
         assert (without.frames[0].line, without.frames[0].call) == (2, "")
-        disk.setattr(os, "preadv", lambda *_: 3)  # a part of it
-        assert reader.read_at_once(glimpse) is None
-    stack = reader.read_at_once(glimpse)
-    assert stack is not None
+    finally:
+        disk.turns.set()
+    stack = until(lambda: reader.read_at_once(glimpse))
     assert stack.frames[0].call == "probe"
-    kept = linecache.cache.pop(str(tmp_path / "slow.py"))
-    linecache.getlines(str(tmp_path / "slow.py"))
-    assert kept == linecache.cache[str(tmp_path / "slow.py")]
 
 
-def test_source_on_its_way_is_asked_for_now_and_then_and_all_of_it_at_once(
+def test_source_on_its_way_is_asked_for_once_and_all_of_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "site-packages"
     folder.mkdir()
     files = [folder / name for name in ("a.py", "b.py")]
     glimpse = Glimpse(tuple(line for file in files for line in called_in(file).lines), 0)
-    asked: list[str] = []
-
-    def at_hand(file: str) -> bool:
-        asked.append(file)
-        return False
-
-    monkeypatch.setattr(stacks, "at_hand", at_hand)
-    monkeypatch.setattr(stacks, "_AGAIN_NS", 1 << 60)
+    disk = Disk(monkeypatch)
     reader = StackReader(Places(Path("/nowhere")))
-    for _ in range(3):
-        assert reader.read_at_once(glimpse) is None
-    assert asked == list(map(str, files))
-
-
-@pytest.mark.parametrize("error", [OSError, None], ids=["cannot tell", "has no such call"])
-def test_a_system_that_cannot_tell_what_is_at_hand_is_waited_for(
-    error: type[OSError] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    glimpse = called_in(tmp_path / "slow.py")
-
-    def fails(*_: object) -> int:
-        raise OSError("operation not supported")
-
-    if error is None:
-        monkeypatch.setattr(stacks, "_TELLS_WHAT_IS_AT_HAND", False)
-    monkeypatch.setattr(os, "preadv", fails)
-    stack = StackReader(Places(tmp_path)).read_at_once(glimpse)
-    assert stack is not None
-    assert stack.frames[0].call == "probe"
-
-
-def test_source_that_was_put_out_of_memory_comes_from_the_disk_soon(tmp_path: Path) -> None:
-    file = tmp_path / "slow.py"
-    file.write_text("x = 1\n" * 10_000)
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    deadline = time.monotonic() + 20
-    while not stacks.at_hand(str(file)) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert stacks.at_hand(str(file))
-
-
-def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
-    assert stacks.at_hand(str(tmp_path / "none.py"))
-    assert stacks.at_hand(str(tmp_path))
-    (tmp_path / "broken.py").write_bytes(b"# coding: none\n")
-    assert stacks.at_hand(str(tmp_path / "broken.py"))
-    assert str(tmp_path / "broken.py") not in linecache.cache
-
-
-def test_what_was_at_hand_is_kept_as_linecache_keeps_it(tmp_path: Path) -> None:
-    file = str(tmp_path / "open_end.py")
-    Path(file).write_bytes(b"x = 1\r\ny = 2")
-    assert stacks.at_hand(file)
-    kept = linecache.getlines(file)
-    linecache.cache.pop(file)
-    assert kept == linecache.getlines(file) == ["x = 1\n", "y = 2\n"]
+    try:
+        for _ in range(3):
+            assert reader.read_at_once(glimpse) is None
+    finally:
+        disk.turns.set()
+    assert until(lambda: reader.read_at_once(glimpse)).frames[0].call == "probe"
+    assert sorted(disk.asked) == list(map(str, files))

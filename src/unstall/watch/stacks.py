@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 import dis
-import io
 import linecache
 import os
 import sysconfig
-import time
-import tokenize
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -18,12 +15,10 @@ from typing import Any, NamedTuple
 
 from unstall.model.place import INSTALLED, Frame, Owner, Stack
 from unstall.threads import frames as thread_frames
+from unstall.watch.source import Sources
 
 MAX_FRAMES = 96
 _CALL_WIDTH = 80
-_AGAIN_NS = 50_000_000
-_LARGEST = 16 << 20
-"""Of source, in bytes: more is no module that somebody wrote."""
 _SELF = Path(__file__).resolve().parent.parent
 _SHIPPED_APP = _SELF / "_reference"  # the demonstration service is somebody's app like any other
 
@@ -101,8 +96,7 @@ class StackReader:
         self._places = places
         self._frames: dict[tuple[CodeType, int, str], Frame] = {}
         self._stacks: dict[tuple[Frame, ...], Stack] = {}
-        self._again_ns: dict[str, int] = {}
-        """When to ask again for source that was on the disk only."""
+        self._sources = Sources()
 
     def read(self, glimpse: Glimpse) -> Stack:
         """May wait for a disk."""
@@ -110,23 +104,9 @@ class StackReader:
         return stack
 
     def read_at_once(self, glimpse: Glimpse, *, anyway: bool = False) -> Stack | None:
-        """Waits for no disk: None while a line of source is on its way, or `anyway` a stack without its call.
-
-        Python runs modules without reading their source, so it may be on the disk only, and a disk may take
-        tenths of a second for each file.
-        """
-        stack, whole = self._read(glimpse, self._at_hand)
+        """Waits for no disk: None while source is on its way, or `anyway` a stack without its call."""
+        stack, whole = self._read(glimpse, self._sources.at_hand)
         return stack if whole or anyway else None
-
-    def _at_hand(self, file: str) -> bool:
-        now = time.monotonic_ns()
-        if now < self._again_ns.get(file, 0):
-            return False
-        if at_hand(file):
-            self._again_ns.pop(file, None)
-            return True
-        self._again_ns[file] = now + _AGAIN_NS
-        return False
 
     def _read(self, glimpse: Glimpse, at_hand: Callable[[str], bool]) -> tuple[Stack, bool]:
         frames: list[Frame] = []
@@ -168,48 +148,6 @@ class StackReader:
                 self._stacks.clear()
             known = self._stacks[frames] = Stack(frames, cut)
         return known
-
-
-def at_hand(file: str) -> bool:
-    """Whether its source can be read without waiting for a disk; if not, the system is asked to fetch it."""
-    if file in linecache.cache or not _TELLS_WHAT_IS_AT_HAND:
-        return True
-    try:
-        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return True  # there is nothing to wait for
-    try:
-        status = os.fstat(opened)
-        if status.st_size > _LARGEST:
-            return True
-        room = bytearray(status.st_size)
-        try:
-            if os.preadv(opened, [room], 0, os.RWF_NOWAIT) >= len(room):
-                _keep(file, status, room)
-                return True
-        except BlockingIOError:
-            pass  # none of it is
-        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_WILLNEED)
-    except OSError:  # a file system that cannot tell
-        return True
-    finally:
-        os.close(opened)
-    return False
-
-
-def _keep(file: str, status: os.stat_result, text: bytearray) -> None:
-    """As `linecache` would, which opens and reads it anew, and lets go of the interpreter lock for each."""
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
-        lines = io.TextIOWrapper(io.BytesIO(text), encoding).readlines()
-    except (SyntaxError, ValueError, LookupError):
-        return
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    linecache.cache[file] = (status.st_size, status.st_mtime, lines, file)
-
-
-_TELLS_WHAT_IS_AT_HAND = hasattr(os, "RWF_NOWAIT") and hasattr(os, "posix_fadvise")
 
 
 @lru_cache(maxsize=1024)
