@@ -168,6 +168,27 @@ def test_looks_go_on_while_the_source_comes_from_a_slow_disk(
     assert {look.stack.frames[-1].call for look in stretch.looks} == {call}
 
 
+def test_who_settles_waits_no_longer_than_asked_and_hurries_no_later_stall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled: list[bool] = []
+
+    async def main() -> None:
+        await asyncio.sleep(0.1)
+        Disk(monkeypatch, 0.6)
+        time.sleep(0.2)
+        await asyncio.sleep(0)
+        for seconds in (0.1, PATIENCE_S):
+            settled.append(await asyncio.to_thread(monitor.settle, seconds))
+        watchdog = monitor._watchdog
+        assert watchdog is not None
+        assert not any(subject.hurried for subject in watchdog.subjects())
+
+    with Monitor(SETTINGS) as monitor:
+        asyncio.run(main())
+    assert settled == [False, True]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="all interpreters share one lock")
 def test_beside_another_interpreter_a_stall_is_told_without_its_line_and_once_why() -> None:
     told: list[Process] = []

@@ -249,8 +249,6 @@ class Monitor:
             if time.monotonic() >= until:
                 return False
             time.sleep(_SETTLE_PAUSE_S)
-        for subject in watchdog.subjects():
-            subject.hurried = False
         return True
 
     # --- telling ------------------------------------------------------------------------------

@@ -333,7 +333,7 @@ class Subject:
             patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not hurried
             by_ns = now - _SOURCE_NS
             # A loop that has ended misses no look while the disk is waited for.
-            if ongoing is not None and not self._read(ongoing, reader, by_ns, waits=hurried):
+            if ongoing is not None and not self._read(ongoing, reader, by_ns, waits=self.ended):
                 unread = True  # and those after it wait as well
             if unread or (begun is None and patient):
                 waiting.append((beat, ongoing))
@@ -343,6 +343,7 @@ class Subject:
         self._unfinished = waiting
         if not waiting:
             self.heartbeat.caught_up.clear()
+            self.hurried = False
 
     def _stretch(
         self,
