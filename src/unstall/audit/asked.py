@@ -12,7 +12,7 @@ from unstall.audit.constants import many_of
 from unstall.audit.functions import Shape
 from unstall.audit.known import MOST_PARTS, Known
 from unstall.audit.known_names import Kept
-from unstall.audit.known_values import asks_class, hands_on
+from unstall.audit.known_values import asks_attribute, asks_class, hands_on
 from unstall.audit.scan import Event
 from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
@@ -132,7 +132,7 @@ def _tested(scope: Scope, types: Types, kept: Kept) -> _Found:
     tests = {id(test): test for event in events for test in event.tests}
     loops = {id(each): each for event in events if event.over for each in loops_of(event)}
     for test in (tests | loops).values():
-        for name, question in _questions(test):
+        for name, question in _with_named(test, scope, kept):
             base = kept.parameter(scope, name)
             if base is not None and len(base[1]) <= _DEEPEST:
                 found[base[0]].add((len(base[1]), question))
@@ -141,13 +141,22 @@ def _tested(scope: Scope, types: Types, kept: Kept) -> _Found:
     return found
 
 
+def _with_named(test: ast.expr, scope: Scope, kept: Kept) -> Iterator[tuple[ast.Name, str]]:
+    """Also of conditions that have a name."""
+    for name, question in _questions(test):
+        yield name, question
+        condition = kept.condition(scope, name) if question is TRUTH else None
+        if condition is not None:
+            yield from _questions(condition)
+
+
 def loops_of(event: Event) -> Iterator[ast.expr]:
     """What the loops around it go over; the condition of `while` is a test."""
     return (each for each in event.over if isinstance(each, ast.expr))
 
 
 def _questions(test: ast.expr) -> Iterator[tuple[ast.Name, str]]:
-    """Of `a`, `not a`, `a and b`, `a is None`, `a == "b"`, `a in ("b", "c")`, `isinstance(a, B)`."""
+    """Of `a`, `not a`, `a and b`, `a is None`, `a == "b"`, `a in ("b",)`, `isinstance(a, B)`, `hasattr`."""
     if isinstance(test, ast.Name):
         yield test, TRUTH
     elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -160,8 +169,10 @@ def _questions(test: ast.expr) -> Iterator[tuple[ast.Name, str]]:
         is_literal = isinstance(other, (ast.Constant, ast.Attribute)) or many_of(other) is not None
         if len(test.ops) == 1 and is_literal:
             yield test.left, NONE if getattr(other, "value", other) is None else LITERAL
-    elif (asked := asks_class(test)) is not None and isinstance(asked[0], ast.Name):
-        yield asked[0], CLASS
+    else:
+        asked = asks_class(test) or asks_attribute(test)
+        if asked is not None and isinstance(asked[0], ast.Name):
+            yield asked[0], CLASS
 
 
 def _handed(scope: Scope, types: Types, kept: Kept) -> Iterator[_Handed]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from io import BytesIO, StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstall.audit.constants import last_of
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 _APART = frozenset(
     "builtins.str builtins.bytes builtins.bytearray builtins.int builtins.float builtins.complex "
     "builtins.bool builtins.tuple builtins.list builtins.dict builtins.set builtins.frozenset "
-    "builtins.NoneType pathlib.Path numpy.ndarray pandas.DataFrame torch.Tensor PIL.Image.Image".split()
+    "builtins.NoneType pathlib.Path io.BytesIO io.StringIO numpy.ndarray pandas.DataFrame torch.Tensor "
+    "PIL.Image.Image".split()
 )
 """No object is of two of these, but for what `_BELOW` says."""
 _BELOW = {"builtins.bool": "builtins.int"}
@@ -207,6 +210,37 @@ def is_instance(types: Types, scope: Scope, known: Known, asked: ast.expr) -> bo
         return None
     answers = {_is_one_of(types, each, wanted) for each in known.classes}
     return next(iter(answers)) if len(answers) == 1 else None
+
+
+def has_attribute(types: Types, known: Known, name: str) -> bool | None:
+    """What `hasattr` answers."""
+    answers = {_has(types, each, name) for each in known.classes}
+    return next(iter(answers)) if len(answers) == 1 else None
+
+
+def _has(types: Types, class_: str, name: str) -> bool | None:
+    """Yes is said of what all objects have, no of what files have and nothing else."""
+    if ":" in class_:
+        found = types.classes.find(class_, name)
+        given = found.bindings if isinstance(found, Member) else ()
+        return True if any(each.kind == "def" or each.value is not None for each in given) else None
+    own = _STANDARD.get(class_)
+    if own is None:
+        return None
+    return True if hasattr(own, name) else False if name in _OF_FILES else None
+
+
+_STANDARD: dict[str, type] = {
+    "builtins.str": str,
+    "builtins.bytes": bytes,
+    "builtins.bytearray": bytearray,
+    "builtins.list": list,
+    "builtins.dict": dict,
+    "pathlib.Path": Path,
+    "io.BytesIO": BytesIO,
+    "io.StringIO": StringIO,
+}
+_OF_FILES = frozenset("read readline readlines write writelines seek tell fileno".split())
 
 
 def _alternatives(types: Types, scope: Scope, node: ast.expr) -> tuple[str, ...]:

@@ -83,6 +83,15 @@ class Kept:
         base = self.parameter(scope, binding.value, depth + 1)
         return (base[0], (*base[1], *binding.item)) if base is not None else None
 
+    def condition(self, scope: Scope, name: ast.Name) -> ast.expr | None:
+        """What `isinstance`, `hasattr` or a comparison came to, if that is all a name is ever given."""
+        binding = self.only(scope, name)
+        if binding is None or binding.kind != "assign" or binding.item:
+            return None
+        value = binding.value
+        inner = value.operand if isinstance(value, ast.UnaryOp) else value
+        return value if isinstance(inner, (ast.Call, ast.Compare)) else None
+
     def or_literals(self, scope: Scope, name: ast.Name) -> tuple[Binding, ...]:
         """All the ways of a parameter that is given nothing but literals besides; none: it is no such one."""
         found = self.all(scope, name)

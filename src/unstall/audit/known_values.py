@@ -22,7 +22,7 @@ from unstall.audit.known import (
     tuple_of,
     without_keys,
 )
-from unstall.audit.known_classes import called, is_instance, named, stated
+from unstall.audit.known_classes import called, has_attribute, is_instance, named, stated
 from unstall.audit.known_names import Kept
 from unstall.audit.known_stated import (
     backed,
@@ -48,7 +48,7 @@ _MOST_WAYS = 4
 _MOST_RETURNS = 24
 _MAKES = frozenset(
     "builtins.str builtins.bytes builtins.int builtins.float builtins.bool builtins.list builtins.dict "
-    "builtins.set builtins.tuple builtins.frozenset pathlib.Path".split()
+    "builtins.set builtins.tuple builtins.frozenset pathlib.Path io.BytesIO io.StringIO".split()
 )
 """Calls that give an object of what is called."""
 _ASKS_CLASS = "isinstance"
@@ -75,13 +75,21 @@ class Knowledge:
         if known is not None:
             return known
         if isinstance(part, ast.Name):
-            return self.passed(scope, part, own).truth
+            return self._named(scope, part, own)
         if isinstance(part, ast.Compare) and len(part.ops) == 1:
             return self._compared(scope, part, own)
+        if (attribute := asks_attribute(part)) is not None:
+            return has_attribute(self._types, self.passed(scope, attribute[0], own), attribute[1])
         asked = asks_class(part)
         if asked is None:
             return None
         return is_instance(self._types, scope, self.passed(scope, asked[0], own), asked[1])
+
+    def _named(self, scope: Scope, name: ast.Name, own: Own) -> bool | None:
+        """Of what was passed, or of what a condition came to that has a name."""
+        known = self.passed(scope, name, own).truth
+        test = None if known is not None else self.names.condition(scope, name)
+        return self.answer(scope, test, own) if test is not None else known
 
     def _compared(self, scope: Scope, test: ast.Compare, own: Own) -> bool | None:
         left, op, right = test.left, test.ops[0], test.comparators[0]
@@ -331,4 +339,12 @@ def asks_class(test: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     """Of `isinstance(a, B)`: both."""
     if isinstance(test, ast.Call) and last_of(test.func) == _ASKS_CLASS and len(test.args) == 2:
         return test.args[0], test.args[1]
+    return None
+
+
+def asks_attribute(test: ast.expr) -> tuple[ast.expr, str] | None:
+    """Of `hasattr(a, "name")`: both."""
+    match test:
+        case ast.Call(ast.Name("hasattr"), [asked, ast.Constant(str(name))]):
+            return asked, name
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from unstall.audit.alive import Alive
 from unstall.audit.calls import Calls, Seen
 from unstall.audit.flags import Passed
 from unstall.audit.ir import Place, Via
@@ -42,7 +43,8 @@ class Walk:
         self.calls = calls
         self.nodes: dict[Node, Reached] = {}
         self.once = Once(types)
-        self._facts = Facts(types, self.once, Passed(types, asks=not exact), exact)
+        passed = Passed(types, asks=not exact)
+        self._facts = Facts(types, self.once, passed, Alive(types, passed), exact)
 
     def begin(self, roots: Iterable[Node]) -> None:
         """Find out what start-up and shut-down come to: what is filled then is there for requests."""

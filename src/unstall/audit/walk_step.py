@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from unstall.audit.alive import Alive
 from unstall.audit.calls import Seen
 from unstall.audit.dead import kind_rules_out
 from unstall.audit.flags import Flags, Passed
@@ -50,6 +51,7 @@ class Facts:
     types: Types
     once: Once
     passed: Passed
+    alive: Alive
     exact: bool
     """Receivers are of the class that is named, and of none below it."""
     contexts: dict[str, set[tuple[Bindings, Flags]]] = field(default_factory=dict)
@@ -108,7 +110,8 @@ class Step:
         # At start-up every key is new.
         known = node.place is not Place.STARTUP and self.facts.once.fills_key(scope, seen.event)
         extra = 2 if dead or filled else int(known or ruled_out is None)
-        values = self._resolved(seen.targets)
+        targets = self.facts.alive.targets(scope, seen, node.flags) if node.flags else seen.targets
+        values = self._resolved(targets)
         if not values and seen.via is Via.CALL and not self._are_none(seen.targets):
             self._leaves(node.place, None, extra)
         # Of several functions it is one: which one, the code does not say.
