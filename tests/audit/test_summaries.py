@@ -100,6 +100,17 @@ BLOCKS = {
         },
         "acme.fetch → subprocess.run",
     ),
+    "of one object or another, both made there": (
+        {
+            "acme.py": """
+                import requests
+                def fetch(url):
+                    client = requests.Session() if url else requests.Session()
+                    return client.get(url)
+            """
+        },
+        "acme.fetch → requests.Session.get",
+    ),
     "the dearest of several": (
         {
             "acme.py": """
@@ -182,6 +193,17 @@ SILENT = {
     """,
     "whatever the caller passes": "def fetch(session):\n    return session.get('x')\n"
     "import requests\nfetch(requests.Session())\n",
+    "a file or what the caller passes": """
+        def fetch(target, text):
+            file = target if hasattr(target, "write") else open(target, "w")
+            file.write(text)
+    """,
+    "a file in place of what the caller passes": """
+        def fetch(target, text):
+            if isinstance(target, str):
+                target = open(target, "w")
+            target.write(text)
+    """,
     "a coroutine that nobody awaits here": """
         import requests
         async def inner(url):

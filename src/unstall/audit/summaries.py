@@ -7,6 +7,7 @@ and only waits for files, peers and processes count. A row of the catalog on the
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -19,11 +20,22 @@ from unstall.audit.judge import Rows, hit_of
 from unstall.audit.packages import Packages, sources
 from unstall.audit.project import Project
 from unstall.audit.room import swept
+from unstall.audit.scopes import Scope
 from unstall.audit.slips import Slips
 from unstall.audit.sure import surely
 from unstall.audit.types import Types
 from unstall.audit.types_callers import Callers
-from unstall.audit.values import CLASS, FUNCTION, INSTANCE, MODULE, NOTHING, Value, Values, one
+from unstall.audit.values import (
+    CLASS,
+    FUNCTION,
+    INSTANCE,
+    MODULE,
+    NOTHING,
+    PARAMETER,
+    Value,
+    Values,
+    one,
+)
 from unstall.audit.walk import Walk
 from unstall.audit.walk_nodes import Edge, Node
 from unstall.catalog.row import Cost, Effect, Row
@@ -166,6 +178,7 @@ class _Package:
                 outside.guess
                 or outside.place is not Place.LOOP
                 or id(outside.seen.node) not in sure
+                or self._may_be_the_callers(reached.scope, outside.seen.node)
             ):
                 continue
             hit = hit_of(outside, self._rows, reached.scope)
@@ -175,6 +188,14 @@ class _Package:
             row = self._table.row_for(_public(edge.target))
             if row is not None and _counts(row) and self._is_sure(edge, sure):
                 yield row, self._table.canonical(_public(edge.target))
+
+    def _may_be_the_callers(self, scope: Scope, call: ast.expr) -> bool:
+        """A method of what is made here, or of what was passed: of a file or a buffer."""
+        match call:
+            case ast.Call(ast.Attribute(ast.Name(name) as receiver)) if not scope.keeps(name):
+                values = self._types.values(scope, receiver)
+                return any(value.kind == PARAMETER for value in values)
+        return False
 
     def _onward(self, node: Node) -> Iterator[Edge]:
         reached = self._walk.reached(node)
