@@ -178,8 +178,8 @@ def test_who_settles_waits_no_longer_than_asked_and_hurries_no_later_stall(
         Disk(monkeypatch, 0.6)
         time.sleep(0.2)
         await asyncio.sleep(0)
-        for seconds in (0.1, PATIENCE_S):
-            settled.append(await asyncio.to_thread(monitor.settle, seconds))
+        settled.append(await asyncio.to_thread(monitor.settle, 0.1))
+        settled.append(await asyncio.to_thread(monitor.settle, PATIENCE_S))
         watchdog = monitor._watchdog
         assert watchdog is not None
         assert not any(subject.hurried for subject in watchdog.subjects())

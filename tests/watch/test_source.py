@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,65 @@ def test_where_there_is_no_text_nobody_waits_for_it_and_one_thread_tries(
         assert brought(sources, tmp_path / name)
     assert asked == [str(tmp_path / name)]
     assert str(tmp_path / name) not in linecache.cache
+
+
+def test_of_many_files_on_a_slow_disk_few_are_read_at_once_and_one_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, reading, most = threading.Event(), 0, 0
+    read = source.text_of
+
+    def text_of(file: str) -> Any:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        turns.wait(WAIT_S)
+        reading -= 1
+        return read(file)
+
+    monkeypatch.setattr(source, "text_of", text_of)
+    monkeypatch.setattr(source, "_AGAIN_S", WAIT_S)
+    waits: list[float] = []
+    wait = source._Coming.wait
+
+    def noted(coming: Any, seconds: float) -> bool:
+        waits.append(seconds)
+        return wait(coming, seconds)
+
+    monkeypatch.setattr(source._Coming, "wait", noted)
+    sources, files = Sources(), [tmp_path / f"m{n}.py" for n in range(30)]
+    for file in files:
+        file.write_text("x = 1\n")
+    here = [sources.at_hand(str(file)) for file in files]
+    assert here == [False] * 30
+    assert len(waits) == 1
+    turns.set()
+    for file in files:
+        assert brought(sources, file)
+    assert most <= source._MOST
+
+
+def test_what_came_too_late_for_its_look_is_taken_in_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = threading.Event()
+    read = source.text_of
+
+    def text_of(file: str) -> Any:
+        turns.wait(WAIT_S)
+        return read(file)
+
+    monkeypatch.setattr(source, "text_of", text_of)
+    monkeypatch.setattr(source, "_MOST", 1)
+    late, later = tmp_path / "late.py", tmp_path / "later.py"
+    for file in (late, later):
+        file.write_text("x = 1\n")
+    sources = Sources()
+    assert not sources.at_hand(str(late))
+    assert not sources.at_hand(str(later))
+    turns.set()
+    assert brought(sources, later)
+    assert linecache.cache[str(late)]
 
 
 def test_what_is_no_file_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,5 +216,7 @@ def test_source_on_its_way_is_asked_for_once_and_all_of_it_at_once(
             assert reader.read_at_once(glimpse) is None
     finally:
         disk.turns.set()
-    assert until(lambda: reader.read_at_once(glimpse)).frames[0].call == "probe"
+    stack = until(lambda: reader.read_at_once(glimpse))
+    assert [frame.call for frame in stack.frames] == ["probe", "probe"]
+    assert [frame.file for frame in stack.frames] == list(map(str, reversed(files)))
     assert sorted(disk.asked) == list(map(str, files))

@@ -9,14 +9,18 @@ from __future__ import annotations
 import io
 import linecache
 import os
+import time
 import tokenize
 from _thread import allocate_lock, start_new_thread
 
 _SOON_S = 0.005
-"""So long is waited for a file, once: what is in memory takes far less."""
+"""So long is waited for a file: what is in memory takes far less."""
+_AGAIN_S = 0.05
+"""So long nothing is waited for after a file that took longer."""
+_MOST = 8
+"""Of files that are read at the same time."""
 _LARGEST = 16 << 20
 """Of source, in bytes: more is no module that somebody wrote."""
-
 _PROMISED = 1
 """An entry of `linecache` so short says who will read the lines."""
 
@@ -26,21 +30,40 @@ class Sources:
 
     def __init__(self) -> None:
         self._coming: dict[str, _Coming] = {}
+        self._without: set[str] = set()
+        self._patient_from = 0.0
 
     def at_hand(self, file: str) -> bool:
         """Whether `linecache` has its lines, or there are none; if not, they are on their way."""
-        if file.startswith("<") or len(linecache.cache.get(file, ())) > _PROMISED:
+        if len(linecache.cache.get(file, ())) > _PROMISED or self._has_none(file):
             return True
         coming = self._coming.get(file)
         if coming is None:
+            self._take_in()
+            if len(self._coming) >= _MOST:
+                return False
             coming = self._coming[file] = _Coming(file)
-            coming.wait(_SOON_S)
+            self._wait(coming)
         if not coming.over:
             return False
-        text, coming.text = coming.text, None
-        if text is not None and _kept(file, *text):
-            del self._coming[file]
+        self._take_in()
         return True
+
+    def _take_in(self) -> None:
+        """Also what nobody asks for any more."""
+        for file in [each for each, coming in self._coming.items() if coming.over]:
+            coming = self._coming.pop(file)
+            if coming.text is None or not _kept(file, *coming.text):
+                self._without.add(file)
+
+    def _has_none(self, file: str) -> bool:
+        if len(self._without) > 10_000:  # a server with endless generated code
+            self._without.clear()
+        return file.startswith("<") or file in self._without
+
+    def _wait(self, coming: _Coming) -> None:
+        if time.monotonic() >= self._patient_from and not coming.wait(_SOON_S):
+            self._patient_from = time.monotonic() + _AGAIN_S
 
 
 class _Coming:
@@ -58,9 +81,9 @@ class _Coming:
         except RuntimeError:  # no more threads, or the interpreter ends
             self.over = True
 
-    def wait(self, seconds: float) -> None:
-        if not self.over:
-            self._lock.acquire(timeout=seconds)
+    def wait(self, seconds: float) -> bool:
+        """Whether it is over by then."""
+        return self.over or self._lock.acquire(timeout=seconds)
 
     def _read(self, file: str) -> None:
         try:

@@ -94,7 +94,7 @@ class StackReader:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._frames: dict[tuple[CodeType, int, str], Frame] = {}
+        self._frames: dict[tuple[CodeType, str, int, str], Frame] = {}
         self._stacks: dict[tuple[Frame, ...], Stack] = {}
         self._sources = Sources()
 
@@ -123,17 +123,18 @@ class StackReader:
         self, line: Line, read_call: bool, at_hand: Callable[[str], bool]
     ) -> tuple[Frame, bool]:
         module = str(line.module_globals.get("__name__") or "?")
-        key = (line.code, line.lasti if read_call else -line.number, module)
+        file = line.code.co_filename  # equal code of two files is equal
+        key = (line.code, file, line.lasti if read_call else -line.number, module)
         known = self._frames.get(key)
         if known is None:
             if len(self._frames) > 10_000:  # a server with endless generated code
                 self._frames.clear()
-            file, owner = self._places.locate(line.code.co_filename)
+            name, owner = self._places.locate(file)
             readable = read_call and owner in (Owner.APP, Owner.LIBRARY)
-            whole = not readable or at_hand(line.code.co_filename)
-            call = _call_at(line.code, line.lasti) if readable and whole else ""
+            whole = not readable or at_hand(file)
+            call = _call_at(line.code, file, line.lasti) if readable and whole else ""
             known = Frame(
-                file, line.number, line.code.co_qualname, module, owner,
+                name, line.number, line.code.co_qualname, module, owner,
                 _qualified(call, line.module_globals),
             )  # fmt: skip
             if not whole:
@@ -151,7 +152,7 @@ class StackReader:
 
 
 @lru_cache(maxsize=1024)
-def _call_at(code: CodeType, lasti: int) -> str:
+def _call_at(code: CodeType, file: str, lasti: int) -> str:
     """The source text of what is called at an instruction, without arguments; empty if unreadable."""
     entered = dis.opname[code.co_code[lasti]] in _ENTERS_CONTEXT
     # What enters a context spans the whole block; the expression is the instruction's before it.
@@ -160,7 +161,7 @@ def _call_at(code: CodeType, lasti: int) -> str:
         line, end_line, column, end_column = list(code.co_positions())[at]
         if line is None or end_line is None or column is None or end_column is None:
             return ""
-        lines = [linecache.getline(code.co_filename, n).encode() for n in range(line, end_line + 1)]
+        lines = [linecache.getline(file, n).encode() for n in range(line, end_line + 1)]
         if not lines[-1]:
             return ""
         lines[-1] = lines[-1][:end_column]
