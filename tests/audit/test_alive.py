@@ -45,6 +45,17 @@ HELPERS = {
                 target = open(target, "wb")
             target.write(data)
     """,
+    "a class that paths have": """
+        import os
+        def save(target, data):
+            file = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target
+            file.write(data)
+    """,
+    "a class that files have": """
+        def save(target, data):
+            file = target if isinstance(target, io.IOBase) else open(target, "wb")
+            file.write(data)
+    """,
     "through another function": """
         def save(target, data):
             store(data, into=target)
@@ -101,6 +112,24 @@ def test_of_two_callers_the_one_that_passes_a_path_is_told(helper: str) -> None:
     assert {e.site.call for e in sure if e.site} == {"builtins.open", "io.BufferedWriter.write"}
 
 
+def test_a_buffer_that_is_entered_is_a_buffer() -> None:
+    route = """
+@app.get("/")
+async def route():
+    with io.BytesIO() as buffer:
+        save(buffer, b"")
+    with unknown() as other:
+        read(other)
+
+def read(target):
+    if not hasattr(target, "write"):
+        open(target).read()
+"""
+    told = found(BEGIN + dedent(HELPERS["a class asked for"]) + route)
+    sure = [e for e in told if e.code == "US106" and e.confidence is not Confidence.POSSIBLE]
+    assert {each.site.function for each in sure if each.site} == {"read"}
+
+
 STAYS = {
     "another name for it": """
         def save(target):
@@ -128,6 +157,21 @@ STAYS = {
                 file = target if is_open else open("a", "wb")
                 file.write(b"")
                 target = "a"
+    """,
+    "put in its place by a function inside": """
+        def save(target):
+            file = target if hasattr(target, "write") else open("a", "wb")
+            def roll():
+                nonlocal file
+                file = open("b", "wb")
+            roll()
+            file.write(b"")
+    """,
+    "a function of ours that is called so": """
+        def hasattr(a, b): return unknown()
+        def save(target):
+            file = target if hasattr(target, "write") else open("a", "wb")
+            file.write(b"")
     """,
     "opened in any case": """
         def save(target):
@@ -167,3 +211,86 @@ async def route():
     save({given})
 """
     assert accused(before + source) == ({"builtins.open"} if is_told else set())
+
+
+OTHERS = {
+    "nobody knows what": "pool.take()",
+    "what a dictionary has": "CACHE.get('a')",
+    "an attribute by name": "getattr(state, 'connection')",
+}
+
+
+@pytest.mark.parametrize("annotation", ["", ": sqlite3.Connection"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_only_thing_that_is_known_of_an_object_is_not_ruled_out(
+    other: str, annotation: str
+) -> None:
+    source = f"""
+import sqlite3
+
+CACHE = {{}}
+
+def load(own):
+    connection{annotation} = sqlite3.connect("a") if own else {OTHERS[other]}
+    return connection.execute("select 1")
+
+@app.get("/")
+async def route():
+    load(False)
+"""
+    told = [each for each in found(BEGIN + source) if each.code == "US103"]
+    sure = [each for each in told if each.confidence is not Confidence.POSSIBLE]
+    assert "sqlite3.Connection.execute" in {each.site.call for each in sure if each.site}
+
+
+LATER = {
+    "a field that is given later": ("token: str = field(init=False)", ""),
+    "a property": ("@property\n    def token(self): return self._token", ""),
+    "a method under a condition": ("if unknown():\n        def token(self): ...", ""),
+    "a value that is deleted": ("token = 1\n    del token", ""),
+}
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_an_attribute_that_may_come_later_is_asked_for_with_reason(case: str) -> None:
+    source = f"""
+import requests
+from dataclasses import dataclass, field
+
+@dataclass
+class Session:
+    {LATER[case]}
+
+def login(session):
+    if not hasattr(session, "token"):
+        requests.post("https://example.com")
+
+@app.get("/")
+async def route():
+    login(Session())
+"""
+    told = [each for each in found(BEGIN + source) if each.code == "US102"]
+    assert [each.confidence for each in told if each.confidence is not Confidence.POSSIBLE]
+
+
+PATHS = {
+    "of no kin": ("class Place:\n    def __str__(self): return 'a'\n", False),
+    "that says where": ("class Place:\n    def __fspath__(self): return 'a'\n", True),
+}
+
+
+@pytest.mark.parametrize("case", PATHS)
+def test_a_class_that_says_where_it_lies_is_a_path(case: str) -> None:
+    before, is_told = PATHS[case]
+    source = """
+import os
+
+def load(place):
+    if isinstance(place, os.PathLike):
+        open(place).read()
+
+@app.get("/")
+async def route():
+    load(Place())
+"""
+    assert bool(accused(before + source)) is is_told

@@ -100,6 +100,17 @@ BLOCKS = {
         },
         "acme.fetch → subprocess.run",
     ),
+    "of what the caller passes or one that is made": (
+        {
+            "acme.py": """
+                import requests
+                def fetch(url, session=None):
+                    session = session or requests.Session()
+                    return session.get(url)
+            """
+        },
+        "acme.fetch → requests.Session.get",
+    ),
     "of one object or another, both made there": (
         {
             "acme.py": """

@@ -135,16 +135,40 @@ def test_what_came_too_late_for_its_look_is_taken_in_with_the_next(
     assert linecache.cache[str(late)]
 
 
+def test_files_that_never_come_keep_few_others_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for_ever = threading.Event()
+    read = source.text_of
+
+    def text_of(file: str) -> Any:
+        if "lost" in file:
+            for_ever.wait(WAIT_S)
+        return read(file)
+
+    monkeypatch.setattr(source, "text_of", text_of)
+    monkeypatch.setattr(source, "_LOST_S", 0.0)
+    monkeypatch.setattr(source, "_MOST", 1)
+    (tmp_path / "here.py").write_text("x = 1\n")
+    sources = Sources()
+    assert not any(sources.at_hand(f"lost{n}") for n in range(5))
+    assert brought(sources, tmp_path / "here.py")
+    assert not any(sources.at_hand(f"lost{n}") for n in range(100))
+    assert len(sources._coming) == source._MOST_LOST
+    for_ever.set()
+
+
 def test_what_is_no_file_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "start_new_thread", lambda *_: pytest.fail("a thread"))
     assert Sources().at_hand("<string>")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, PermissionError])
 def test_where_no_thread_can_start_the_asker_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(*_: object) -> int:
-        raise RuntimeError("can't start new thread")
+        raise error("can't start new thread")
 
     monkeypatch.setattr(source, "start_new_thread", refuses)
     (tmp_path / "a.py").write_text("x = 1\n")

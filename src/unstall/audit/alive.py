@@ -16,10 +16,10 @@ from unstall.audit.flags import Flags, Passed
 from unstall.audit.scan import Event
 from unstall.audit.scopes import Binding, Scope
 from unstall.audit.types import Types
-from unstall.audit.values import Values, guessed, union
+from unstall.audit.values import INSTANCE, NOTHING, Values, guessed, union, where
 
-_RULED_OUT = 2
-"""As a guess: it may be, but hardly is."""
+_LIKELY, _RULED_OUT = 1, 2
+"""As guesses: where it is not known what else it would be, and where it is."""
 
 
 class _Way(NamedTuple):
@@ -49,11 +49,21 @@ class Alive:
         if not live or len(live) == len(ways):
             return seen.targets
         method = seen.event.node.func.attr  # type: ignore[attr-defined]
-        left = self._types.member(union(self._values(scope, each) for each in live), method)
-        return left | guessed(seen.targets - left, _RULED_OUT)
+        known = [self._methods(scope, each, method, flags) for each in live]
+        left = {(value.kind, value.name) for value in union(known)}
+        gone = where(seen.targets, lambda each: (each.kind, each.name) not in left)
+        return (seen.targets - gone) | guessed(gone, _RULED_OUT if all(known) else _LIKELY)
 
     def _is_dead(self, scope: Scope, way: _Way, flags: Flags) -> bool:
         return way.call is not None and self._passed.rule_out(scope, way.call, flags)
+
+    def _methods(self, scope: Scope, way: _Way, method: str, flags: Flags) -> Values:
+        """What is called if the object came about in this way; nothing: that is not known."""
+        given = self._values(scope, way)
+        if not given or any(each.kind != INSTANCE or each.guess for each in given):
+            given = self._passed.objects(scope, way.value or way.name, flags)
+        found = [self._types.member(frozenset((each,)), method) for each in given]
+        return union(found) if all(found) else NOTHING
 
     def _values(self, scope: Scope, way: _Way) -> Values:
         if way.value is None:
@@ -70,6 +80,8 @@ class Alive:
                 return ()
         if found is None or found[0] is not scope or scope.kind != "function":
             return ()
+        if name in scope.changed:
+            return ()
         if not all(each.kind == "parameter" or _is_plain(each) for each in found[1]):
             return ()
         calls = {
@@ -84,7 +96,9 @@ class Alive:
 
 
 def _is_plain(binding: Binding) -> bool:
-    return binding.kind == "assign" and binding.value is not None and not binding.item
+    """It says nothing but a value."""
+    says_more = binding.item or binding.annotation is not None
+    return binding.kind == "assign" and binding.value is not None and not says_more
 
 
 def _arms(value: ast.expr | None) -> Iterator[ast.expr | None]:

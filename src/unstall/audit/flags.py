@@ -15,7 +15,7 @@ from unstall.audit.scopes import Scope
 from unstall.audit.types import Types
 from unstall.audit.types_callers import Mention, called_by, last_name, names_of
 from unstall.audit.types_parameters import default_of
-from unstall.audit.values import CLASS, EXTERNAL, FUNCTION, Value
+from unstall.audit.values import CLASS, EXTERNAL, FUNCTION, INSTANCE, Value, Values
 
 Flags = tuple[tuple[str, Known], ...]
 """By parameter, in order: what is known of what was passed. What is not known is not there."""
@@ -51,6 +51,15 @@ class Passed:
             answer(scope, test, own) is negated
             for test, negated in zip(event.tests, event.negated, strict=True)
         ) or any(answer(scope, each, own) is False for each in loops_of(event))
+
+    def objects(self, scope: Scope, given: ast.expr | str, flags: Flags) -> Values:
+        """What a parameter, or a name for one, holds, as far as its class was asked for."""
+        own = dict(flags)
+        if isinstance(given, str):
+            known = own.get(given, UNKNOWN)
+        else:
+            known = self._knowledge.passed(scope, given, own)
+        return frozenset(Value(INSTANCE, each) for each in known.classes)
 
     def by(self, seen: Seen, value: Value, target: Scope, scope: Scope, own: Flags) -> Flags:
         """What a call in `scope` says, by what it writes, leaves to the default, or hands on of `own`."""

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 _APART = frozenset(
     "builtins.str builtins.bytes builtins.bytearray builtins.int builtins.float builtins.complex "
     "builtins.bool builtins.tuple builtins.list builtins.dict builtins.set builtins.frozenset "
-    "builtins.NoneType pathlib.Path io.BytesIO io.StringIO numpy.ndarray pandas.DataFrame torch.Tensor "
-    "PIL.Image.Image".split()
+    "builtins.NoneType os.PathLike pathlib.Path io.IOBase io.BytesIO io.StringIO numpy.ndarray "
+    "pandas.DataFrame torch.Tensor PIL.Image.Image".split()
 )
 """No object is of two of these, but for what `_BELOW` says."""
-_BELOW = {"builtins.bool": "builtins.int"}
+_BELOW = {
+    "builtins.bool": "builtins.int",
+    "pathlib.Path": "os.PathLike",
+    "io.BytesIO": "io.IOBase",
+    "io.StringIO": "io.IOBase",
+}
 _AS_ARGUMENT = {"builtins.float": ("builtins.float", "builtins.int")}
 """What type checkers let through as well."""
 _FORMS = {
@@ -219,15 +224,24 @@ def has_attribute(types: Types, known: Known, name: str) -> bool | None:
 
 
 def _has(types: Types, class_: str, name: str) -> bool | None:
-    """Yes is said of what all objects have, no of what files have and nothing else."""
+    """Yes is said of methods, no of what files have and nothing else."""
     if ":" in class_:
-        found = types.classes.find(class_, name)
-        given = found.bindings if isinstance(found, Member) else ()
-        return True if any(each.kind == "def" or each.value is not None for each in given) else None
+        return True if _is_method(types, class_, name) else None
     own = _STANDARD.get(class_)
     if own is None:
         return None
     return True if hasattr(own, name) else False if name in _OF_FILES else None
+
+
+def _is_method(types: Types, class_: str, name: str) -> bool:
+    """Defined once and in any case; what a property gives may not be there yet."""
+    found = types.classes.find(class_, name)
+    if not isinstance(found, Member) or len(found.bindings) != 1:
+        return False
+    (binding,) = found.bindings
+    decorators = getattr(binding.node, "decorator_list", ())
+    is_plain = all(last_of(each) in ("staticmethod", "classmethod") for each in decorators)
+    return binding.kind == "def" and not binding.path and is_plain
 
 
 _STANDARD: dict[str, type] = {
@@ -284,6 +298,8 @@ def _are_apart(types: Types, name: str, other: str) -> bool:
     ours = name if ":" in name else other
     foreign = other if ours is name else name
     below = (ours, *types.classes.subclasses(ours))
+    if foreign == "os.PathLike" and any(types.classes.find(each, "__fspath__") for each in below):
+        return False  # it need not inherit from it
     return (
         foreign in _APART
         and all(_is_plain(types, each) for each in below)

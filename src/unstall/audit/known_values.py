@@ -51,6 +51,8 @@ _MAKES = frozenset(
     "builtins.set builtins.tuple builtins.frozenset pathlib.Path io.BytesIO io.StringIO".split()
 )
 """Calls that give an object of what is called."""
+_GIVE_THEMSELVES = frozenset({"io.BytesIO", "io.StringIO"})
+"""To `with`."""
 _ASKS_CLASS = "isinstance"
 
 
@@ -78,7 +80,8 @@ class Knowledge:
             return self._named(scope, part, own)
         if isinstance(part, ast.Compare) and len(part.ops) == 1:
             return self._compared(scope, part, own)
-        if (attribute := asks_attribute(part)) is not None:
+        attribute = asks_attribute(part)
+        if attribute is not None and named(self._types, scope, part.func) == "builtins.hasattr":  # type: ignore[attr-defined]
             return has_attribute(self._types, self.passed(scope, attribute[0], own), attribute[1])
         asked = asks_class(part)
         if asked is None:
@@ -199,9 +202,12 @@ class Knowledge:
         if binding.kind in ("parameter", "rest"):
             known = own.get(name)
             return known if known is not None else self._parameter(scope, name, binding)
-        if binding.kind != "assign":
-            return UNKNOWN
         if binding.value is None:
+            return UNKNOWN
+        if binding.kind == "with":
+            known = self.of(scope, binding.value, own, depth)
+            return known if _GIVE_THEMSELVES.issuperset(known.classes) else UNKNOWN
+        if binding.kind != "assign":
             return UNKNOWN
         if isinstance(binding.value, ast.Dict):
             return of_class("builtins.dict")  # it may have been filled since

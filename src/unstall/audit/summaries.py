@@ -178,12 +178,16 @@ class _Package:
                 outside.guess
                 or outside.place is not Place.LOOP
                 or id(outside.seen.node) not in sure
-                or self._may_be_the_callers(reached.scope, outside.seen.node)
             ):
                 continue
             hit = hit_of(outside, self._rows, reached.scope)
-            if hit is not None and _counts(hit.row):
-                yield hit.row, hit.name
+            if hit is None or not _counts(hit.row):
+                continue
+            if hit.row.code == "US106" and self._may_be_the_callers(
+                reached.scope, outside.seen.node
+            ):
+                continue
+            yield hit.row, hit.name
         for edge in reached.edges:
             row = self._table.row_for(_public(edge.target))
             if row is not None and _counts(row) and self._is_sure(edge, sure):

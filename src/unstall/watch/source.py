@@ -19,6 +19,8 @@ _AGAIN_S = 0.05
 """So long nothing is waited for after a file that took longer."""
 _MOST = 8
 """Of files that are read at the same time."""
+_LOST_S = 5.0
+_MOST_LOST = 32
 _LARGEST = 16 << 20
 """Of source, in bytes: more is no module that somebody wrote."""
 _PROMISED = 1
@@ -40,7 +42,7 @@ class Sources:
         coming = self._coming.get(file)
         if coming is None:
             self._take_in()
-            if len(self._coming) >= _MOST:
+            if self._is_busy():
                 return False
             coming = self._coming[file] = _Coming(file)
             self._wait(coming)
@@ -55,6 +57,12 @@ class Sources:
             coming = self._coming.pop(file)
             if coming.text is None or not _kept(file, *coming.text):
                 self._without.add(file)
+
+    def _is_busy(self) -> bool:
+        """Who never comes back, as from a disk that is gone, keeps few others from being read."""
+        lost = time.monotonic() - _LOST_S
+        alive = sum(each.since > lost for each in self._coming.values())
+        return alive >= _MOST or len(self._coming) >= _MOST_LOST
 
     def _has_none(self, file: str) -> bool:
         if len(self._without) > 10_000:  # a server with endless generated code
@@ -71,6 +79,7 @@ class _Coming:
 
     def __init__(self, file: str) -> None:
         self.over = False
+        self.since = time.monotonic()
         self.text: tuple[os.stat_result, bytes] | None = None
         """None where there is none."""
         self._lock = allocate_lock()
@@ -78,7 +87,7 @@ class _Coming:
         try:
             # Bare: a `threading.Thread` is waited for until it runs, and is in the host's list of them.
             start_new_thread(self._read, (file,))
-        except RuntimeError:  # no more threads, or the interpreter ends
+        except Exception:  # no more threads, the interpreter ends, or somebody forbids it
             self.over = True
 
     def wait(self, seconds: float) -> bool:
