@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -148,6 +149,30 @@ def test_equal_stacks_are_one_object() -> None:
     glimpses = [glimpse_of([sys._getframe()]) for _ in range(2)]
     first, second = (reader.read(glimpse) for glimpse in glimpses)
     assert first is second
+
+
+TEXTS = [
+    r'probe("\d")',
+    r"probe('\'')",
+    r'probe(r"\d\\")',
+    r'probe("\\d", "\N{BULLET}")',
+    'probe("a" \\\n        "b")',
+]
+
+
+@pytest.mark.parametrize("written", TEXTS)
+def test_the_host_is_not_warned_of_texts_in_its_source(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "texts.py"
+    file.write_text(f"def calls(probe):\n    return {written}\n")
+    space: dict[str, Any] = {"__name__": "texts"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(file.read_text(), str(file), "exec"), space)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        stack = space["calls"](lambda *_: read(sys._getframe(1)))
+    assert stack.frames[-1].call == "probe"
+    assert not told
 
 
 # --- source on a slow disk --------------------------------------------------------------------

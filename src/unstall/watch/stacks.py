@@ -6,6 +6,7 @@ import ast
 import dis
 import linecache
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -151,6 +152,14 @@ class StackReader:
         return known
 
 
+_ESCAPE = re.compile(r"\\(?:N\{[^}]*\}|(.))", re.DOTALL)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """CPython would warn the host of what it takes for mistakes in texts, and these are not looked at."""
+    return found[0] if found[1] in tuple("\\'\"\n") else found[1] or ""
+
+
 @lru_cache(maxsize=1024)
 def _call_at(code: CodeType, file: str, lasti: int) -> str:
     """The source text of what is called at an instruction, without arguments; empty if unreadable."""
@@ -167,7 +176,7 @@ def _call_at(code: CodeType, file: str, lasti: int) -> str:
         lines[-1] = lines[-1][:end_column]
         lines[0] = lines[0][column:]
         text = b"".join(lines).decode()
-        node = ast.parse(f"({text})", mode="eval").body
+        node = ast.parse(f"({_ESCAPE.sub(_unescaped, text)})", mode="eval").body
     except (IndexError, SyntaxError, ValueError, MemoryError, RecursionError):
         return ""
     while isinstance(node, ast.Await):
