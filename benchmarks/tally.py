@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -43,6 +42,7 @@ from unstall.load import (
 )
 from unstall.model.histogram import Histogram
 from unstall.model.plan import Stage
+from unstall.prove.processes import free_port
 
 KEY = "benchmark-key"
 STAGES = ("blocking", "offloaded", "async")
@@ -204,13 +204,6 @@ def stalled(port: int) -> dict[str, int]:
     for cause, count in STALLED.findall(text):
         found[cause] = found.get(cause, 0) + int(count)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # --- open model ------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.run.running import clean_environment, free_port, processes_of_session
+from tests.run.running import clean_environment, processes_of_session
 from unstall.export import joining
+from unstall.prove.processes import free_port
 
 PATIENCE_S = 30.0
 APP = Path(__file__).parent / "app"

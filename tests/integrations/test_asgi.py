@@ -58,10 +58,8 @@ def test_one_line_names_the_stall_its_route_and_what_the_route_held() -> None:
 
 def test_metrics_are_served_at_the_port_that_was_given() -> None:
     out = said("""
-        import socket
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        from unstall.prove.processes import free_port
+        port = free_port()
         unstall.instrument(app, metrics=port)
         with TestClient(app) as client:
             client.get("/quick")

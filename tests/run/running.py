@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,12 +22,6 @@ APP = HERE / "app"
 UNSTALL = (sys.executable, "-m", "unstall")
 # A machine that runs other things too must not make a clean app look bad.
 THRESHOLD_MS = "150"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def line_in(path: Path, marker: str) -> int:

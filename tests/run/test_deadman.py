@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.running import free_port, running
+from tests.run.running import running
 from unstall.model.observation import Process
+from unstall.prove.processes import free_port
 from unstall.run.vigil import ask
 from unstall.watch.deadman import BEAT_NS, Deadman
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.running import PATIENCE_S, Running, free_port, running
+from tests.run.running import PATIENCE_S, Running, running
 from tests.run.test_servers import BIN
 from unstall.explain.report import report_of
 from unstall.model.cost import EntryCost, PieceCost
 from unstall.model.recording import Recording, read
+from unstall.prove.processes import free_port
 from unstall.report.text import render
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]

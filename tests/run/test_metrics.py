@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.run.running import PATIENCE_S, Running, free_port, run, running
+from tests.run.running import PATIENCE_S, Running, run, running
 from tests.run.test_servers import SERVERS
 from unstall.errors import UsageError
 from unstall.export.server import Place
+from unstall.prove.processes import free_port
 from unstall.run.metrics import place_asked, told_to_children
 
 MATCH_SIZE = 27

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.running import APP, PATIENCE_S, Running, free_port, line_in, running
+from tests.run.running import APP, PATIENCE_S, Running, line_in, running
 from unstall.explain.report import report_of, settled
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Cause, Stall
 from unstall.model.recording import Recording, read
+from unstall.prove.processes import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -153,7 +154,15 @@ async def child(
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
+    """A loopback port that nobody has at this moment, of those that no system gives away by itself.
+
+    Between this and its use, every `connect` and every `bind` to any port draws from the others.
+    """
+    for _ in range(100):
+        port = 10_240 + secrets.randbelow(32_768 - 10_240)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from unstall.errors import MissingExtra, TargetError, UsageError
 from unstall.load.locusts import Crew, Locust, Told, find_locust, locustfile_of, run_locust, work
 from unstall.model.outcome import Progress
 from unstall.model.plan import Scenario, Stage, WitnessPlan
+from unstall.prove.processes import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -120,9 +120,7 @@ def test_a_master_and_two_workers_on_this_machine_count_every_request(
 def test_a_master_takes_workers_that_others_start(
     url: str, program: tuple[str, ...], file: Path
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     async def play() -> tuple[Told, int, int]:
         crew = Crew(master=True, workers=2, port=port, patience=40)
@@ -212,9 +210,7 @@ def test_a_locustfile_that_is_no_good_is_told_in_a_sentence(
 def test_workers_that_do_not_come_are_waited_for_so_long(
     url: str, program: tuple[str, ...], file: Path
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with pytest.raises(TargetError, match="fewer than 3 workers came"):
         played(url, program, file, crew=Crew(master=True, workers=3, port=port, patience=1))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tally.settings import Settings
+from tally.stack.processes import free_port
 
 
 @contextmanager
 def served(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A process of its own and the port that it serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     words = ["-m", "uvicorn", "tally.app:app", "--port", str(port), "--log-level", "error"]
     env = {
         **os.environ,

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tally.stack.processes import free_port
+
 TEMPLATE = Path(__file__).parents[4] / "reference/tally/deploy/nginx/tally.conf.template"
 SYSTEM = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
 DOWNLOAD_S = 60
@@ -99,10 +101,3 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path | None = Non
             time.sleep(0.02)
         else:
             return
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

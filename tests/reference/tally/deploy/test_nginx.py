@@ -18,11 +18,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tally.stack.processes import free_port
 from tests.reference.tally.deploy.nginx import (
     TEMPLATE,
     NginxUnavailable,
     find_nginx,
-    free_port,
     rendered,
     running,
     wait_for,

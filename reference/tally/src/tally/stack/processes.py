@@ -8,6 +8,7 @@ removes temporary folders; each server leads a process group, so that its childr
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -183,11 +184,18 @@ def becomes(ready: Callable[[], bool], process: subprocess.Popen[bytes], within:
 
 
 def free_port() -> int:
-    """One that nobody has at this moment; the caller tries another if somebody was faster."""
+    """One that nobody has at this moment; the caller tries another if somebody was faster.
+
+    Of those that no system gives away by itself, at every `connect` and every `bind` to any port.
+    """
+    for _ in range(100):
+        port = 10_240 + secrets.randbelow(32_768 - 10_240)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def last_words(log: Path, lines: int = 5) -> str:
