@@ -244,10 +244,10 @@ async def route():
 
 
 LATER = {
-    "a field that is given later": ("token: str = field(init=False)", ""),
-    "a property": ("@property\n    def token(self): return self._token", ""),
-    "a method under a condition": ("if unknown():\n        def token(self): ...", ""),
-    "a value that is deleted": ("token = 1\n    del token", ""),
+    "a field that is given later": "token: str = field(init=False)",
+    "a property": "@property\n    def token(self): return self._token",
+    "a method under a condition": "if unknown():\n        def token(self): ...",
+    "a value that is deleted": "token = 1\n    del token",
 }
 
 
