@@ -28,6 +28,7 @@ from tests.chaos.upstreams import (
 from unstall.chaos import Chaos, Proxy
 from unstall.errors import UsageError
 from unstall.model.plan import Fault
+from unstall.prove.processes import free_port
 
 AN_HOUR = 3_600.0
 
@@ -553,10 +554,8 @@ def _ended(client: socket.socket) -> bool:
 
 @both
 def test_a_port_that_is_taken_is_told_and_the_rest_is_let_go(chaos: Chaos) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free, port = probe.getsockname()[1], taken.getsockname()[1]
-        probe.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free, port = free_port(), taken.getsockname()[1]
         places = [f"127.0.0.1:{free}", f"127.0.0.1:{port}"]
         with pytest.raises(UsageError, match=rf"127.0.0.1:{port}, and somebody listens there"):
             chaos.proxy("two", ["127.0.0.1:1", "127.0.0.1:2"], listen=places)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import linecache
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.disk import PATIENCE_S, Disk
 from unstall.watch import source
 from unstall.watch.source import Sources
-
-WAIT_S = 20.0
 
 
 def brought(sources: Sources, file: Path) -> bool:
     """Whether it is at hand in the end."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not (found := sources.at_hand(str(file))) and time.monotonic() < deadline:
         time.sleep(0.001)
     return found
@@ -60,38 +58,20 @@ def test_where_there_is_no_text_nobody_waits_for_it_and_one_thread_tries(
     (tmp_path / "not_utf8.py").write_bytes(b"x = '\xff'\n")
     (tmp_path / "of_no_encoding.py").write_bytes(b"# coding: none\n")
     (tmp_path / "large.py").write_bytes(b"x = 1\n" * 10)
-    asked: list[str] = []
-
-    def text_of(file: str) -> Any:
-        asked.append(file)
-        return read(file)
-
-    read = source.text_of
-    monkeypatch.setattr(source, "text_of", text_of)
+    disk = Disk(monkeypatch, slow=lambda _: False)
     monkeypatch.setattr(source, "_LARGEST", 50)
     sources = Sources()
     for _ in range(3):
         assert brought(sources, tmp_path / name)
-    assert asked == [str(tmp_path / name)]
+    assert disk.asked == [str(tmp_path / name)]
     assert str(tmp_path / name) not in linecache.cache
 
 
 def test_of_many_files_on_a_slow_disk_few_are_read_at_once_and_one_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns, reading, most = threading.Event(), 0, 0
-    read = source.text_of
-
-    def text_of(file: str) -> Any:
-        nonlocal reading, most
-        reading += 1
-        most = max(most, reading)
-        turns.wait(WAIT_S)
-        reading -= 1
-        return read(file)
-
-    monkeypatch.setattr(source, "text_of", text_of)
-    monkeypatch.setattr(source, "_AGAIN_S", WAIT_S)
+    disk = Disk(monkeypatch)
+    monkeypatch.setattr(source, "_AGAIN_S", PATIENCE_S)
     waits: list[float] = []
     wait = source._Coming.wait
 
@@ -106,23 +86,16 @@ def test_of_many_files_on_a_slow_disk_few_are_read_at_once_and_one_is_waited_for
     here = [sources.at_hand(str(file)) for file in files]
     assert here == [False] * 30
     assert len(waits) == 1
-    turns.set()
+    disk.turns.set()
     for file in files:
         assert brought(sources, file)
-    assert most <= source._MOST
+    assert disk.most <= source._MOST
 
 
 def test_what_came_too_late_for_its_look_is_taken_in_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = threading.Event()
-    read = source.text_of
-
-    def text_of(file: str) -> Any:
-        turns.wait(WAIT_S)
-        return read(file)
-
-    monkeypatch.setattr(source, "text_of", text_of)
+    disk = Disk(monkeypatch)
     monkeypatch.setattr(source, "_MOST", 1)
     late, later = tmp_path / "late.py", tmp_path / "later.py"
     for file in (late, later):
@@ -130,7 +103,7 @@ def test_what_came_too_late_for_its_look_is_taken_in_with_the_next(
     sources = Sources()
     assert not sources.at_hand(str(late))
     assert not sources.at_hand(str(later))
-    turns.set()
+    disk.turns.set()
     assert brought(sources, later)
     assert linecache.cache[str(late)]
 
@@ -138,15 +111,7 @@ def test_what_came_too_late_for_its_look_is_taken_in_with_the_next(
 def test_files_that_never_come_keep_few_others_from_being_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for_ever = threading.Event()
-    read = source.text_of
-
-    def text_of(file: str) -> Any:
-        if "lost" in file:
-            for_ever.wait(WAIT_S)
-        return read(file)
-
-    monkeypatch.setattr(source, "text_of", text_of)
+    disk = Disk(monkeypatch, slow=lambda file: "lost" in file)
     monkeypatch.setattr(source, "_LOST_S", 0.0)
     monkeypatch.setattr(source, "_MOST", 1)
     (tmp_path / "here.py").write_text("x = 1\n")
@@ -155,7 +120,7 @@ def test_files_that_never_come_keep_few_others_from_being_read(
     assert brought(sources, tmp_path / "here.py")
     assert not any(sources.at_hand(f"lost{n}") for n in range(100))
     assert len(sources._coming) == source._MOST_LOST
-    for_ever.set()
+    disk.turns.set()
 
 
 def test_what_is_no_file_costs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

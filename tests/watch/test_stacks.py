@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.disk import PATIENCE_S, Disk
 from unstall.model.place import Owner, Stack
-from unstall.watch import source, stacks
+from unstall.watch import stacks
 from unstall.watch.ground import Ground
 from unstall.watch.stacks import Glimpse, Places, StackReader, glimpse_of
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
-WAIT_S = 20.0
 
 
 def read(frame: FrameType | None) -> Stack:
@@ -178,23 +178,8 @@ def test_the_host_is_not_warned_of_texts_in_its_source(written: str, tmp_path: P
 # --- source on a slow disk --------------------------------------------------------------------
 
 
-class Disk:
-    """Gives nothing before it `turns`."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.turns = threading.Event()
-        self.asked: list[str] = []
-        self._text_of = source.text_of
-        monkeypatch.setattr(source, "text_of", self._late)
-
-    def _late(self, file: str) -> Any:
-        self.asked.append(file)
-        self.turns.wait(WAIT_S)
-        return self._text_of(file)
-
-
 def until(glance: Callable[[], Stack | None]) -> Stack:
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while (stack := glance()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -78,21 +78,21 @@ class Alive:
                 found = types_names.find(self._types, scope, name, at)
             case _:
                 return ()
-        if found is None or found[0] is not scope or scope.kind != "function":
-            return ()
-        if name in scope.changed:
+        is_local = scope.kind == "function" and name not in scope.changed
+        if found is None or found[0] is not scope or not is_local:
             return ()
         if not all(each.kind == "parameter" or _is_plain(each) for each in found[1]):
             return ()
-        calls = {
-            id(each.node): each for each in self._types.project.scan(scope).events if each.tests
-        }
-        ways = tuple(
-            _Way(name, binding, value, calls.get(id(value)))
+        given = [
+            (binding, value)
             for binding in found[1]
             for value in _arms(binding.value if binding.kind == "assign" else None)
-        )
-        return ways if any(each.call for each in ways) else ()
+        ]
+        if len(given) < 2 or not any(isinstance(value, ast.Call) for _, value in given):
+            return ()
+        events = self._types.project.scan(scope).events
+        calls = {id(each.node): each for each in events if each.tests}
+        return tuple(_Way(name, binding, value, calls.get(id(value))) for binding, value in given)
 
 
 def _is_plain(binding: Binding) -> bool:

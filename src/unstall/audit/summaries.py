@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 from unstall.audit.calls import Calls
 from unstall.audit.ir import Place, Via
-from unstall.audit.judge import Rows, hit_of
+from unstall.audit.judge import Hit, Rows, hit_of
 from unstall.audit.packages import Packages, sources
 from unstall.audit.project import Project
 from unstall.audit.room import swept
-from unstall.audit.scopes import Scope
 from unstall.audit.slips import Slips
 from unstall.audit.sure import surely
 from unstall.audit.types import Types
@@ -37,7 +36,7 @@ from unstall.audit.values import (
     one,
 )
 from unstall.audit.walk import Walk
-from unstall.audit.walk_nodes import Edge, Node
+from unstall.audit.walk_nodes import Edge, Node, Reached
 from unstall.catalog.row import Cost, Effect, Row
 from unstall.catalog.table import Table
 
@@ -181,24 +180,20 @@ class _Package:
             ):
                 continue
             hit = hit_of(outside, self._rows, reached.scope)
-            if hit is None or not _counts(hit.row):
-                continue
-            if hit.row.code == "US106" and self._may_be_the_callers(
-                reached.scope, outside.seen.node
-            ):
-                continue
-            yield hit.row, hit.name
+            if hit is not None and _counts(hit.row) and not self._may_be_the_callers(hit, reached):
+                yield hit.row, hit.name
         for edge in reached.edges:
             row = self._table.row_for(_public(edge.target))
             if row is not None and _counts(row) and self._is_sure(edge, sure):
                 yield row, self._table.canonical(_public(edge.target))
 
-    def _may_be_the_callers(self, scope: Scope, call: ast.expr) -> bool:
-        """A method of what is made here, or of what was passed: of a file or a buffer."""
-        match call:
-            case ast.Call(ast.Attribute(ast.Name(name) as receiver)) if not scope.keeps(name):
-                values = self._types.values(scope, receiver)
-                return any(value.kind == PARAMETER for value in values)
+    def _may_be_the_callers(self, hit: Hit, reached: Reached) -> bool:
+        """A method of a file that is opened here, or of what was passed, which may be a buffer."""
+        match hit.outside.seen.node:
+            case ast.Call(ast.Attribute(ast.Name(name) as receiver)) if hit.row.code == "US106":
+                values = self._types.values(reached.scope, receiver)
+                is_passed = any(value.kind == PARAMETER for value in values)
+                return is_passed and not reached.scope.keeps(name)
         return False
 
     def _onward(self, node: Node) -> Iterator[Edge]:

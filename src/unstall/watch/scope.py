@@ -58,9 +58,8 @@ class Choice:
         self.take: Callable[..., Any] = plainly
 
 
-NEVER = (
-    1 << 30
-) - 1  # the largest that CPython compares without a call; then `plainly` is asked each time
+NEVER = (1 << 30) - 1
+"""The largest number that CPython compares without a call; from there on `plainly` is asked each time."""
 
 
 def plainly(call: Call, app: Any, scope: ASGIScope, receive: Receive, send: Send) -> Any:

@@ -20,6 +20,7 @@ _AGAIN_S = 0.05
 _MOST = 8
 """Of files that are read at the same time."""
 _LOST_S = 5.0
+"""Who takes longer is not counted among these, but there are never more than `_MOST_LOST`."""
 _MOST_LOST = 32
 _LARGEST = 16 << 20
 """Of source, in bytes: more is no module that somebody wrote."""
@@ -37,7 +38,9 @@ class Sources:
 
     def at_hand(self, file: str) -> bool:
         """Whether `linecache` has its lines, or there are none; if not, they are on their way."""
-        if len(linecache.cache.get(file, ())) > _PROMISED or self._has_none(file):
+        if file.startswith("<") or file in self._without:
+            return True
+        if len(linecache.cache.get(file, ())) > _PROMISED:
             return True
         coming = self._coming.get(file)
         if coming is None:
@@ -56,6 +59,8 @@ class Sources:
         for file in [each for each, coming in self._coming.items() if coming.over]:
             coming = self._coming.pop(file)
             if coming.text is None or not _kept(file, *coming.text):
+                if len(self._without) > 10_000:  # a server with endless generated code
+                    self._without.clear()
                 self._without.add(file)
 
     def _is_busy(self) -> bool:
@@ -63,11 +68,6 @@ class Sources:
         lost = time.monotonic() - _LOST_S
         alive = sum(each.since > lost for each in self._coming.values())
         return alive >= _MOST or len(self._coming) >= _MOST_LOST
-
-    def _has_none(self, file: str) -> bool:
-        if len(self._without) > 10_000:  # a server with endless generated code
-            self._without.clear()
-        return file.startswith("<") or file in self._without
 
     def _wait(self, coming: _Coming) -> None:
         if time.monotonic() >= self._patient_from and not coming.wait(_SOON_S):

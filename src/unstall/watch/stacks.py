@@ -152,12 +152,8 @@ class StackReader:
         return known
 
 
-_ESCAPE = re.compile(r"\\(?:N\{[^}]*\}|(.))", re.DOTALL)
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    """CPython would warn the host of what it takes for mistakes in texts, and these are not looked at."""
-    return found[0] if found[1] in tuple("\\'\"\n") else found[1] or ""
+_ESCAPE = re.compile(r"""\\N\{[^}]*\}|(\\[\\'"\n])|\\(.)""")
+"""In texts. CPython would warn the host of those that it takes for mistakes."""
 
 
 @lru_cache(maxsize=1024)
@@ -175,8 +171,8 @@ def _call_at(code: CodeType, file: str, lasti: int) -> str:
             return ""
         lines[-1] = lines[-1][:end_column]
         lines[0] = lines[0][column:]
-        text = b"".join(lines).decode()
-        node = ast.parse(f"({_ESCAPE.sub(_unescaped, text)})", mode="eval").body
+        text = _ESCAPE.sub(r"\1\2", b"".join(lines).decode())
+        node = ast.parse(f"({text})", mode="eval").body
     except (IndexError, SyntaxError, ValueError, MemoryError, RecursionError):
         return ""
     while isinstance(node, ast.Await):
