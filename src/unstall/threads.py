@@ -1,9 +1,10 @@
-"""The stacks of all threads, without the dangers that CPython puts into asking for them."""
+"""Threads as they are: the stacks of all, without the dangers that CPython puts into asking for them."""
 
 from __future__ import annotations
 
 import gc
 import sys
+import threading
 from functools import partial
 from importlib import import_module
 from itertools import compress, starmap
@@ -15,6 +16,17 @@ BESIDE_INTERPRETERS = (
     "stacks: this process has subinterpreters, "
     "and asking CPython for stacks beside them can end the process"
 )
+
+GREEN = "loops: gevent or eventlet has made threads into greenlets, which all stand still while one blocks"
+_STARTS = ("_start_new_thread", "_start_joinable_thread")
+"""What `threading` begins a thread with, by the version of Python."""
+
+
+def are_green() -> bool:
+    """Whether what `threading` starts is no thread of the system's."""
+    starts = (getattr(threading, name, None) for name in _STARTS)
+    modules = (str(getattr(start, "__module__", "")) for start in starts)
+    return any(module.partition(".")[0] in ("gevent", "eventlet") for module in modules)
 
 
 def frames() -> dict[int, FrameType]:

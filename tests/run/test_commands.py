@@ -32,6 +32,7 @@ from tests.run.running import (
 from unstall.explain.report import report_of
 from unstall.model.recording import read
 from unstall.run.environment import SITE
+from unstall.threads import GREEN
 
 pytestmark = pytest.mark.live
 
@@ -265,6 +266,23 @@ def test_an_interpreter_without_unstall_is_watched_and_finds_nothing_else_of_our
 def test_an_isolated_interpreter_runs_unwatched(flag: str) -> None:
     done = run([sys.executable, flag, "plain.py"])
     assert (done.returncode, done.stderr) == (5, UNWATCHED)
+
+
+def test_where_threads_are_greenlets_it_is_said_why_nothing_was_watched() -> None:
+    code = """
+from gevent import monkey
+monkey.patch_all()
+import asyncio, time
+
+async def main():
+    time.sleep(0.3)
+    return 7
+
+print(asyncio.run(main()))
+"""
+    done = run(python(code))
+    assert (done.returncode, done.stdout) == (0, "7\n")
+    assert done.stderr == f"unstall: nothing was watched: {GREEN}\n"
 
 
 def test_pythonpath_is_kept_behind_ours(tmp_path: Path) -> None:

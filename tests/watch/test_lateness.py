@@ -14,7 +14,6 @@ from unstall.watch.linux import asleep_ns
 from unstall.watch.throttling import Throttling
 
 HOUR_NS = 3_600_000_000_000
-NOBODY: frozenset[int] = frozenset()
 
 
 class Clock:
@@ -47,7 +46,7 @@ def test_a_machine_that_slept_was_stopped_however_often_the_watchdog_was_woken()
     clock.asleep = ns_of(5) + HOUR_NS
     for _ in range(200):  # woken often enough to pass for one that waits for the interpreter lock
         time.sleep(0.0001)
-    lateness.slept(began + ns_of(50), clock.now, NOBODY)
+    lateness.slept(began + ns_of(50), clock.now)
     doubts = lateness.doubts(began, clock.now)
     assert doubts.suspended_ns == HOUR_NS
     assert (doubts.stopped_ns, doubts.gil_ns) == (ns_of(250), 0)
@@ -62,7 +61,7 @@ def test_a_watchdog_that_was_woken_often_and_on_a_machine_that_did_not_sleep_was
     clock.now += ns_of(300)
     for _ in range(200):
         time.sleep(0.0001)
-    lateness.slept(began + ns_of(50), clock.now, NOBODY)
+    lateness.slept(began + ns_of(50), clock.now)
     doubts = lateness.doubts(began, clock.now)
     assert doubts.suspended_ns == 0
     assert (doubts.stopped_ns, doubts.gil_ns) == (0, ns_of(250))
@@ -86,7 +85,7 @@ def test_clocks_that_hardly_differ_or_cannot_be_read_are_no_sleep(asleep: int | 
     began = clock.now
     clock.now += ns_of(300)
     clock.asleep = asleep
-    lateness.slept(clock.now, clock.now, NOBODY)
+    lateness.slept(clock.now, clock.now)
     assert lateness.doubts(began, clock.now).suspended_ns == 0
 
 
@@ -125,7 +124,7 @@ def test_without_a_limit_throttling_is_not_known() -> None:
 def test_work_that_takes_long_while_others_compute_is_a_doubt() -> None:
     lateness = Lateness()
     began = time.monotonic_ns()
-    lateness.slept(began, began, NOBODY)
+    lateness.slept(began, began)
     until = time.monotonic() + 0.3
     threads = [threading.Thread(target=_crunch, args=(until,)) for _ in range(4)]
     for thread in threads:
@@ -145,7 +144,7 @@ def test_work_that_takes_long_while_others_compute_is_a_doubt() -> None:
 def test_work_that_takes_long_while_nobody_computes_is_none() -> None:
     lateness = Lateness()
     began = time.monotonic_ns()
-    lateness.slept(began, began, NOBODY)
+    lateness.slept(began, began)
     for _ in range(300):
         time.sleep(0.001)
     assert lateness.doubts(began, time.monotonic_ns()).crowded_ns == 0
@@ -162,7 +161,7 @@ def test_work_that_takes_long_says_why_nobody_looked(
     lateness, queued = Lateness(), [ns_of(7)]
     monkeypatch.setattr(lateness, "_queued", lambda: queued[0])
     began = time.monotonic_ns()
-    lateness.slept(began, began, NOBODY)
+    lateness.slept(began, began)
     time.sleep(0.06)
     queued[0] += ns_of(queued_ms)
     doubts = lateness.doubts(began, time.monotonic_ns(), queued=counted)
@@ -177,13 +176,62 @@ def test_a_watchdog_that_was_ready_without_a_processor_is_no_process_that_was_st
     lateness, queued = Lateness(), [0]
     monkeypatch.setattr(lateness, "_queued", lambda: queued[0])
     began = time.monotonic_ns()
-    lateness.slept(began, began, NOBODY)
+    lateness.slept(began, began)
     queued[0] = ns_of(queued_ms)
-    lateness.slept(began, began + ns_of(250), NOBODY)
+    lateness.slept(began, began + ns_of(250))
     doubts = lateness.doubts(began, began + ns_of(250))
     assert (doubts.stopped_ns, doubts.unwatched_ns) == (
         (ns_of(250), 0) if stopped else (0, ns_of(250))
     )
+
+
+@pytest.mark.parametrize(
+    "comes", [False, True], ids=["of another thread", "of a loop that has just come"]
+)
+def test_what_the_thread_of_a_loop_computes_is_not_held_against_it(comes: bool) -> None:
+    """A loop may come, and its first step compute, while the watchdog is on its way to it."""
+    loops: list[int] = []
+    lateness = Lateness(loops=lambda: loops)
+    lateness.remember(time.monotonic_ns())
+    lateness.slept(time.monotonic_ns(), time.monotonic_ns())
+    asked = time.monotonic_ns()
+
+    def comes_and_computes() -> None:
+        if comes:
+            loops.append(threading.get_native_id())
+        _crunch(time.monotonic() + 0.2)
+        computed.set()
+        judged.wait()
+
+    computed, judged = threading.Event(), threading.Event()
+    thread = threading.Thread(target=comes_and_computes)
+    thread.start()
+    while not computed.is_set():
+        time.sleep(0.0001)
+    now = time.monotonic_ns()
+    lateness.slept(asked, now)
+    judged.set()
+    thread.join()
+    doubts = lateness.doubts(asked, now)
+    assert doubts.gil_ns > ns_of(150)
+    assert (doubts.holder is None) is comes
+
+
+def test_what_a_loop_computed_that_has_gone_meanwhile_is_no_other_thread_s() -> None:
+    loops = [threading.get_native_id()]
+    lateness = Lateness(loops=lambda: loops)
+    lateness.remember(time.monotonic_ns())
+    _crunch(time.monotonic() + 0.1)
+    asked = time.monotonic_ns()
+    lateness.slept(asked, asked)
+    loops.clear()
+    for _ in range(200):
+        time.sleep(0.0001)
+    now = time.monotonic_ns()
+    lateness.slept(asked, now)
+    doubts = lateness.doubts(asked, now)
+    assert doubts.gil_ns > 0
+    assert doubts.holder is None
 
 
 def _crunch(until: float) -> None:

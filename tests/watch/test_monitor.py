@@ -9,6 +9,7 @@ import linecache
 import multiprocessing
 import os
 import pdb
+import subprocess
 import sys
 import threading
 import time
@@ -32,7 +33,7 @@ from unstall.model.finding import Stall
 from unstall.model.observation import Process, Pulse, Stretch
 from unstall.model.recording import Entry
 from unstall.settings import Settings
-from unstall.threads import BESIDE_INTERPRETERS
+from unstall.threads import BESIDE_INTERPRETERS, GREEN
 from unstall.watch import source
 from unstall.watch.monitor import Monitor
 from unstall.watch.scope import REQUESTS
@@ -168,6 +169,30 @@ def test_looks_go_on_while_the_source_comes_from_a_slow_disk(
     assert {look.stack.frames[-1].call for look in stretch.looks} == {call}
 
 
+def test_a_loop_that_ended_before_its_source_came_keeps_no_other_from_being_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def short() -> None:
+        await asyncio.sleep(0.1)
+        time.sleep(LONG_S)
+
+    async def main() -> None:
+        await asyncio.to_thread(asyncio.run, short())
+        await asyncio.sleep(0.1)
+        time.sleep(0.4)
+        await until(lambda: len(monitor.recording().stretches) > 1)
+
+    with Monitor(SETTINGS) as monitor:
+        Disk(monkeypatch, 5.0)
+        asyncio.run(main())
+    (stretch, *_) = [s for s in monitor.recording().stretches if s.late_ns > 300_000_000]
+    doubts = stretch.doubts
+    kept_from_running_ns = doubts.stopped_ns + doubts.gil_ns + (doubts.queued_ns or 0)
+    if kept_from_running_ns <= 1e8:
+        assert sum(look.times for look in stretch.looks) >= 5
+    assert doubts.unwatched_ns < 1e8
+
+
 def test_who_settles_waits_no_longer_than_asked_and_hurries_no_later_stall(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,6 +212,32 @@ def test_who_settles_waits_no_longer_than_asked_and_hurries_no_later_stall(
     with Monitor(SETTINGS) as monitor:
         asyncio.run(main())
     assert settled == [False, True]
+
+
+GREEN_THREADS = """
+from gevent import monkey
+monkey.patch_all()
+import asyncio, time
+from unstall import Monitor
+
+async def main():
+    await asyncio.sleep(0.05)
+    time.sleep(0.3)
+    return 7
+
+with Monitor() as monitor:
+    print(asyncio.run(main()))
+print(*monitor.statistics().inactive, sep="\\n")
+"""
+
+
+def test_where_threads_are_greenlets_the_host_is_left_alone_and_it_is_said() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", GREEN_THREADS],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == ["7", GREEN]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="all interpreters share one lock")

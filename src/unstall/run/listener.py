@@ -101,7 +101,10 @@ class Listener:
         if self._options.quiet or not self._options.summary:
             return
         if not self._ledger.watched:
-            self._say_sentence(_UNWATCHED)
+            why = sorted(
+                {hook for each in self._ledger.processes.values() for hook in each.inactive}
+            )
+            self._say_sentence(f"nothing was watched: {'; '.join(why)}" if why else _UNWATCHED)
             return
         report = report_of(self._ledger.recording(), shlex.join(self._command))
         if self._options.as_json:

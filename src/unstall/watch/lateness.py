@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from unstall.model.observation import Doubts, Holder
@@ -63,6 +63,31 @@ class Sleep(NamedTuple):
     slept_ns: int
 
 
+class Used(NamedTuple):
+    """CPU time at one moment."""
+
+    process_ns: int
+    """Of all threads, with those that have ended."""
+    own_ns: int
+    """The watchdog's."""
+    loops: Mapping[int, int | None]
+    """Of each thread that runs a loop, by its kernel id; None of one that has ended."""
+
+    def by_others_since(self, before: Used) -> int:
+        """What was used by neither a loop's thread nor the watchdog's.
+
+        Too little rather than too much: all that a thread ever used is a loop's if it has come to run one
+        since, and where such a thread has ended nothing is known.
+        """
+        used = self.process_ns - before.process_ns - (self.own_ns - before.own_ns)
+        for tid in before.loops.keys() | self.loops.keys():
+            now_ns = self.loops[tid] if tid in self.loops else cpu_clock_ns(tid)
+            if now_ns is None:
+                return 0
+            used -= now_ns - (before.loops.get(tid) or 0)
+        return used
+
+
 def was_stopped(late_ns: int, woken: int | None, switch_ns: int = 5_000_000) -> bool:
     """Whether a thread that was late was off the processors, by how often it was `woken` meanwhile.
 
@@ -84,8 +109,11 @@ class Lateness:
         asleep: Callable[[], int | None] = asleep_ns,
         throttling: Throttling | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
+        loops: Callable[[], Iterable[int]] = tuple,
     ) -> None:
+        """`loops`: kernel ids of the threads that run one now."""
         self._clock = clock
+        self._loops = loops
         self._working_ns: int | None = None
         self._asleep_ns = asleep
         self._asleep = asleep()
@@ -96,34 +124,28 @@ class Lateness:
         self._woken = switches()
         self._doubts: deque[Doubt] = deque(maxlen=256)
         self._cpu_of: dict[int, int] = {}
-        self._others_ns = self._own_ns = 0
         self._own: ThreadProbe | None = None
         self._queued_ns: int | None = None
-        self._loop_tids: frozenset[int] = frozenset()
+        self._used: Used | None = None
 
-    def slept(
-        self, asked_ns: int, woke_ns: int, loop_tids: frozenset[int], others_ns: int = 0
-    ) -> None:
+    def slept(self, asked_ns: int, woke_ns: int, others_ns: int = 0) -> None:
         """The watchdog asked to wake at `asked_ns` and ran at `woke_ns`.
 
-        `others_ns` is what all threads that run no loop had used of the CPU shortly before `asked_ns`,
+        `others_ns` is what all threads but a single loop's had used of the CPU shortly before `asked_ns`,
         where somebody knows that better than from the wake before this.
         """
         woken = switches()
         late = woke_ns - asked_ns
         slept = self._slept(woke_ns)
-        others, before = _cpu_of_others(loop_tids), max(self._others_ns, others_ns)
+        used = self._used_now()
         if late > LATE_NS:
             stopped = slept or was_stopped(late, difference(woken, self._woken), _switch_ns())
-            holder = None if stopped else self._holder(late, others - before, loop_tids)
+            holder = None if stopped else self._holder(late, used, others_ns)
             kind = Kind.STOPPED if stopped else Kind.LOCKED_OUT
             if stopped and not slept and self._was_queued(late):
                 kind = Kind.QUEUED
             self._doubts.append(Doubt(asked_ns, woke_ns, kind, holder))
-        self._woken, self._others_ns = woken, others
-        self._working_ns, self._loop_tids = woke_ns, loop_tids
-        self._own_ns = time.thread_time_ns()
-        self._queued_ns = self._queued()
+        self._began(woke_ns, woken, used)
 
     def worked(self, now: int) -> None:
         """The watchdog did its work since it woke, and each file that it reads lets go of the lock.
@@ -135,19 +157,26 @@ class Lateness:
         since = self._working_ns
         if since is None or now - since <= LATE_NS:
             return
-        woken, others, own = switches(), _cpu_of_others(self._loop_tids), time.thread_time_ns()
+        woken, used = switches(), self._used_now()
         waits = difference(woken, self._woken)
         holder = None
         if waits is not None and not was_stopped(now - since, waits, _switch_ns()):
-            used = others - self._others_ns - (own - self._own_ns)
-            holder = self._holder(now - since, used, self._loop_tids)
+            holder = self._holder(now - since, used)
         if holder is not None:
             kind = Kind.CROWDED
         else:
             kind = Kind.QUEUED if self._was_queued(now - since) else Kind.HELD_UP
         self._doubts.append(Doubt(since, now, kind, holder))
-        self._working_ns, self._woken = now, woken
-        self._others_ns, self._own_ns, self._queued_ns = others, own, self._queued()
+        self._began(now, woken, used)
+
+    def _began(self, now: int, woken: int | None, used: Used) -> None:
+        """What the next doubt is measured from."""
+        self._working_ns, self._woken, self._queued_ns = now, woken, self._queued()
+        self._used = used
+
+    def _used_now(self) -> Used:
+        loops = {tid: cpu_clock_ns(tid) for tid in self._loops()}
+        return Used(time.process_time_ns(), time.thread_time_ns(), loops)
 
     def _was_queued(self, late_ns: int) -> bool:
         """Whether it was ready for most of that, and no processor ran it."""
@@ -229,11 +258,17 @@ class Lateness:
             return None
         return max(0, now - before[-1])
 
-    def _holder(self, late_ns: int, others_ns: int, loop_tids: frozenset[int]) -> Holder | None:
+    def _holder(self, late_ns: int, used: Used, others_ns: int = 0) -> Holder | None:
         """Whoever burnt CPU meanwhile, no loop's thread: by name, or unnamed if it has ended since."""
-        if others_ns < _MIN_HOLDER_SHARE * late_ns:
+        if self._used is None:
             return None
-        quiet = loop_tids | {threading.get_native_id()}
+        others = used.by_others_since(self._used)
+        if others_ns:
+            by_loops = sum(cpu or 0 for cpu in used.loops.values())
+            others = min(others, used.process_ns - by_loops - others_ns)
+        if others < _MIN_HOLDER_SHARE * late_ns:
+            return None
+        quiet = {*self._used.loops, *used.loops, threading.get_native_id()}
         ran = sorted(
             (
                 (cpu - self._cpu_of.get(tid, 0), name)
@@ -242,7 +277,7 @@ class Lateness:
             ),
             reverse=True,
         )
-        return holder_of(ran, others_ns)
+        return holder_of(ran, others)
 
 
 def holder_of(ran: Sequence[tuple[int, str]], used_ns: int) -> Holder:
@@ -263,11 +298,6 @@ def holder_of(ran: Sequence[tuple[int, str]], used_ns: int) -> Holder:
 
 def _switch_ns() -> int:
     return int(sys.getswitchinterval() * 1e9)
-
-
-def _cpu_of_others(loop_tids: frozenset[int]) -> int:
-    """CPU time of the whole process, with threads that have ended, less that of the loops' threads."""
-    return time.process_time_ns() - sum(cpu_clock_ns(tid) or 0 for tid in loop_tids)
 
 
 def _clocks() -> list[tuple[int, str, int]]:

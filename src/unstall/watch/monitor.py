@@ -24,7 +24,7 @@ from unstall.model.latent import LatentCall
 from unstall.model.observation import Loop, Losses, Process, Pulse, Stretch
 from unstall.model.recording import Entry, Recording
 from unstall.settings import Settings, from_environment
-from unstall.threads import BESIDE_INTERPRETERS, beside_interpreters
+from unstall.threads import BESIDE_INTERPRETERS, GREEN, are_green, beside_interpreters
 from unstall.version import TOOL
 from unstall.watch.anatomy import Anatomy
 from unstall.watch.callbacks import Callbacks, Hook
@@ -319,6 +319,9 @@ class Monitor:
 
     def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
+            if self._watchdog is None and are_green():
+                self._is_without(GREEN)  # it would run on the loop's own thread, and hold it
+                return
             with self._lock:
                 known = self._attached.get(id(loop))
                 if not self._running or (known is not None and not known.ended):
@@ -415,7 +418,7 @@ class Monitor:
         self._tell(self._process)
 
     def _is_without(self, hook: str) -> None:
-        """It worked when the watchdog began."""
+        """It may have worked when the watchdog began."""
         if hook not in self._process.inactive:
             self._process = replace(self._process, inactive=(*self._process.inactive, hook))
             self._tell(self._process)

@@ -132,6 +132,11 @@ class Subject:
         """Every late beat so far has been written down."""
         return self.calm and not self.heartbeat.late
 
+    @property
+    def over(self) -> bool:
+        """Its loop has ended, and no stretch of it still waits for its source."""
+        return self.ended and not self._unfinished
+
     def next_check_ns(self, now: int) -> int:
         """The moment when a look may be due."""
         if self._open is not None:
@@ -184,16 +189,25 @@ class Subject:
         self._carried.take((self.loop.loop, beat.due_ns, self._seen.step), task)
 
     def check(
-        self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage
+        self,
+        now: int,
+        reader: StackReader,
+        lateness: Lateness,
+        garbage: Garbage,
+        *,
+        waits: bool = False,
     ) -> Iterator[Stretch]:
-        """The stretches that ended since the last check, and the one going on when it is time to say so."""
+        """The stretches that ended since the last check, and the one going on when it is time to say so.
+
+        `waits` for the disk that has their source: nothing is missed meanwhile, and it is the last chance.
+        """
         beat = self.heartbeat
         beats, due = beat.beats, beat.due_ns
         if self._seen is not None:
             self._close(self._seen.due_ns)
             self._look(self._seen, reader)
         self._close(due)
-        yield from self._finished(now, reader, lateness, garbage)
+        yield from self._finished(now, reader, lateness, garbage, waits)
         ongoing = self._open
         if ongoing is None or self._unfinished:  # these are told first
             return
@@ -320,7 +334,7 @@ class Subject:
             self._open = None
 
     def _finished(
-        self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage
+        self, now: int, reader: StackReader, lateness: Lateness, garbage: Garbage, waits: bool
     ) -> Iterator[Stretch]:
         if not self._unfinished:
             return
@@ -332,8 +346,7 @@ class Subject:
             hurried = self.ended or self.hurried
             patient = now - beat.ran_ns < _PATIENCE_NS and self._open is None and not hurried
             by_ns = now - _SOURCE_NS
-            # A loop that has ended misses no look while the disk is waited for.
-            if ongoing is not None and not self._read(ongoing, reader, by_ns, waits=self.ended):
+            if ongoing is not None and not self._read(ongoing, reader, by_ns, waits=waits):
                 unread = True  # and those after it wait as well
             if unread or (begun is None and patient):
                 waiting.append((beat, ongoing))

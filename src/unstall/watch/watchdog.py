@@ -69,7 +69,8 @@ class Watchdog:
         self._failures: dict[Subject, int] = {}
         self._stopping = False
         self._alarm = Alarm()
-        self._lateness = Lateness()
+        # Also those that have just come: what they compute is no other thread's.
+        self._lateness = Lateness(loops=lambda: {each.tid for each in self.subjects()})
         self._second_ns = 0
         self._thread = threading.Thread(target=self._run, name="unstall-watchdog", daemon=True)
         # pydevd suspends every thread at a breakpoint but those with this mark.
@@ -156,7 +157,7 @@ class Watchdog:
         self._patrols = now - self._turnover_ns < _SECOND_NS and self._patrol_ns > 0
         if self._patrols:
             return now + self._patrol_ns
-        missed = self._arrivals or any(each.ended for each in self._subjects)
+        missed = self._arrivals or any(each.over for each in self._subjects)
         return now if missed else _NEVER_NS
 
     def _tell_sums(self, now: int, *, all_of_it: bool) -> None:
@@ -166,8 +167,7 @@ class Watchdog:
     def _round(self, now: int, asked: int) -> None:
         for subject in self.subjects():
             subject.glimpse(now)
-        loops = frozenset(subject.tid for subject in self._subjects)
-        self._lateness.slept(asked, now, loops, self._others_ns())
+        self._lateness.slept(asked, now, self._others_ns())
         self._garbage.count(now)
         self._turn(now)
         self._alive(now)
@@ -222,9 +222,12 @@ class Watchdog:
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
             # If it ends in the midst of the check, its last beat is yet to be seen.
-            ended = subject.ended
+            ended, given_up = subject.ended, False
+            checked = subject.check(
+                now, self._reader, self._lateness, self._garbage, waits=self._stopping
+            )
             try:
-                for stretch in subject.check(now, self._reader, self._lateness, self._garbage):
+                for stretch in checked:
                     self._write(stretch)
                 if subject.heartbeat.failed is not None:
                     raise subject.heartbeat.failed
@@ -232,8 +235,8 @@ class Watchdog:
                 self._failed(error)
                 self._failures[subject] = self._failures.get(subject, 0) + 1
                 if self._failures[subject] >= _MAX_FAILURES:
-                    subject.ended = ended = True
-            if ended:
+                    subject.ended = given_up = True
+            if given_up or (ended and (subject.over or self._stopping)):
                 self._retire(subject, now)
 
     def _retire(self, subject: Subject, now: int) -> None:
