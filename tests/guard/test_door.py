@@ -157,3 +157,24 @@ def test_no_slot_is_lost_whatever_is_cancelled(seed: int) -> None:
 
     asyncio.run(main())
     assert most <= 4
+
+
+def test_a_burst_may_be_large_and_a_crowd_that_stands_is_kept_small() -> None:
+    door = Door(100, 0, standing=10)
+    limits = []
+    for at_ms, door.in_flight in (
+        (0, 80), (400, 90), (480, 5), (600, 80), (1_000, 80), (1_120, 80), (1_140, 9), (1_600, 6),
+        (1_700, 4), (1_900, 7), (2_000, 3), (2_400, 4), (2_500, 0), (2_600, 80),
+    ):  # fmt: skip
+        door.beat(at_ms * 1_000_000)
+        limits.append(door.limit)
+    assert limits == [100] * 5 + [10] * 7 + [100] * 2
+    assert door.room == 20
+
+
+def test_without_a_word_of_standing_the_limit_stays() -> None:
+    door = Door(100, 0)
+    door.in_flight = 100
+    for at_s in range(10):
+        door.beat(at_s * 1_000_000_000)
+    assert door.limit == 100

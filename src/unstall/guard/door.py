@@ -56,6 +56,7 @@ class _Waiter:
     future: asyncio.Future[None]
 
 
+_STANDS_NS = 500_000_000
 TOO_LONG = Decision(Verdict.SHED, "queue-timeout", "no slot came free in time")
 _ORDER = tuple(Priority)
 
@@ -63,9 +64,20 @@ _ORDER = tuple(Priority)
 class Door:
     """Lets in, lets wait, lets go. A slot that is taken is given back exactly once, whatever happens."""
 
-    def __init__(self, limit: int | None, queue: int, adaptive: Adaptive | None = None) -> None:
+    def __init__(
+        self,
+        limit: int | None,
+        queue: int,
+        adaptive: Adaptive | None = None,
+        standing: int | None = None,
+    ) -> None:
         self.adaptive = adaptive
         self._limit = limit
+        self._standing = standing
+        self._stands = False
+        """Whether the crowd stands: then `standing` is the limit."""
+        self._turned_ns: int | None = None
+        """Since when it has been otherwise."""
         self.queue = queue
         self.in_flight = 0
         self._waiting: dict[Priority, deque[_Waiter]] = {each: deque() for each in _ORDER}
@@ -75,16 +87,41 @@ class Door:
 
     @property
     def limit(self) -> int | None:
+        most = self._standing if self._stands else self._limit
         if self.adaptive is None:
-            return self._limit
+            return most
         learned = self.adaptive.limit
-        return learned if self._limit is None else min(self._limit, learned)
+        return learned if most is None else min(most, learned)
 
     @property
     def full(self) -> bool:
         """Whether there is neither a slot nor a place in the queue."""
         limit = self.limit
         return limit is not None and self.in_flight >= limit and self.queued >= self.queue
+
+    def beat(self, now: int) -> None:
+        """Takes note of the crowd, some times a second.
+
+        A burst goes by itself and may be large; a crowd that stands makes all who come late, and is kept
+        small. As CoDel tells a standing queue from a burst (Nichols and Jacobson, 2012), by the time.
+        """
+        if self._standing is None:
+            return
+        bound = self._standing // 2 if self._stands else self._standing
+        if (self.in_flight >= bound) is self._stands:
+            self._turned_ns = None
+        elif self._turned_ns is None:
+            self._turned_ns = now
+        elif now - self._turned_ns >= _STANDS_NS:
+            self._stands, self._turned_ns = not self._stands, None
+
+    @property
+    def room(self) -> int | None:
+        """Slots and places in the queue that are free; None without a limit."""
+        limit = self.limit
+        if limit is None:
+            return None
+        return max(0, limit - self.in_flight) + max(0, self.queue - self.queued)
 
     def crowd(self, lot: Lot, priority: Priority, stuck: tuple[str, ...] = ()) -> Crowd:
         room = Room(self.in_flight, self.limit)

@@ -28,6 +28,7 @@ from unstall.guard.asgi import (
 )
 from unstall.guard.budget import CURRENT
 from unstall.guard.door import TOO_LONG, Door, Lot
+from unstall.guard.doorstep import DOORMEN
 from unstall.guard.limits import AIMD, Adaptive, Gradient
 from unstall.guard.metrics import ADMITTED, DOORS, QUEUED, SHED, WAITED, Cell
 from unstall.guard.payload import Payload, PayloadLimits
@@ -57,6 +58,7 @@ _MOST_SEEN: Final = 1_000
 _LONGEST_SEEN: Final = 200
 _MOST_WRITTEN: Final = 100
 _DROPPED: Final = (503, 504)
+_FULL: Final = ("full", Priority.NORMAL.value)
 _KINDS: Final = ("http", "websocket")
 _RULES: Final[Mapping[str, Callable[[], AIMD | Gradient]]] = {"aimd": AIMD, "gradient": Gradient}
 
@@ -112,7 +114,8 @@ class Guard:
     """Pure ASGI middleware: lets in what can be served, and refuses the rest at once with 503 and
     Retry-After.
 
-    `in_flight` requests may be under way, `queue` may wait, no longer than `queue_timeout` seconds.
+    `in_flight` requests may be under way, `queue` may wait, no longer than `queue_timeout` seconds. Of a
+    crowd that stays for more than half a second only `standing` may be under way.
     `adaptive` learns the limit, by `gradient` or `aimd` or an `Adaptive` of yours; `in_flight` stays the
     most. Over `lag_ms`, `utilization` (0 to 1), `rss_mb` or `memory` (share of the container's limit) it
     sheds. `routes` has slots and priorities by template. `exempt` are paths that are always let in.
@@ -126,6 +129,7 @@ class Guard:
         in_flight: int | None = None,
         queue: int = 0,
         queue_timeout: float = 1.0,
+        standing: int | None = None,
         adaptive: str | Adaptive | None = None,
         lag_ms: float | None = None,
         utilization: float | None = None,
@@ -152,7 +156,10 @@ class Guard:
         )
         self.exempt = _paths(exempt)
         self._door = Door(
-            _count("in_flight", in_flight, 1), _count("queue", queue, 0) or 0, _adaptive(adaptive)
+            _count("in_flight", in_flight, 1),
+            _count("queue", queue, 0) or 0,
+            _adaptive(adaptive),
+            _standing(standing, in_flight, self.pressure),
         )
         self._timeout_ns = int(_positive("queue_timeout", queue_timeout) * NS_PER_S)
         self._retry_after = max(1, math.ceil(_positive("retry_after", retry_after)))
@@ -177,6 +184,7 @@ class Guard:
         """Refusals by reason and seconds."""
         self._told_ns = -_EPISODE_NS
         DOORS.add(self._door)
+        DOORMEN.add(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # All in one frame and in few steps, because every request pays for it: beside an app that has just
@@ -224,6 +232,26 @@ class Guard:
             if door.queued:
                 door.let_in()
 
+    @property
+    def door(self) -> Door:
+        return self._door
+
+    def has_no_say(self, method: str, root_path: str, path: str) -> bool:
+        """Whether it lets in such a request or not by its room alone; to be asked where there is none."""
+        known = self._seen.get((method, root_path, path))
+        return known is not None and known.unasked and not known.exempt and not self._rates
+
+    def refusals(self) -> tuple[Written, ...]:
+        """What those are answered who find no room, spread over the seconds after which to come back."""
+        least = self._retry_after
+        return tuple(self._write("full", seconds) for seconds in range(least, 2 * least + 1))
+
+    def turned_away(self, count: int) -> None:
+        """So many found no room, and were answered before they came here."""
+        self._shed["full"] += count
+        SHED.add(_FULL, count)
+        self._tell(no_room(self._door.in_flight, self._door.queued))
+
     def statistics(self) -> Statistics:
         """Safe from any thread, at any time."""
         sight = getattr(self.pulse, "sight", None) or Sight()
@@ -256,6 +284,7 @@ class Guard:
         """After each beat; whether passes have been used since the last."""
         self.looked()
         self._marked = max(1, self._marked)
+        self._door.beat(time.monotonic_ns())
         used = self._passes.left != self._handed_out
         self._calm = pressed(self.pressure, sight, SHARES[Priority.NORMAL].pressure) is None
         self._handed_out = self._door.hand_out(SEVERAL if self._calm else 0)
@@ -359,12 +388,15 @@ class Guard:
                 self._door.ended(now, now - begun, dropped)
 
     async def _refuse(self, decision: Decision, known: _Known, scope: Scope, send: Send) -> None:
+        await self._refusal(decision, known).send(scope, send)
+
+    def _refusal(self, decision: Decision, known: _Known) -> Written:
+        """Counted, and told once in a while."""
         self._shed[decision.reason] += 1
         SHED.add((decision.reason, known.labels[0]))
         self._tell(decision)
         reason, seconds = decision.reason, spread(self._retry_after)
-        written = self._written.get((reason, seconds)) or self._write(reason, seconds)
-        await written.send(scope, send)
+        return self._written.get((reason, seconds)) or self._write(reason, seconds)
 
     def _write(self, reason: str, seconds: int) -> Written:
         detail = f"The service is overloaded. Nothing was begun; try again in {seconds} s."
@@ -452,6 +484,21 @@ def _count(name: str, given: Any, least: int) -> int | None:
     if isinstance(given, int) and not isinstance(given, bool) and given >= least:
         return given
     raise UsageError(f"{name} of the guard is {given!r}: give a whole number from {least} upwards")
+
+
+def _standing(given: Any, in_flight: int | None, pressure: Pressure) -> int | None:
+    standing = _count("standing", given, 1)
+    if standing is None:
+        return None
+    if in_flight is None or standing >= in_flight:
+        raise UsageError(
+            f"standing of the guard is {given!r}: give less than its in_flight of {in_flight!r}"
+        )
+    if not pressure:
+        raise UsageError(
+            f"standing of the guard is {given!r} and nobody looks at the loop: give lag_ms as well"
+        )
+    return standing
 
 
 def _positive(name: str, given: Any) -> float:

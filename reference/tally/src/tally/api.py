@@ -62,7 +62,7 @@ def one(number: int) -> None:
         timeout_graceful_shutdown=GRACE_S,
         access_log=False,
         log_level="warning",
-        http="httptools",
+        http="unstall.integrations.uvicorn:HttpTools",  # refuses in an overload before it makes a request
         ws="none",
         proxy_headers=False,  # nobody asks for the client's address, and each request would pay for it
         server_header=False,

@@ -57,7 +57,7 @@ _AGAIN_S: Final = 1.0
 """Also after a 504: what is sent again is stored once."""
 _LAG_MS: Final = 250.0
 _QUEUE_S: Final = 0.5
-"""As many as are worked on may wait for so long: a burst is late, and more than a burst is refused."""
+"""A burst is late; a crowd that stands is kept small, so that those who are let in are served in time."""
 
 SWITCHES: Final = {flag: switch(f"tally-{flag}") for flag in ("ingest", "query", "imports")}
 """The operator's, for all customers; flags are for each."""
@@ -224,7 +224,8 @@ def app(settings: Settings) -> FastAPI:
         return Guard(
             in_time,
             in_flight=settings.in_flight,
-            queue=settings.in_flight,
+            standing=part(5),
+            queue=part(64),
             queue_timeout=_QUEUE_S,
             lag_ms=_LAG_MS,
             routes={
