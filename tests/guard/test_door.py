@@ -172,6 +172,17 @@ def test_a_burst_may_be_large_and_a_crowd_that_stands_is_kept_small() -> None:
     assert door.room == 20
 
 
+@pytest.mark.parametrize(("standing", "few"), [(1, 0), (2, 0), (3, 1), (4, 1)])
+def test_a_crowd_stands_no_more_when_it_is_under_half_of_that(standing: int, few: int) -> None:
+    door = Door(10, 0, standing=standing)
+    limits = []
+    for half_seconds, door.in_flight in enumerate((10, 10, few + 1, few + 1, few, few)):
+        door.beat(half_seconds * 500_000_000)
+        limits.append(door.limit)
+    assert limits == [10, standing, standing, standing, standing, 10]
+    assert not door.wavers
+
+
 def test_without_a_word_of_standing_the_limit_stays() -> None:
     door = Door(100, 0)
     door.in_flight = 100

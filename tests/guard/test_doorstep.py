@@ -31,6 +31,7 @@ HEAD = b"POST /v1/events?dry=1 HTTP/1.1\r\nHost: t\r\n"
             Asked("POST", "/v1/events?dry=1"),
         ),
         (b"GET / HTTP/1.1\r\n\r\n", Asked("GET", "/")),
+        (b"GET / HTTP/1.1\r\nUpgrade-Insecure-Requests: 1\r\n\r\n", Asked("GET", "/")),
         (b"GET / HTTP/1.1\r\nConnection: keep-alive\r\nX: y\r\n\r\n", Asked("GET", "/")),
     ],
 )  # fmt: skip
@@ -50,7 +51,6 @@ def test_a_request_that_is_there_whole_says_what_it_asks_for(data: bytes, asked:
         HEAD + b"Content-Length : 5\r\n\r\nhello",
         HEAD + b"Content-Length: +5\r\n\r\nhello",
         HEAD + b"Content-Length: 5, 5\r\n\r\nhello",
-        HEAD + b"Content-Length-X: 5\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
         HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
@@ -60,6 +60,15 @@ def test_a_request_that_is_there_whole_says_what_it_asks_for(data: bytes, asked:
         HEAD + b"X: a\r\n  folded\r\n\r\n",
         HEAD + b"X: a\nContent-Length: 5\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\n\r\n",
+        b"CONNECT t:1 HTTP/1.1\r\n\r\n",
+        HEAD + b"X: a\rTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"X: a\0b\r\n\r\n",
+        HEAD + b"X Y: a\r\n\r\n",
+        HEAD + b"no colon\r\n\r\n",
+        HEAD + b": no name\r\n\r\n",
+        HEAD + b"\x0bTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Proxy-Connection: close\r\n\r\n",
         b"GET /caf%C3%A9 HTTP/1.1\r\n\r\n",
         b"GET /caf\xc3\xa9 HTTP/1.1\r\n\r\n",
         b"GET  / HTTP/1.1\r\n\r\n",
@@ -100,6 +109,9 @@ LINES = (
     b"Connection: close", b"Connection: Upgrade", b"Upgrade: h2c", b"X-Y: z", b" folded", b"X: a\nY: b",
     b"Expect: 100-continue",
     b"Connection:keep-alive\t", b"X-Content-Length: 3", b"X: transfer-encoding",
+    b"X: a\rb", b"X: \0", b"X Y: z", b"plain", b": z", b"\x0bX: y", b"X\x7f: y", b"X: \xff",
+    b"Proxy-Connection: close",
+    b"Keep-Alive: 5", b"Content-Length:\t5 ", b"TE: trailers", b"Trailer: X",
 )  # fmt: skip
 FIRSTS = (
     b"POST /a HTTP/1.1",
@@ -242,6 +254,42 @@ def test_lines_that_were_seen_do_not_say_how_much_came_with_them() -> None:
         came(a_turn(step, head + b"full", head + b"par", head + b"longer", head + b"full"))
         == "x..x"
     )
+
+
+def test_lines_that_were_seen_are_asked_for_anew_under_another_root_path() -> None:
+    keeper = Keeper(1)
+    step = step_of(keeper)
+    keeper.door.in_flight = 1
+    assert step.near
+
+    async def main() -> list[bytes | None]:
+        loop = asyncio.get_running_loop()
+        return [step.answer(PLAIN, root, loop, DATE) for root in ("/api", "/other", "/api")]
+
+    assert came(asyncio.run(main())) == "x.x"
+
+
+def test_those_who_are_refused_are_told_different_times_to_come_back() -> None:
+    keeper = Keeper(1)
+    step = step_of(keeper)
+    keeper.door.in_flight = 1
+    assert step.near
+    answers = [a_turn(step, PLAIN)[0] for _ in range(4)]
+    assert answers in (ANSWERS * 2, ANSWERS[::-1] * 2)
+    assert keeper.refused == 4
+
+
+def test_a_loop_that_ends_in_the_middle_of_a_turn_leaves_nothing_behind() -> None:
+    keeper = Keeper(1)
+    step = step_of(keeper)
+    keeper.door.in_flight = 1
+    assert step.near
+    ended = asyncio.new_event_loop()
+    assert step.answer(PLAIN, "/api", ended, DATE) is not None
+    ended.close()
+    keeper.door.in_flight = 0
+    assert came(a_turn(step, PLAIN, PLAIN)) == ".x"
+    assert keeper.refused == 2
 
 
 def test_no_more_lines_are_kept_than_some_hundreds_and_none_for_long() -> None:

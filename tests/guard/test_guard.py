@@ -424,6 +424,11 @@ def test_a_websocket_is_told_to_come_back_and_a_lifespan_is_none_of_our_business
         {"rates": [Rate("100 a minute")]},
         {"rates": ["10/s"]},
         {"rates": 10},
+        {"standing": 0, "in_flight": 9, "lag_ms": 9},
+        {"standing": 9, "in_flight": 9, "lag_ms": 9},
+        {"standing": 9, "lag_ms": 9},
+        {"standing": 5, "in_flight": 9},
+        {"standing": 5, "in_flight": 9, "lag_ms": 9, "pulse": Sight},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
@@ -675,5 +680,30 @@ def test_refusals_that_are_kept_are_bounded() -> None:
         assert await reasons(guard, 300) == {"full"}
         assert len(guard._written) == 100
         inside.cancel()
+
+    asyncio.run(main())
+
+
+def test_of_a_crowd_that_stands_few_are_let_in_and_of_a_burst_all() -> None:
+    async def main() -> None:
+        app = Held()
+        guard = Guard(app, in_flight=8, standing=2, lag_ms=1_000)
+        burst = await begun(guard, *["GET /"] * 8)
+        assert statuses(burst) == []
+        until = time.monotonic() + 20
+        while guard.statistics().limit == 8:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        assert guard.statistics().limit == 2
+        app.go.set()
+        await asyncio.gather(*burst)
+        app.go.clear()
+        crowd = await begun(guard, *["GET /"] * 5)
+        assert statuses(crowd) == [503] * 3
+        app.go.set()
+        await asyncio.gather(*crowd)
+        while guard.statistics().limit == 2:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
 
     asyncio.run(main())

@@ -259,6 +259,34 @@ def test_the_rest_of_a_body_that_was_answered_early_is_no_request_either() -> No
         assert not client.is_closed(0.1)  # nor is there a third answer
 
 
+def test_the_rest_of_a_request_that_came_with_the_end_of_another_is_none_of_its_own() -> None:
+    hidden = GET % b"/"
+    with house() as here:
+        here.fill()
+        client = here.client()
+        head = b"POST /new HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+        client.send(GET % b"/livez" + head)
+        assert [client.answer()[0] for _ in range(2)] == [200, 503]
+        client.send(hidden)
+        client.send(GET % b"/livez" + b"GET /livez HTTP/1.1\r\nX-A: ")
+        assert client.answer()[0] == 200
+        client.send(hidden)
+        assert client.answer()[0] == 200
+        assert not client.is_closed(0.1)
+        here.sheds(1)
+
+
+def test_a_head_that_is_asked_for_is_answered_without_a_body() -> None:
+    with house() as here:
+        here.fill()
+        client = here.client()
+        for _ in range(2):
+            client.send(b"HEAD / HTTP/1.1\r\nHost: t\r\n\r\n")
+            wait_until(lambda: b"503" in client.socket.recv(65_536, socket.MSG_PEEK))
+            time.sleep(0.05)
+            assert client.socket.recv(65_536).endswith(b"\r\n\r\n")
+
+
 def test_requests_one_behind_the_other_are_answered_in_turn() -> None:
     with house() as here:
         here.fill()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from unstall.testing import ns_of
-from unstall.watch.lateness import Lateness, holder_of
+from unstall.watch.lateness import Lateness, Used, holder_of
 from unstall.watch.linux import asleep_ns
 from unstall.watch.throttling import Throttling
 
@@ -232,6 +232,18 @@ def test_what_a_loop_computed_that_has_gone_meanwhile_is_no_other_thread_s() -> 
     doubts = lateness.doubts(asked, now)
     assert doubts.gil_ns > 0
     assert doubts.holder is None
+
+
+@pytest.mark.parametrize(
+    ("before_ns", "now_ns", "others_ns"),
+    [(300, 400, 900), (None, 400, 600), (300, None, 0), (300, 200, 0)],
+    ids=["it computed", "it came", "it ended", "its number is another's"],
+)
+def test_of_a_loop_s_thread_rather_too_much_is_its_own(
+    before_ns: int | None, now_ns: int | None, others_ns: int
+) -> None:
+    before = Used(5_000, 10, {} if before_ns is None else {1: before_ns})
+    assert Used(6_000, 10, {1: now_ns}).by_others_since(before) == others_ns
 
 
 def _crunch(until: float) -> None:

@@ -190,7 +190,6 @@ def test_a_loop_that_ended_before_its_source_came_keeps_no_other_from_being_look
     kept_from_running_ns = doubts.stopped_ns + doubts.gil_ns + (doubts.queued_ns or 0)
     if kept_from_running_ns <= 1e8:
         assert sum(look.times for look in stretch.looks) >= 5
-    assert doubts.unwatched_ns < 1e8
 
 
 def test_who_settles_waits_no_longer_than_asked_and_hurries_no_later_stall(

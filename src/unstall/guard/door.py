@@ -107,13 +107,18 @@ class Door:
         """
         if self._standing is None:
             return
-        bound = self._standing // 2 if self._stands else self._standing
-        if (self.in_flight >= bound) is self._stands:
+        crowd = 2 * self.in_flight if self._stands else self.in_flight
+        if (crowd >= self._standing) is self._stands:
             self._turned_ns = None
         elif self._turned_ns is None:
             self._turned_ns = now
         elif now - self._turned_ns >= _STANDS_NS:
             self._stands, self._turned_ns = not self._stands, None
+
+    @property
+    def wavers(self) -> bool:
+        """Whether the next beats may change the limit."""
+        return self._stands or self._turned_ns is not None
 
     @property
     def room(self) -> int | None:

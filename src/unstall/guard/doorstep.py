@@ -21,12 +21,14 @@ from unstall.guard.door import Door
 _LOG = logging.getLogger("unstall.guard")
 _END: Final = b"\r\n\r\n"
 _LONGEST_HEAD: Final = 8_192
-_FIRST: Final = re.compile(rb"([A-Z]+) ([!-$&-~]+) HTTP/1\.1\r\n")
-"""A request line without what would have to be decoded."""
+_FIRST: Final = re.compile(rb"(?!HEAD |CONNECT )([A-Z]+) ([!-$&-~]+) HTTP/1\.1\r\n")
+"""A request line without what would have to be decoded, of a request whose answer has a body."""
+_LINES: Final = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9a-z-]+:[\t -~\x80-\xff]*)*")
+"""As RFC 9110 has them. Who reads another line in another way reads another request."""
 _TELLING: Final = re.compile(
-    rb"\n(content-length|connection|transfer-encoding|upgrade|expect|[ \t])([^\r]*)"
+    rb"\n(content-length|connection|proxy-connection|transfer-encoding|upgrade|expect):([^\r]*)"
 )
-"""The beginnings of lines that say how long a request is, or that there is more to it."""
+"""Lines that say how long a request is, or that there is more to it."""
 _MOST_HEADS: Final = 512
 """Kept for a second."""
 _FOR_ALL: Final = 1 << 62
@@ -51,17 +53,14 @@ def whole(data: bytes) -> Asked | None:
     if end < 0 or first is None:
         return None
     head = data[first.end() - 2 : end].lower()
-    if head.count(b"\n") != head.count(b"\r\n"):
+    if _LINES.fullmatch(head) is None:
         return None
     length = b""
-    for name, value in _TELLING.findall(head):
-        if name == b"content-length" and value[:1] == b":" and not length:
-            length = value[1:].strip(b" \t")
-        elif name != b"connection" or value[:1] != b":" or value[1:].strip(b" \t") != b"keep-alive":
-            return None
-        else:
-            continue
-        if not length.isdigit() or len(length) > 9:
+    for name, written in _TELLING.findall(head):
+        value = written.strip(b" \t")
+        if name == b"content-length" and not length and value.isdigit() and len(value) < 10:
+            length = value
+        elif name != b"connection" or value != b"keep-alive":
             return None
     if int(length or 0) != len(data) - end - len(_END):
         return None
@@ -96,9 +95,12 @@ class Doorstep:
         self._guard: weakref.ref[Doorman] | None = None
         self._door: Door | None = None
         self._failed = False
-        self._room = self._refused = 0
-        """For those who come in this turn of the loop, who reach the guard in the next; and who got none."""
-        self._counting = False
+        self._turn_of: asyncio.AbstractEventLoop | None = None
+        self._room = 0
+        """For those who come in this turn of a loop, who reach the guard in the next."""
+        self._refused = self._counted = 0
+        """Since this began, and of these with the guard."""
+        self._root_path = ""
         self._lengths: dict[bytes, int] = {}
         """By the head of a request, how long the rest of it is."""
         self._answers: tuple[bytes, ...] = ()
@@ -121,8 +123,11 @@ class Doorstep:
         headers: Sequence[tuple[bytes, bytes]],
     ) -> bytes | None:
         """What is written to who sent `data` and finds no room, with the server's `headers`; else None."""
-        if not self._counting:
+        if self._turn_of is not loop:
             self._begin(loop, headers)
+        if root_path != self._root_path:
+            self._root_path = root_path
+            self._lengths.clear()
         head = data[: data.find(_END, 0, _LONGEST_HEAD)]
         length = self._lengths.get(head)
         if length is None:
@@ -156,12 +161,12 @@ class Doorstep:
             self._headers = headers
             self._answers = tuple(_bytes_of(written, headers) for written in guard.refusals())
             self._lengths.clear()
-        self._counting = True
+        self._turn_of = loop
         loop.call_soon(self._end)  # before the tasks of those who come in now
 
     def _end(self) -> None:
-        self._counting = False
-        refused, self._refused = self._refused, 0
+        self._turn_of = None
+        refused, self._counted = self._refused - self._counted, self._refused
         guard = self._only()
         if guard is not None and refused:
             guard.turned_away(refused)
@@ -187,10 +192,13 @@ class Doorstep:
     def _meets(self) -> bool:
         if self._failed or len(self._doormen) != 1:
             return False
-        for guard in self._doormen:
-            self._guard, self._door = weakref.ref(guard, self._gone), guard.door
+        try:
+            (guard,) = self._doormen
+        except (RuntimeError, ValueError):  # another thread has just made one, or let one go
+            return False
+        self._guard, self._door = weakref.ref(guard, self._gone), guard.door
         self._headers = ()
-        return self._door is not None and self.near
+        return self.near
 
     def _gone(self, guard: weakref.ref[Doorman]) -> None:
         self._door = None

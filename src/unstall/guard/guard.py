@@ -159,7 +159,7 @@ class Guard:
             _count("in_flight", in_flight, 1),
             _count("queue", queue, 0) or 0,
             _adaptive(adaptive),
-            _standing(standing, in_flight, self.pressure),
+            _standing(standing, in_flight, bool(self.pressure) and pulse is None),
         )
         self._timeout_ns = int(_positive("queue_timeout", queue_timeout) * NS_PER_S)
         self._retry_after = max(1, math.ceil(_positive("retry_after", retry_after)))
@@ -250,7 +250,8 @@ class Guard:
         """So many found no room, and were answered before they came here."""
         self._shed["full"] += count
         SHED.add(_FULL, count)
-        self._tell(no_room(self._door.in_flight, self._door.queued))
+        door = self._door  # as it was for them: by now some may have gone
+        self._tell(no_room(max(door.in_flight, door.limit or 0), max(door.queued, door.queue)))
 
     def statistics(self) -> Statistics:
         """Safe from any thread, at any time."""
@@ -285,7 +286,7 @@ class Guard:
         self.looked()
         self._marked = max(1, self._marked)
         self._door.beat(time.monotonic_ns())
-        used = self._passes.left != self._handed_out
+        used = self._passes.left != self._handed_out or self._door.wavers
         self._calm = pressed(self.pressure, sight, SHARES[Priority.NORMAL].pressure) is None
         self._handed_out = self._door.hand_out(SEVERAL if self._calm else 0)
         return used
@@ -486,7 +487,7 @@ def _count(name: str, given: Any, least: int) -> int | None:
     raise UsageError(f"{name} of the guard is {given!r}: give a whole number from {least} upwards")
 
 
-def _standing(given: Any, in_flight: int | None, pressure: Pressure) -> int | None:
+def _standing(given: Any, in_flight: int | None, beats: bool) -> int | None:
     standing = _count("standing", given, 1)
     if standing is None:
         return None
@@ -494,9 +495,9 @@ def _standing(given: Any, in_flight: int | None, pressure: Pressure) -> int | No
         raise UsageError(
             f"standing of the guard is {given!r}: give less than its in_flight of {in_flight!r}"
         )
-    if not pressure:
+    if not beats:
         raise UsageError(
-            f"standing of the guard is {given!r} and nobody looks at the loop: give lag_ms as well"
+            f"standing of the guard is {given!r} and it has no beats: give lag_ms, and no pulse of your own"
         )
     return standing
 

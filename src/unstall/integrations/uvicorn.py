@@ -30,20 +30,14 @@ class HttpTools(HttpToolsProtocol):
         self._refused_at = 0.0
 
     def data_received(self, data: bytes) -> None:
-        if self._between:
-            step = self.step
-            if step.near:
-                try:
-                    refused = self._refuses(data, step)
-                except (
-                    Exception
-                ) as error:  # whatever it is, uvicorn knows what to do with a request
-                    step.fail(error)
-                    refused = False
-                if refused:
-                    return
-            self._between = False
+        if self._between and self._is_refused(data):
+            return
+        self._between = False
         super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._between = False  # also of one that comes in one piece with the end of the last
+        super().on_message_begin()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -55,6 +49,14 @@ class HttpTools(HttpToolsProtocol):
             self._keep(left)
         else:
             super().timeout_keep_alive_handler()
+
+    def _is_refused(self, data: bytes) -> bool:
+        step = self.step
+        try:
+            return step.near and self._refuses(data, step)
+        except Exception as error:  # whatever it is, uvicorn knows what to do with a request
+            step.fail(error)
+            return False
 
     def _refuses(self, data: bytes, step: Doorstep) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request

@@ -82,9 +82,10 @@ class Used(NamedTuple):
         used = self.process_ns - before.process_ns - (self.own_ns - before.own_ns)
         for tid in before.loops.keys() | self.loops.keys():
             now_ns = self.loops[tid] if tid in self.loops else cpu_clock_ns(tid)
-            if now_ns is None:
+            before_ns = before.loops.get(tid) or 0
+            if now_ns is None or now_ns < before_ns:  # ended, and its number may be another's
                 return 0
-            used -= now_ns - (before.loops.get(tid) or 0)
+            used -= now_ns - before_ns
         return used
 
 

@@ -209,7 +209,7 @@ class Watchdog:
 
     def _alive(self, now: int) -> None:
         if self._deadman is not None:
-            loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects)
+            loops = tuple((s.loop.loop, s.ident, s.tid) for s in self._subjects if not s.ended)
             self._deadman.alive(now, REQUESTS.begun, loops)
 
     def _turn(self, now: int) -> None:
@@ -222,9 +222,9 @@ class Watchdog:
             self._write(self._subjects[-1].loop)
         for subject in list(self._subjects):
             # If it ends in the midst of the check, its last beat is yet to be seen.
-            ended, given_up = subject.ended, False
+            ended, given_up, stopping = subject.ended, False, self._stopping
             checked = subject.check(
-                now, self._reader, self._lateness, self._garbage, waits=self._stopping
+                now, self._reader, self._lateness, self._garbage, waits=stopping
             )
             try:
                 for stretch in checked:
@@ -236,7 +236,7 @@ class Watchdog:
                 self._failures[subject] = self._failures.get(subject, 0) + 1
                 if self._failures[subject] >= _MAX_FAILURES:
                     subject.ended = given_up = True
-            if given_up or (ended and (subject.over or self._stopping)):
+            if given_up or (ended and (subject.over or stopping)):
                 self._retire(subject, now)
 
     def _retire(self, subject: Subject, now: int) -> None:

@@ -224,7 +224,7 @@ def app(settings: Settings) -> FastAPI:
         return Guard(
             in_time,
             in_flight=settings.in_flight,
-            standing=part(5),
+            standing=part(5) if part(5) < settings.in_flight else None,
             queue=part(64),
             queue_timeout=_QUEUE_S,
             lag_ms=_LAG_MS,
