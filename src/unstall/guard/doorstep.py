@@ -155,10 +155,8 @@ class Doorstep:
         guard = self._only()
         room = guard.door.room if guard is not None else None
         self._room = _FOR_ALL if room is None else room
-        if (
-            guard is not None and headers is not self._headers
-        ):  # servers renew them once a second, with the date
-            self._headers = headers
+        if guard is not None and headers is not self._headers:
+            self._headers = headers  # servers renew them once a second, with the date
             self._answers = tuple(_bytes_of(written, headers) for written in guard.refusals())
             self._lengths.clear()
         self._turn_of = loop

@@ -16,9 +16,9 @@ from unstall.guard.doorstep import STEP, Doorstep
 class HttpTools(HttpToolsProtocol):
     """For a process with one `Guard`, which stands before the whole application.
 
-    What the guard would refuse for want of room is answered the same, and counted, without middleware that
-    stands outside of the guard. All else goes on to uvicorn: what is no plain request or lies there in part,
-    probes, and routes with slots, lanes or a priority of their own.
+    Who finds no room is answered 503 with the reason `full`, and counted, and middleware outside of the guard
+    does not see it. All else goes on to uvicorn: what is no plain request or lies there in part, probes, and
+    routes with slots, lanes or a priority of their own.
     """
 
     step: Doorstep = STEP
