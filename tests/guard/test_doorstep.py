@@ -178,6 +178,14 @@ def step_of(*keepers: Keeper) -> Doorstep:
     return Doorstep(doormen)
 
 
+def crowded(keeper: Keeper, taken: int) -> Doorstep:
+    """The step of a guard with so many slots taken."""
+    step = step_of(keeper)
+    keeper.door.in_flight = taken
+    assert step.near
+    return step
+
+
 def nears(step: Doorstep) -> bool:
     return step.near
 
@@ -212,9 +220,7 @@ def test_nobody_is_asked_anything_before_half_of_the_slots_are_taken() -> None:
 
 def test_who_finds_no_room_gets_the_guard_s_words_with_the_server_s_headers() -> None:
     keeper = Keeper(2)
-    step = step_of(keeper)
-    keeper.door.in_flight = 2
-    assert step.near
+    step = crowded(keeper, 2)
     assert sorted(a_turn(step, PLAIN, PLAIN), key=str) == sorted(ANSWERS, key=str)
     (later,) = a_turn(step, PLAIN, headers=[(b"date", b"tomorrow")])
     assert later in [answer.replace(b"today", b"tomorrow") for answer in ANSWERS]
@@ -228,9 +234,7 @@ def test_as_many_come_in_as_there_are_slots_and_places_in_the_queue(
     taken: int, came_in: str
 ) -> None:
     keeper = Keeper(4, queue=1)
-    step = step_of(keeper)
-    keeper.door.in_flight = 2
-    assert step.near
+    step = crowded(keeper, 2)
     keeper.door.in_flight = taken
     for _ in range(2):
         assert came(a_turn(step, *[PLAIN for _ in came_in])) == came_in
@@ -238,18 +242,14 @@ def test_as_many_come_in_as_there_are_slots_and_places_in_the_queue(
 
 def test_who_is_not_for_the_door_alone_comes_in_and_takes_nobody_s_place() -> None:
     keeper = Keeper(2)
-    step = step_of(keeper)
-    keeper.door.in_flight = 1
-    assert step.near
+    step = crowded(keeper, 1)
     assert came(a_turn(step, PROBE, PART, PLAIN, PLAIN, PLAIN + PLAIN, PROBE)) == "...x.."
 
 
 def test_lines_that_were_seen_do_not_say_how_much_came_with_them() -> None:
     head = b"GET / HTTP/1.1\r\nContent-Length: 4\r\n\r\n"
     keeper = Keeper(2)
-    step = step_of(keeper)
-    keeper.door.in_flight = 2
-    assert step.near
+    step = crowded(keeper, 2)
     assert (
         came(a_turn(step, head + b"full", head + b"par", head + b"longer", head + b"full"))
         == "x..x"
@@ -258,9 +258,7 @@ def test_lines_that_were_seen_do_not_say_how_much_came_with_them() -> None:
 
 def test_lines_that_were_seen_are_asked_for_anew_under_another_root_path() -> None:
     keeper = Keeper(1)
-    step = step_of(keeper)
-    keeper.door.in_flight = 1
-    assert step.near
+    step = crowded(keeper, 1)
 
     async def main() -> list[bytes | None]:
         loop = asyncio.get_running_loop()
@@ -271,9 +269,7 @@ def test_lines_that_were_seen_are_asked_for_anew_under_another_root_path() -> No
 
 def test_those_who_are_refused_are_told_different_times_to_come_back() -> None:
     keeper = Keeper(1)
-    step = step_of(keeper)
-    keeper.door.in_flight = 1
-    assert step.near
+    step = crowded(keeper, 1)
     answers = [a_turn(step, PLAIN)[0] for _ in range(4)]
     assert answers in (ANSWERS * 2, ANSWERS[::-1] * 2)
     assert keeper.refused == 4
@@ -281,9 +277,7 @@ def test_those_who_are_refused_are_told_different_times_to_come_back() -> None:
 
 def test_a_loop_that_ends_in_the_middle_of_a_turn_leaves_nothing_behind() -> None:
     keeper = Keeper(1)
-    step = step_of(keeper)
-    keeper.door.in_flight = 1
-    assert step.near
+    step = crowded(keeper, 1)
     ended = asyncio.new_event_loop()
     assert step.answer(PLAIN, "/api", ended, DATE) is not None
     ended.close()
@@ -294,9 +288,7 @@ def test_a_loop_that_ends_in_the_middle_of_a_turn_leaves_nothing_behind() -> Non
 
 def test_no_more_lines_are_kept_than_some_hundreds_and_none_for_long() -> None:
     keeper = Keeper(2)
-    step = step_of(keeper)
-    keeper.door.in_flight = 2
-    assert step.near
+    step = crowded(keeper, 2)
     crowd = [b"GET / HTTP/1.1\r\nX-Request-Id: %d\r\n\r\n" % n for n in range(2_000)]
     assert came(a_turn(step, *crowd)) == "x" * 2_000
     assert len(step._lengths) == 512
@@ -336,9 +328,7 @@ def test_a_guard_that_comes_later_ends_it_until_there_is_one_again() -> None:
 
 def test_what_fails_is_said_once_and_all_come_in(caplog: pytest.LogCaptureFixture) -> None:
     keeper = Keeper(1)
-    step = step_of(keeper)
-    keeper.door.in_flight = 1
-    assert nears(step)
+    step = crowded(keeper, 1)
     with caplog.at_level(logging.WARNING, "unstall.guard"):
         step.fail(AttributeError("no such thing"))
     assert not nears(step)

@@ -24,6 +24,7 @@ from unstall.integrations.uvicorn import HttpTools
 
 PATIENCE_S = 20.0
 GET = b"GET %b HTTP/1.1\r\nHost: t\r\n\r\n"
+POST = b"POST /new HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n"
 
 
 class Client:
@@ -234,7 +235,7 @@ def test_a_body_in_pieces_that_reads_like_a_request_is_a_body() -> None:
     hidden = GET % b"/"
     with house() as here:
         client = here.client()
-        client.send(b"POST /new HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(hidden))
+        client.send(POST % len(hidden))
         wait_until(lambda: here.made["/new"] == 1)
         held = here.client()
         held.send(GET % b"/")
@@ -250,7 +251,7 @@ def test_the_rest_of_a_body_that_was_answered_early_is_no_request_either() -> No
     with house() as here:
         here.fill()
         client = here.client()
-        client.send(b"POST /new HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(hidden))
+        client.send(POST % len(hidden))
         assert client.answer()[0] == 503  # by the guard, which does not wait for the body
         client.send(hidden)
         client.send(GET % b"/")
@@ -264,8 +265,7 @@ def test_the_rest_of_a_request_that_came_with_the_end_of_another_is_none_of_its_
     with house() as here:
         here.fill()
         client = here.client()
-        head = b"POST /new HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(hidden)
-        client.send(GET % b"/livez" + head)
+        client.send(GET % b"/livez" + POST % len(hidden))
         assert [client.answer()[0] for _ in range(2)] == [200, 503]
         client.send(hidden)
         client.send(GET % b"/livez" + b"GET /livez HTTP/1.1\r\nX-A: ")

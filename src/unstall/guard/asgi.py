@@ -86,7 +86,7 @@ async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
 
 def spread(seconds: int) -> int:
     """One to two times as long, so that those who were refused together do not come back together."""
-    return seconds + int(random.random() * (seconds + 1))
+    return seconds + random.randrange(seconds + 1)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

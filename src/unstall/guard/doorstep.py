@@ -13,6 +13,7 @@ import logging
 import re
 import weakref
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
 from unstall.guard.asgi import Written
@@ -32,7 +33,6 @@ _TELLING: Final = re.compile(
 _MOST_HEADS: Final = 512
 """Kept for a second."""
 _FOR_ALL: Final = 1 << 62
-_PHRASES: Final = {503: b"Service Unavailable"}
 
 
 class Asked(NamedTuple):
@@ -203,7 +203,7 @@ class Doorstep:
 
 
 def _bytes_of(written: Written, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    first = b"HTTP/1.1 %d %b" % (written.status, _PHRASES[written.status])
+    first = b"HTTP/1.1 %d %b" % (written.status, HTTPStatus(written.status).phrase.encode())
     lines = [b"%b: %b" % header for header in (*headers, *written.headers)]
     return b"\r\n".join((first, *lines, b"", written.body))
 

@@ -58,7 +58,6 @@ _MOST_SEEN: Final = 1_000
 _LONGEST_SEEN: Final = 200
 _MOST_WRITTEN: Final = 100
 _DROPPED: Final = (503, 504)
-_FULL: Final = ("full", Priority.NORMAL.value)
 _KINDS: Final = ("http", "websocket")
 _RULES: Final[Mapping[str, Callable[[], AIMD | Gradient]]] = {"aimd": AIMD, "gradient": Gradient}
 
@@ -248,10 +247,9 @@ class Guard:
 
     def turned_away(self, count: int) -> None:
         """So many found no room, and were answered before they came here."""
-        self._shed["full"] += count
-        SHED.add(_FULL, count)
         door = self._door  # as it was for them: by now some may have gone
-        self._tell(no_room(max(door.in_flight, door.limit or 0), max(door.queued, door.queue)))
+        full = no_room(max(door.in_flight, door.limit or 0), max(door.queued, door.queue))
+        self._note_shed(full, Priority.NORMAL.value, count)
 
     def statistics(self) -> Statistics:
         """Safe from any thread, at any time."""
@@ -389,15 +387,15 @@ class Guard:
                 self._door.ended(now, now - begun, dropped)
 
     async def _refuse(self, decision: Decision, known: _Known, scope: Scope, send: Send) -> None:
-        await self._refusal(decision, known).send(scope, send)
-
-    def _refusal(self, decision: Decision, known: _Known) -> Written:
-        """Counted, and told once in a while."""
-        self._shed[decision.reason] += 1
-        SHED.add((decision.reason, known.labels[0]))
-        self._tell(decision)
+        self._note_shed(decision, known.labels[0])
         reason, seconds = decision.reason, spread(self._retry_after)
-        return self._written.get((reason, seconds)) or self._write(reason, seconds)
+        written = self._written.get((reason, seconds)) or self._write(reason, seconds)
+        await written.send(scope, send)
+
+    def _note_shed(self, decision: Decision, priority: str, count: int = 1) -> None:
+        self._shed[decision.reason] += count
+        SHED.add((decision.reason, priority), count)
+        self._tell(decision)
 
     def _write(self, reason: str, seconds: int) -> Written:
         detail = f"The service is overloaded. Nothing was begun; try again in {seconds} s."

@@ -30,13 +30,13 @@ class HttpTools(HttpToolsProtocol):
         self._refused_at = 0.0
 
     def data_received(self, data: bytes) -> None:
-        if self._between and self._is_refused(data):
-            return
-        self._between = False
-        super().data_received(data)
+        if not (self._between and self._is_refused(data)):
+            super().data_received(data)
 
     def on_message_begin(self) -> None:
-        self._between = False  # also of one that comes in one piece with the end of the last
+        self._between = (
+            False  # with the first byte, which may come in one piece with the end of the last
+        )
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
