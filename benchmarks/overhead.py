@@ -1,8 +1,9 @@
 """What watching costs a FastAPI service at saturation, beside aiocop, asyncio debug mode and pyinstrument.
 
 A no-op route under uvicorn (httptools, one worker, pinned to a core) answers a closed-loop client on
-another core. Peers are compared over fresh processes, paired by round; unstall itself is then switched
-on and off inside one process, where one per cent can be told from noise.
+another core. Peers are compared over fresh processes, paired by round. The watch alone is then switched on
+in one of two servers that share the core, and in the other, in turn: so half a per cent can be told from
+noise. Everything that may stay on is switched on and off inside one process.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.support.saturation import (
     Pair,
     Switching,
     fresh,
+    side_by_side,
     switched,
 )
 from benchmarks.support.small import idle, small_table, turns
@@ -44,8 +46,13 @@ WATCHED = ("unstall", *PEERS)
 # A window begins when what the switch itself costs is over: threads start, modules load, CPython specialises
 # its code anew; and it takes two seconds to see that a process is busy, and to measure fewer requests. What
 # is measured is the cost of leaving it on. Short windows, because a server drifts by more than is looked for.
-SWITCHING = {"watch": Switching(45, 0.5, 0.5), "everything": Switching(15, 1.0, 2.5)}
-BRIEFLY = {"watch": Switching(4, 0.4, 0.4), "everything": Switching(2, 0.4, 1.0)}
+TWINS, TWINS_BRIEFLY = Switching(60, 0.8, 0.3), Switching(3, 0.4, 0.3)
+SWITCHING = {"watch": TWINS, "nothing": TWINS, "everything": Switching(15, 1.0, 2.5)}
+BRIEFLY = {
+    "watch": TWINS_BRIEFLY,
+    "nothing": TWINS_BRIEFLY,
+    "everything": Switching(2, 0.4, 1.0),
+}
 FULL = Effort(20, 1.0, 3.0, servers=4, switching=SWITCHING, idle=5.0, turns=200_000)
 QUICK = Effort(2, 0.2, 0.4, servers=1, switching=BRIEFLY, idle=2.0, turns=20_000)
 
@@ -114,13 +121,37 @@ def costs(pairs: list[Pair]) -> tuple[Interval, Interval, Interval]:
 
 
 # --- what is switched on, on which route, and what that may cost in % of requests per second
-CASES = (("watch", "/", 1.0), ("everything", "/", 2.0), ("everything", "/query", 1.0))
+CASES = (("everything", "/", 2.0), ("everything", "/query", 1.0))
+WATCH_MOST = 1.0
 
 
-def switched_bars(
-    harness: Harness, effort: Effort, only: str | None = None, route: str | None = None
-) -> list[Bar]:
-    """Of all cases, or of those in which `only` is on, or of one `route`.
+def side_by_side_bars(harness: Harness, effort: Effort) -> list[Bar]:
+    """The watch alone; and nothing, which shows what the method itself errs by."""
+    bars, rows = [], []
+    harness.section("Two servers on one core, one watched and one not, in turn; no-op route")
+    for loop in LOOPS:
+        for what, servers in (("watch", effort.servers), ("nothing", max(1, effort.servers // 2))):
+            meanwhile = Others()
+            swaps = side_by_side(harness, effort, loop, what, servers)
+            lost = median_interval([swap.lost_percent for swap in swaps])
+            cpu = median_interval([swap.added_percent for swap in swaps])
+            added_us = median_interval([swap.added_us for swap in swaps])
+            row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
+            rows.append((what, loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}"))
+            if what == "watch":
+                bars.append(
+                    Bar(
+                        f"watch_noop_{loop}_rps_lost", f"{lost.text(percent)} %",
+                        f"< {WATCH_MOST:g} %", lost.median < WATCH_MOST,
+                    )
+                )  # fmt: skip
+    headings = ("on", "loop", "swaps", "rps lost %", "CPU added %", "CPU added us/request")
+    print(table((*headings, "others' cores"), rows, left=2))
+    return bars
+
+
+def switched_bars(harness: Harness, effort: Effort, route: str | None = None) -> list[Bar]:
+    """Of all cases, or of one `route`.
 
     Raises what `running_postgres` raises where there is no PostgreSQL.
     """
@@ -131,7 +162,7 @@ def switched_bars(
     with running_postgres() as server:
         os.environ["BENCHMARK_DSN"] = server.dsn
         for what, path, most in CASES:
-            if only not in (None, what) or route not in (None, path):
+            if route not in (None, path):
                 continue
             for loop in LOOPS:
                 meanwhile = Others()
@@ -155,20 +186,20 @@ def main() -> int:
     options.add_argument("--rounds", type=int, help=f"of fresh servers (default: {FULL.rounds})")
     options.add_argument("--servers", type=int, help=f"to switch in (default: {FULL.servers})")
     options.add_argument(
-        "--only", choices=sorted({case[0] for case in CASES}), help="switched in place, and no more"
+        "--only", choices=("everything", "watch"), help="what is switched, and no peers"
     )
     options.add_argument(
-        "--route", choices=sorted({case[1] for case in CASES}), help="with --only: one of them"
+        "--route", choices=sorted({case[1] for case in CASES}), help="with everything: one of them"
     )
     harness = Harness(options.parse_args())
     effort = QUICK if harness.quick else FULL
     rounds = harness.options.rounds or effort.rounds
     effort = replace(effort, rounds=rounds, servers=harness.options.servers or effort.servers)
     print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
-    if harness.options.only:
-        return harness.finish(
-            switched_bars(harness, effort, harness.options.only, harness.options.route)
-        )
+    if harness.options.only == "watch":
+        return harness.finish(side_by_side_bars(harness, effort))
+    if harness.options.only == "everything":
+        return harness.finish(switched_bars(harness, effort, harness.options.route))
 
     harness.section(
         f"Beside peers: {effort.rounds} rounds of fresh processes, {effort.window} s each"
@@ -176,7 +207,7 @@ def main() -> int:
     found = compared(harness, effort)
     print(compared_table(found))
 
-    bars = switched_bars(harness, effort)
+    bars = [*side_by_side_bars(harness, effort), *switched_bars(harness, effort)]
 
     harness.section(f"An idle service for {effort.idle} s: % of a core")
     unused = harness.raw["idle_percent"] = idle(effort)

@@ -1,9 +1,10 @@
-"""A closed-loop keep-alive generator: 64 connections, each sends again as soon as it has an answer.
+"""A closed-loop keep-alive generator: 64 connections a server, each sends again as soon as it has an answer.
 
-    python -m benchmarks.support.client PORT PID PATH [CORE]     the plan as JSON on standard input
+    python -m benchmarks.support.client     the order as JSON on standard input
 
-A plan is a list of windows; each may first call a path of the server (`/on/watch`), then settles, then
-counts answers and the server's CPU time. Prints one JSON object per window, as a list.
+An order names one server or more, and a plan: a list of windows. Each may first call a path of each server
+(`/on/watch`), then settles, then counts each server's answers and CPU time. Prints, as JSON, a list of
+windows, each a list of what was counted of each server.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import gc
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import cast
 
 import uvloop
@@ -28,12 +31,22 @@ CONNECTIONS = 64
 class Window:
     seconds: float
     settle: float
-    call: str | None = None
+    calls: Sequence[str] = ()
+    """A path for each server, or nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    servers: Sequence[tuple[int, int]]
+    """Port and process id of each."""
+    path: str
+    core: int | None
+    plan: Sequence[Window]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One window; `begun` and `answered` are totals at the answer to its call."""
+    """One window of one server; `begun` and `answered` are totals at the answer to its call."""
 
     rps: float
     cpu_us: float
@@ -73,35 +86,64 @@ class Caller(asyncio.Protocol):
         self._tally.bad += 1
 
 
-async def measure(port: int, pid: int, path: str, plan: list[Window]) -> list[Counted]:
-    await get(port, path)  # returns when the service is up
-    tally, request = Tally(), request_for(path)
-    loop = asyncio.get_running_loop()
-    for _ in range(CONNECTIONS):
-        await loop.create_connection(lambda: Caller(tally, request), "127.0.0.1", port)
+class Subject:
+    """One server under load."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self.port, self.pid = port, pid
+        self.tally = Tally()
+        self.begun: int | None = None
+        self.answered = self._answers = self._cpu_ns = self._at_ns = 0
+
+    async def load(self, path: str) -> None:
+        await get(self.port, path)  # returns when the service is up
+        loop, request = asyncio.get_running_loop(), request_for(path)
+        for _ in range(CONNECTIONS):
+            await loop.create_connection(
+                lambda: Caller(self.tally, request), "127.0.0.1", self.port
+            )
+
+    async def call(self, path: str | None) -> None:
+        self.begun = (await get(self.port, path))["begun"] if path else None
+        self.answered = self.tally.answers
+
+    def begin(self) -> None:
+        self._answers, self._cpu_ns = self.tally.answers, cpu_ns(self.pid)
+        self._at_ns = time.monotonic_ns()
+
+    def end(self) -> Counted:
+        answers, cpu = self.tally.answers - self._answers, cpu_ns(self.pid) - self._cpu_ns
+        took = time.monotonic_ns() - self._at_ns
+        return Counted(
+            answers / took * 1e9, cpu / max(1, answers) / 1e3, cpu / took, self.tally.bad,
+            self.begun, self.answered,
+        )  # fmt: skip
+
+
+async def measure(order: Order) -> list[list[Counted]]:
+    subjects = [Subject(port, pid) for port, pid in order.servers]
+    for subject in subjects:
+        await subject.load(order.path)
     counted = []
-    for window in plan:
-        begun = (await get(port, window.call))["begun"] if window.call else None
-        answered = tally.answers
+    for window in order.plan:
+        for subject, path in zip_longest(subjects, window.calls):
+            await subject.call(path)
         await asyncio.sleep(window.settle)
-        answers, cpu, at = tally.answers, cpu_ns(pid), time.monotonic_ns()
+        for subject in subjects:
+            subject.begin()
         await asyncio.sleep(window.seconds)
-        answers, cpu, took = tally.answers - answers, cpu_ns(pid) - cpu, time.monotonic_ns() - at
-        per_answer = cpu / max(1, answers) / 1e3
-        counted.append(
-            Counted(answers / took * 1e9, per_answer, cpu / took, tally.bad, begun, answered)
-        )
+        counted.append([subject.end() for subject in subjects])
     return counted
 
 
-def main(port: int, pid: int, path: str, core: int | None) -> None:
-    pin(core)
-    plan = [Window(**window) for window in json.load(sys.stdin)]
+def main() -> None:
+    told = json.load(sys.stdin)
+    order = Order(**{**told, "plan": [Window(**window) for window in told["plan"]]})
+    pin(order.core)
     gc.disable()  # the generator makes no cycles, and must not pause
-    counted = uvloop.run(measure(port, pid, path, plan))
-    json.dump([asdict(window) for window in counted], sys.stdout)
+    counted = uvloop.run(measure(order))
+    json.dump([[asdict(each) for each in window] for window in counted], sys.stdout)
 
 
 if __name__ == "__main__":
-    core_given = int(sys.argv[4]) if len(sys.argv) > 4 else None
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], core_given)
+    main()

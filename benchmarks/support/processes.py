@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +63,7 @@ def serving(tool: str, loop: str, core: int | None) -> Iterator[Served]:
             process.stdout.close()
 
 
-def answer_of(
-    module: str, *args: object, tool: str = "bare", told: Sequence[Any] | None = None
-) -> Any:
+def answer_of(module: str, *args: object, tool: str = "bare", told: Any = None) -> Any:
     """What a child prints as JSON. Raises RuntimeError with its complaint when it fails."""
     done = subprocess.run(
         command(module, *args),

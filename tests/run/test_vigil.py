@@ -9,8 +9,7 @@ from unstall.clock import NS_PER_MS
 from unstall.explain.stalls import stall_of
 from unstall.model.finding import Cause, Stall
 from unstall.model.observation import Stretch
-from unstall.run.vigil import Sample, Vigil
-from unstall.watch.linux import Schedule
+from unstall.run.vigil import Sample, Schedule, Vigil
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOP, WATCHDOG, OTHER = 10, 11, 12

@@ -68,6 +68,19 @@ def test_a_postponed_alarm_is_later() -> None:
     alarm.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux")
+@pytest.mark.parametrize(("spare_s", "ends_s"), [(0.1, 0.2), (0.01, 0.25)])
+def test_one_that_is_set_nearly_as_late_is_not_set_again(spare_s: float, ends_s: float) -> None:
+    alarm = Alarm()
+    start = time.monotonic_ns()
+    moment, spare = start + S // 4, int(spare_s * S)
+    timer = threading.Timer(0.02, alarm.postpone, (moment, spare))
+    timer.start()
+    assert alarm.wait(start + S // 5, start + 60 * S) == start + int(ends_s * S)
+    timer.join()
+    alarm.close()
+
+
 def test_postponing_does_not_undo_a_ring() -> None:
     alarm = Alarm()
     alarm.ring()

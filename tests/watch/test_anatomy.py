@@ -61,7 +61,7 @@ from unstall.watch.held import HERE
 from unstall.watch.lineage import scope_that_started
 from unstall.watch.monitor import Monitor
 from unstall.watch.pieces import name_of
-from unstall.watch.scope import CHOICE, NEVER, awaited_by, route_template
+from unstall.watch.scope import NEVER, REQUESTS, awaited_by, route_template
 
 pytestmark = pytest.mark.frameworks
 
@@ -1049,7 +1049,7 @@ def test_an_unmeasured_request_sees_only_originals() -> None:
     async def ask() -> None:
         async with client(app) as http:
             await http.get("/")
-            CHOICE.due = NEVER
+            REQUESTS.due = NEVER
             await http.get("/")
 
     watched(ask)

@@ -33,7 +33,8 @@ def counted(kind: str) -> int:
     async def send(message: Message) -> None:
         pass
 
-    scope = {"type": kind, "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    asked = {"method": "GET", "path": "/", "headers": [], "query_string": b""}
+    scope = {"type": kind, "asgi": {"version": "3.0"}, **({} if kind == "lifespan" else asked)}
     before = REQUESTS.begun
     asyncio.run(Starlette()(scope, receive, send))
     return REQUESTS.begun - before

@@ -56,7 +56,7 @@ def wait_seen(probe: ThreadProbe, syscall: str) -> Wait | None:
 
 def test_a_file_read_with_the_interpreter_lock_kept_says_the_same(tmp_path: Path) -> None:
     probe = ThreadProbe(threading.get_native_id(), ("schedstat",), keeping_pread)
-    assert (probe.schedule() is None) is bool(probe.inactive)
+    assert (probe.queued_ns() is None) is bool(probe.inactive)
     probe.close()
     with (tmp_path / "file").open("wb+") as file:
         file.write(b"0123456789")
@@ -176,7 +176,7 @@ def test_a_thread_that_has_ended_is_no_crash() -> None:
     ended = ThreadProbe(threading.get_native_id())
     ended.close()
     assert probe.look() is None
-    assert probe.schedule() is None
+    assert probe.queued_ns() is None
     assert cpu_clock_ns(2**22 - 1) is None
 
 

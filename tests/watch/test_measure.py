@@ -26,7 +26,7 @@ from unstall.watch.held import MOST_PER_S, Path
 from unstall.watch.measure import Measure, server_timing
 from unstall.watch.monitor import Monitor
 from unstall.watch.pieces import PATH
-from unstall.watch.scope import CHOICE, NEVER, REQUESTS, counted
+from unstall.watch.scope import NEVER, REQUESTS, counted
 from unstall.watch.section import section
 
 pytestmark = pytest.mark.frameworks
@@ -48,7 +48,7 @@ def measure() -> Iterator[Measure]:
     measure.start()
     yield measure
     measure.stop()
-    assert (CHOICE.every, CHOICE.due) == (0, NEVER)
+    assert (REQUESTS.every, REQUESTS.due) == (0, NEVER)
 
 
 async def serve(self: Any, scope: Any, receive: Any, send: Any) -> None: ...
@@ -86,16 +86,16 @@ def test_at_a_low_rate_every_request_is_measured(measure: Measure) -> None:
 
 def test_at_a_high_rate_few_are_measured_and_stand_for_all(measure: Measure) -> None:
     measured = []
-    take = CHOICE.take
+    take = REQUESTS.take
 
     def counting(*args: Any) -> Any:
         measured.append(1)
         return take(*args)
 
-    CHOICE.every, CHOICE.due, CHOICE.take = 20, 0, counting
+    REQUESTS.every, REQUESTS.due, REQUESTS.take = 20, 0, counting
     for _ in range(4_000):
         request()
-    CHOICE.take = take
+    REQUESTS.take = take
     (row,) = measure.held(0)
     assert row.calls == row.held.count
     assert 4_000 - 40 < row.calls <= 4_000  # those since the last one measured are not told yet
@@ -105,7 +105,7 @@ def test_at_a_high_rate_few_are_measured_and_stand_for_all(measure: Measure) -> 
 
 def test_routes_that_are_asked_in_turn_are_both_measured(measure: Measure) -> None:
     """A fixed step of 20 would only ever meet one of the two."""
-    CHOICE.every, CHOICE.due = 20, 0
+    REQUESTS.every, REQUESTS.due = 20, 0
     for _ in range(2_000):
         request("/a")
         request("/b")
@@ -124,14 +124,14 @@ def test_a_rate_above_the_bound_thins_them_out_and_a_lower_one_lets_all_in(
         now += SECOND // 20
         REQUESTS.begun += MOST_PER_S // 2
         measure.adapt(now)
-    assert 8 <= CHOICE.every <= 12
-    assert CHOICE.due <= REQUESTS.begun + 2 * CHOICE.every
+    assert 8 <= REQUESTS.every <= 12
+    assert REQUESTS.due <= REQUESTS.begun + 2 * REQUESTS.every
     for _ in range(200):
         now += SECOND // 20
         REQUESTS.begun += 1
         measure.adapt(now)
-    assert CHOICE.every == 1
-    assert CHOICE.due <= REQUESTS.begun + 1
+    assert REQUESTS.every == 1
+    assert REQUESTS.due <= REQUESTS.begun + 1
 
 
 def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure) -> None:
@@ -139,10 +139,10 @@ def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure
     measure.adapt(now)
     REQUESTS.begun += 8
     measure.adapt(now + 20 * MS)
-    assert CHOICE.every == 1
+    assert REQUESTS.every == 1
     REQUESTS.begun += 100
     measure.adapt(now + 40 * MS)
-    assert CHOICE.every >= 10
+    assert REQUESTS.every >= 10
 
 
 def test_the_last_of_two_measures_and_when_it_stops_the_first_goes_on(measure: Measure) -> None:

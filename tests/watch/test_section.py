@@ -16,7 +16,7 @@ from unstall import section
 from unstall.meters import METERS
 from unstall.settings import Settings
 from unstall.watch.monitor import Monitor
-from unstall.watch.scope import CHOICE, NEVER
+from unstall.watch.scope import NEVER, REQUESTS
 
 pytestmark = pytest.mark.frameworks
 
@@ -280,10 +280,10 @@ def test_while_requests_are_sampled_a_measured_one_stands_for_all_and_no_other_i
 
     async def ask() -> None:
         async with client(app) as http:
-            CHOICE.every, CHOICE.due = 5, NEVER
+            REQUESTS.every, REQUESTS.due = 5, NEVER
             await http.get("/")
             await http.get("/")
-            CHOICE.due = 0
+            REQUESTS.due = 0
             await http.get("/")
 
     monitor = Monitor(Settings())

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unstall.clock import NS_PER_MS
 from unstall.model.observation import Doubts, Holder, Look, Stretch
@@ -22,7 +22,6 @@ from unstall.model.place import Stack
 from unstall.run.dump import stacks_of
 from unstall.watch.deadman import PAUSE_NS
 from unstall.watch.lateness import was_stopped
-from unstall.watch.linux import Schedule
 from unstall.watch.stacks import Places
 from unstall.watch.subject import announcements
 
@@ -32,6 +31,14 @@ _NOTICE_NS = PAUSE_NS + 20 * NS_PER_MS
 _AGAIN_NS = 50 * NS_PER_MS
 _DUMP_ENDS_NS = 15 * NS_PER_MS
 """A dump has no last line; it ends when nothing has come for so long."""
+
+
+class Schedule(NamedTuple):
+    """`/proc/…/schedstat`: ns on a processor, ns queued for one, times scheduled."""
+
+    run_ns: int
+    queued_ns: int
+    slices: int
 
 
 @dataclass(frozen=True, slots=True)

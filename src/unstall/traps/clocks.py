@@ -81,10 +81,9 @@ class Clocks:
         if probe is None:
             probe = self._probes[thread] = ThreadProbe(thread, ("schedstat",))
             self._threads.kept = _Kept(self._probes, thread)
-        schedule = probe.schedule()
         return Moment(
             perf_counter_ns(), thread_time_ns(), process_time_ns(),
-            schedule.queued_ns if schedule is not None else 0, let_go(),
+            probe.queued_ns() or 0, let_go(),
         )  # fmt: skip
 
     def close(self) -> None:

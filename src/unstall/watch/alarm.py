@@ -75,11 +75,13 @@ class Alarm:
         self._rung = False
         return min(self._at_ns, time.monotonic_ns())
 
-    def postpone(self, at_ns: int) -> None:
-        """Does not let go of the interpreter lock.
+    def postpone(self, at_ns: int, spare_ns: int = 0) -> None:
+        """To `at_ns`, unless it is set to within `spare_ns` of that. Does not let go of the interpreter lock.
 
         What has gone off stays so: who waited may be late in hearing it, and must know since when.
         """
+        if at_ns - spare_ns <= self._at_ns < _NEVER_NS and not self._rung:
+            return
         if not self._rung and self._at_ns > time.monotonic_ns():
             self._at_ns = at_ns = min(at_ns, self._until_ns)
             self._arm(at_ns)

@@ -14,6 +14,9 @@ from collections import deque
 from typing import Any
 
 _WORTH_KEEPING_NS = 1_000_000
+_OLD = 200
+"""Collections of the middle generation since the last full one. As many cannot be between two looks: they
+take one and a half million new containers."""
 
 
 class Garbage:
@@ -27,6 +30,7 @@ class Garbage:
         self._began_ns = 0
         self._spans: deque[tuple[int, int]] = deque(maxlen=256)
         self._counted: deque[tuple[int, int]] = deque(maxlen=256)
+        self._since_full = 0
 
     def start(self) -> None:
         if self._timed:
@@ -40,6 +44,9 @@ class Garbage:
         """Called with each beat of a loop, and by the watchdog each time it wakes."""
         if self._timed:
             return
+        before, self._since_full = self._since_full, gc.get_count()[-1]
+        if self._since_full >= before >= _OLD:
+            return  # none was full, and the statistics cost ten times as much
         full = gc.get_stats()[-1]["collections"]
         if not self._counted or self._counted[-1][1] != full:
             self._counted.append((now, full))

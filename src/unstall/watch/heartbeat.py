@@ -15,6 +15,8 @@ from unstall.watch.ground import Ground
 
 _CATCH_UP_LIMIT_NS = 2_000_000_000
 _QUIET_TURN_NS = 500_000
+_OFF_PART = 20
+"""Of the time between two beats, so much may a thread have been off the processors unasked."""
 _QUIET_TURNS = 4  # accept, read, parse and start of a request each take a turn of the loop
 
 
@@ -55,9 +57,9 @@ class Heartbeat:
 
     __slots__ = (
         "_begun", "_collected", "_context", "_handle", "_interval_ns", "_interval_s", "_late_after_ns",
-        "_look_after_ns", "_queued_ns", "_quiet", "_turn_ns", "beats", "caught_up", "cpu_ns", "due_ns",
-        "failed", "ground", "lags", "late", "loop", "mirror", "others_ns", "postpone", "process_ns",
-        "queued_ns", "ran_ns",
+        "_look_after_ns", "_off_most_ns", "_off_ns", "_queued_ns", "_quiet", "_spare_ns", "_turn_ns", "beats",
+        "caught_up", "cpu_ns", "due_ns", "failed", "ground", "lags", "late", "loop", "mirror", "others_ns",
+        "postpone", "process_ns", "queued_ns", "ran_ns",
     )  # fmt: skip
 
     def __init__(
@@ -74,11 +76,17 @@ class Heartbeat:
         self._interval_s = settings.interval_ns / 1e9
         self._late_after_ns = settings.threshold_ns
         self._look_after_ns = settings.look_after_ns
+        self._spare_ns = settings.interval_ns * 3 // 2
+        self._off_most_ns = settings.interval_ns // _OFF_PART
         self._begun = begun
         self._queued_ns = queued_ns
         self._collected = collected
-        self.postpone: Callable[[int, int], None] | None = None
-        """Is told, by each punctual beat, the time and when the watchdog should look if no other comes."""
+        self.postpone: Callable[[int, int, int], None] | None = None
+        """Is told, by each punctual beat, the time and when the watchdog should look if no other comes.
+
+        And by how much earlier would do: that spares every second beat the system call, and a watchdog that
+        looks so early finds nothing and asks again.
+        """
         self.mirror: Mirror | None = None
         self._context = contextvars.Context()
         self._handle: asyncio.Handle | None = None
@@ -106,6 +114,9 @@ class Heartbeat:
         self.due_ns = self.ran_ns + self._interval_ns
         self.cpu_ns = time.thread_time_ns()
         self.queued_ns = self._queued_ns()
+        """How long the thread had queued for a processor, at the last beat or a millisecond short of that."""
+        self._off_ns = 0
+        """How long the thread has not run since that was read."""
         self.process_ns = time.process_time_ns()
         self.others_ns = self.process_ns - self.cpu_ns
         """CPU time of all other threads of the process until the last punctual beat."""
@@ -133,7 +144,7 @@ class Heartbeat:
     def _note(self, now: int) -> None:
         lag = now - self.due_ns
         cpu = time.thread_time_ns()
-        queued, process = self._queued_ns(), time.process_time_ns()
+        queued, process = self._queued_until(now, cpu), time.process_time_ns()
         if lag > self._late_after_ns:
             begun = self._begun()
             used = cpu - self.cpu_ns
@@ -158,7 +169,18 @@ class Heartbeat:
         if lag <= self._look_after_ns:  # else the alarm has gone off, and must be heard
             self.others_ns = process - cpu
             if self.postpone is not None:
-                self.postpone(now, self.due_ns + self._look_after_ns)
+                self.postpone(now, self.due_ns + self._look_after_ns, self._spare_ns)
+
+    def _queued_until(self, now: int, cpu_ns: int) -> int | None:
+        """Asked only when it can have grown: a thread that ran all the time did not queue.
+
+        The file is the dearest part of a beat, and a loop that has no time left is the one that would pay.
+        """
+        self._off_ns += now - self.ran_ns - (cpu_ns - self.cpu_ns)
+        if self._off_ns <= self._off_most_ns:
+            return self.queued_ns
+        self._off_ns = 0
+        return self._queued_ns()
 
     def _catch_up(self, late_ns: int) -> None:
         """Takes a turn of the loop, again and again, until a few turns in a row had nothing to do."""

@@ -187,8 +187,7 @@ class Lateness:
         """How long the watchdog's thread was ready and had no processor; None where that is uncounted."""
         if self._own is None:
             self._own = ThreadProbe(threading.get_native_id(), ("schedstat",), keeping_pread)
-        schedule = self._own.schedule()
-        return None if schedule is None else schedule.queued_ns
+        return self._own.queued_ns()
 
     def close(self) -> None:
         if self._own is not None:

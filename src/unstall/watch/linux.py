@@ -30,14 +30,6 @@ _MAX_POLLED = 16
 _ONE_MOMENT_NS = 1_000_000
 
 
-class Schedule(NamedTuple):
-    """`/proc/…/schedstat`: ns on a processor, ns queued for one, times scheduled."""
-
-    run_ns: int
-    queued_ns: int
-    slices: int
-
-
 class Look(NamedTuple):
     """The thread at this moment: running, or in a system call."""
 
@@ -110,11 +102,11 @@ class ThreadProbe:
     def cpu_ns(self) -> int | None:
         return cpu_clock_ns(self._tid)
 
-    def schedule(self) -> Schedule | None:
-        data = self._read("schedstat")
+    def queued_ns(self) -> int | None:
+        """How long it was ready and queued for a processor."""
         try:
-            run, queued, slices = data.split()
-            return Schedule(int(run), int(queued), int(slices))
+            _, queued, _ = self._read("schedstat").split()  # ns run, ns queued, times scheduled
+            return int(queued)
         except ValueError:
             return None
 

@@ -14,7 +14,6 @@ from unstall.watch.anatomy import Anatomy
 from unstall.watch.held import HERE, MOST_PER_S, MOST_WHEN_BUSY, Path, Span, timed
 from unstall.watch.pieces import PATH
 from unstall.watch.scope import (
-    CHOICE,
     NEVER,
     REQUESTS,
     describe,
@@ -96,8 +95,8 @@ class Measure:
         """In a forked child, which begins from zero and with locks that nobody holds."""
         HERE.span, HERE.off_loop = None, False
         self._begin()
-        if CHOICE.take == self._request:
-            CHOICE.every, CHOICE.due = 1, 0
+        if REQUESTS.take == self._request:
+            REQUESTS.every, REQUESTS.due = 1, 0
 
     def adapt(self, now: int) -> None:
         """With each beat: measure so few that no more than `MOST_PER_S` a second are, or `MOST_WHEN_BUSY`.
@@ -107,15 +106,15 @@ class Measure:
         """
         begun = REQUESTS.begun
         took = now - self._begun_ns
-        if took > _LEAST_NS and CHOICE.take == self._request:
+        if took > _LEAST_NS and REQUESTS.take == self._request:
             came = begun - self._begun
             self._rate += (came * 1e9 / took - self._rate) * min(1.0, took / 1e9)
             burst = max(0, came - _FEW) * 1e9 / took
             most = MOST_WHEN_BUSY if self._is_busy(took) else MOST_PER_S
             every = max(1, -int(-max(burst, self._rate) // most))
-            if every != CHOICE.every:
-                CHOICE.every = every
-                CHOICE.due = begun + self._gap(every)
+            if every != REQUESTS.every:
+                REQUESTS.every = every
+                REQUESTS.due = begun + self._gap(every)
             self._begun, self._begun_ns = begun, now
 
     def _is_busy(self, took: int) -> bool:
@@ -164,8 +163,8 @@ class Measure:
         return awaitable if path is None else timed(awaitable, path.root)  # type: ignore[arg-type]
 
     def _path_of(self, app: Any, scope: Any, send: Any) -> tuple[Path | None, Any]:
-        every = CHOICE.every or 1
-        CHOICE.due = REQUESTS.begun + self._gap(every)
+        every = REQUESTS.every or 1
+        REQUESTS.due = REQUESTS.begun + self._gap(every)
         kind = scope.get("type")
         if kind not in ("http", "websocket"):
             return None, send
@@ -221,8 +220,8 @@ class Measure:
 
 
 def _take_over() -> None:
-    CHOICE.every, CHOICE.due = (1, 0) if _running else (0, NEVER)
-    CHOICE.take = _running[-1]._request if _running else plainly
+    REQUESTS.every, REQUESTS.due = (1, 0) if _running else (0, NEVER)
+    REQUESTS.take = _running[-1]._request if _running else plainly
 
 
 def _entry(scope: Any) -> str:

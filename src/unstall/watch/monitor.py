@@ -400,7 +400,7 @@ class Monitor:
             self._last_word,
             self._deadman,
             self._sums,
-            self._measure.adapt,
+            self._measure.adapt if self.settings.measure else None,
             self.settings.pulse_ns,
             self._patrol_ns,
         )

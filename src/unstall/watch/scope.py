@@ -33,31 +33,6 @@ _GENERATIONS = 4
 _MOST_FUTURES = 64
 
 
-class Requests:
-    """How many requests of this process ever began. Loops on several threads may lose one now and then."""
-
-    __slots__ = ("begun",)
-
-    def __init__(self) -> None:
-        self.begun = 0
-
-
-REQUESTS = Requests()
-
-
-class Choice:
-    """Which requests are measured, and by whom. Set by a monitor."""
-
-    __slots__ = ("due", "every", "take")
-
-    def __init__(self) -> None:
-        self.every = 0
-        """Each so-manieth request on average; 0 for none."""
-        self.due = NEVER
-        """The number of the next one."""
-        self.take: Callable[..., Any] = plainly
-
-
 NEVER = (1 << 30) - 1
 """The largest number that CPython compares without a call; from there on `plainly` is asked each time."""
 
@@ -66,21 +41,57 @@ def plainly(call: Call, app: Any, scope: ASGIScope, receive: Receive, send: Send
     return call(app, scope, receive, send)
 
 
-CHOICE = Choice()
+class Requests:
+    """How many requests of this process ever began, which are measured, and by whom: a monitor sets that.
+
+    For each request one number is touched, which counts down to the next that is measured. Loops on several
+    threads may lose one now and then.
+    """
+
+    __slots__ = ("_due", "every", "left", "take")
+
+    def __init__(self) -> None:
+        self.left = self._due = NEVER
+        self.every = 0
+        """Each so-manieth request is measured, on average; 0 for none."""
+        self.take: Callable[..., Any] = plainly
+
+    @property
+    def begun(self) -> int:
+        return self._due - self.left
+
+    @begun.setter
+    def begun(self, begun: int) -> None:
+        self.left = self._due - begun
+
+    @property
+    def due(self) -> int:
+        """The number of the next one that is measured."""
+        return self._due
+
+    @due.setter
+    def due(self, due: int) -> None:
+        # No call in here, at which another thread could come in between.
+        begun = self._due - self.left
+        self._due = due
+        self.left = due - begun
 
 
-def counted(call: Call) -> Call:
+REQUESTS = Requests()
+
+
+def counted(call: Call, requests: Requests = REQUESTS) -> Call:
     """The `__call__` of an ASGI app, with each request counted once however apps are nested.
 
-    A scope with a router has passed an outer app of Starlette's already. The lifespan is no request: a
-    server whose port is taken has run it, and served nobody.
+    A scope with a router has passed an outer app of Starlette's already. The lifespan, which has no path, is
+    no request: a server whose port is taken has run it, and served nobody.
     """
 
     def __call__(self: Any, scope: ASGIScope, receive: Receive, send: Send) -> Awaitable[None]:
-        if "router" not in scope and scope["type"] != "lifespan":
-            begun = REQUESTS.begun = REQUESTS.begun + 1
-            if begun >= CHOICE.due:
-                return CHOICE.take(call, self, scope, receive, send)  # type: ignore[no-any-return]
+        if "router" not in scope and "path" in scope:
+            left = requests.left = requests.left - 1
+            if left <= 0:
+                return requests.take(call, self, scope, receive, send)  # type: ignore[no-any-return]
         return call(self, scope, receive, send)
 
     return __call__

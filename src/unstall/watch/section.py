@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from unstall.meters import Distribution
 from unstall.watch.held import HERE, Path, Span, timed
 from unstall.watch.pieces import place
-from unstall.watch.scope import CHOICE
+from unstall.watch.scope import REQUESTS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ class section:
 
     def __enter__(self) -> section:
         self._span = self._base = None
-        if not CHOICE.every:
+        if not REQUESTS.every:
             self._began_ns = 0
             return self
         self._began_ns = perf_counter_ns()
@@ -67,7 +67,7 @@ class section:
         now = perf_counter_ns()
         span, base = self._span, self._base
         if span is None:
-            if CHOICE.every == 1:  # no request, since all are measured
+            if REQUESTS.every == 1:  # no request, since all are measured
                 _note(self.name, now - self._began_ns, None, 1)
             return
         span.took_ns = now - self._began_ns
@@ -101,8 +101,8 @@ class section:
 
         @functools.wraps(function)
         async def coroutine(*args: Any, **named: Any) -> Any:
-            here = place() if CHOICE.every else None
-            if here is None and CHOICE.every != 1:
+            here = place() if REQUESTS.every else None
+            if here is None and REQUESTS.every != 1:
                 return await function(*args, **named)
             span = _span_of(name, here)
             try:

@@ -98,7 +98,7 @@ class Subject:
         """Somebody waits for what is known: no more is hoped for from a loop that catches up."""
         self.probe = ThreadProbe(self.tid)
         self.heartbeat = Heartbeat(
-            loop, settings, lambda: REQUESTS.begun, self._queued_ns, collected
+            loop, settings, lambda: REQUESTS.begun, self.probe.queued_ns, collected
         )
         self._carried = carried
         self._startup = startup
@@ -213,7 +213,7 @@ class Subject:
             return
         if self._should_say(ongoing, now) and beat.beats == beats:
             cpu = self.probe.cpu_ns()
-            queued = difference(self._queued_ns(), beat.queued_ns)
+            queued = difference(self.probe.queued_ns(), beat.queued_ns)
             used = (cpu or 0) - beat.cpu_ns
             others = max(0, time.process_time_ns() - beat.process_ns - used)
             late = Late(beat.ran_ns, due, now, used, queued, others, REQUESTS.begun)
@@ -414,10 +414,6 @@ class Subject:
             ongoing.said = due_words
             return True
         return False
-
-    def _queued_ns(self) -> int | None:
-        schedule = self.probe.schedule()
-        return schedule.queued_ns if schedule else None
 
 
 def announcements(late_ns: int) -> int:

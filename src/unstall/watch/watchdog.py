@@ -45,7 +45,7 @@ class Watchdog:
         retired: Callable[[], None] = lambda: None,
         deadman: Deadman | None = None,
         sums: Sums = _no_sums,
-        each_beat: Callable[[int], None] = lambda _: None,
+        each_beat: Callable[[int], None] | None = None,
         pulse_ns: int = PULSE_NS,
         patrol_ns: int = 0,
     ) -> None:
@@ -172,13 +172,14 @@ class Watchdog:
         self._turn(now)
         self._alive(now)
         if all(subject.heartbeat.postpone is None for subject in self._subjects):
-            self._second(now)
-            self._each_beat(now)
+            self._beaten(now)
 
-    def _second(self, now: int) -> None:
+    def _beaten(self, now: int) -> None:
         if now - self._second_ns >= _SECOND_NS:
             self._second_ns = now
             self._lateness.remember(now)
+        if self._each_beat is not None:
+            self._each_beat(now)
 
     def _look_at_ns(self, now: int) -> int:
         """When to look next, and whose beats may postpone that: a single loop's while it is calm."""
@@ -195,11 +196,10 @@ class Watchdog:
         if subject is not None and self._alarm.follows:
             subject.heartbeat.postpone = self._postpone
 
-    def _postpone(self, now: int, at_ns: int) -> None:
+    def _postpone(self, now: int, at_ns: int, spare_ns: int) -> None:
         """Called by the punctual beats of a loop, on its thread."""
-        self._alarm.postpone(at_ns)
-        self._second(now)
-        self._each_beat(now)
+        self._alarm.postpone(at_ns, spare_ns)
+        self._beaten(now)
         if self._deadman is not None:
             self._deadman.punctual(now, REQUESTS.begun)
 
