@@ -134,10 +134,31 @@ def test_a_master_takes_workers_that_others_start(
 
     told, *codes = asyncio.run(play())
     assert codes == [0, 0]
+    assert not [gap for gap in told.gaps if "Locust's own figures" in gap]
     items = told.loaded.outcome["GET /items"]
     assert items.statuses == {"200": items.sent}
     assert items.sent > 20
-    assert not [gap for gap in told.gaps if "Locust's own figures" in gap]
+
+
+def test_workers_of_one_machine_write_the_files_of_the_master_into_folders_of_their_own(
+    tmp_path: Path,
+) -> None:
+    """Locust writes them to the temporary folder, under their names."""
+    program = tmp_path / "locust.py"
+    program.write_text(
+        "import pathlib, tempfile\n"
+        f"with open({str(tmp_path / 'folders')!r}, 'a') as told:\n"
+        "    told.write(tempfile.gettempdir() + '\\n')\n"
+    )
+
+    async def play() -> list[int]:
+        workers = [work((), Crew(port=1), (sys.executable, str(program))) for _ in range(2)]
+        return await asyncio.gather(*workers)
+
+    assert asyncio.run(play()) == [0, 0]
+    folders = [Path(line) for line in (tmp_path / "folders").read_text().splitlines()]
+    assert len(set(folders)) == 2
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_scenarios_of_a_plan_become_a_locustfile_and_keep_their_names(

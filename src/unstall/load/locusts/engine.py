@@ -105,7 +105,10 @@ async def work(files: Sequence[Path], crew: Crew, program: Sequence[str] | None 
     program = program or find_locust()
     with tempfile.TemporaryDirectory(prefix="unstall-locust-") as folder:
         command = worker_command(program, files, crew, listener_in(Path(folder)))
-        async with _child(command, os.environ) as child:
+        # The master's files are written where temporary files go, each over that of the same name: of two
+        # workers that start at once, one would read what the other has just emptied.
+        environ = os.environ if files else {**os.environ, "TMPDIR": folder}
+        async with _child(command, environ) as child:
             code = await child.wait()
     if code not in (0, -signal.SIGTERM):
         raise child.failure(f"the worker of {crew.host}:{crew.port}")
