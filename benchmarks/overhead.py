@@ -139,10 +139,12 @@ def side_by_side_bars(harness: Harness, effort: Effort) -> list[Bar]:
             row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
             rows.append((what, loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}"))
             if what == "watch":
+                # What other threads of the server use is taken from both servers: only CPU time shows it.
+                worse = max(lost, cpu, key=lambda found: found.median)
                 bars.append(
                     Bar(
-                        f"watch_noop_{loop}_rps_lost", f"{lost.text(percent)} %",
-                        f"< {WATCH_MOST:g} %", lost.median < WATCH_MOST,
+                        f"watch_noop_{loop}_rps_lost", f"{worse.text(percent)} %",
+                        f"< {WATCH_MOST:g} %", worse.median < WATCH_MOST,
                     )
                 )  # fmt: skip
     headings = ("on", "loop", "swaps", "rps lost %", "CPU added %", "CPU added us/request")

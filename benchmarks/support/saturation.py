@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from benchmarks.support.processes import Served, answer_of, serving
 
 LOOPS = ("asyncio", "uvloop")
 SERVER_CORE, CLIENT_CORE = two_cores()
+FULL = 0.95
+"""Of a core: what two servers must use of it together."""
 UNCOUNTED = ("/off", "/on/nothing")
 
 
@@ -160,6 +163,9 @@ def side_by_side(
         for step, window, after in zip(plan[1:], windows, windows[1:], strict=False):
             for call, each, later in zip(step.calls, window, after, strict=True):
                 must_count(call, each, later)
+        full = statistics.median(sum(each.busy for each in window) for window in windows)
+        if full < FULL:
+            raise RuntimeError(f"the servers left {1 - full:.0%} of their core: no saturation")
         for at in range(0, len(ons), 2):
             both = list(zip(ons[at : at + 2], windows[at : at + 2], strict=True))
             swaps.append(Swap(_each(w[on] for on, w in both), _each(w[1 - on] for on, w in both)))

@@ -94,6 +94,16 @@ def test_of_a_stall_the_whole_queueing_is_told_and_no_millisecond_more(beats: Be
     assert 300 * MS <= late.queued_ns <= 301 * MS
 
 
+def test_a_clock_that_runs_slow_saves_up_nothing_for_the_next_stall(beats: Beats) -> None:
+    """As the monotonic clock does while it is slewed."""
+    for _ in range(1_000):
+        beats.after(ran_ns=INTERVAL_NS)
+        beats.clocks.cpu += INTERVAL_NS // 1_000
+    beats.after(ran_ns=INTERVAL_NS, queued_ns=300 * MS)
+    (late,) = beats.heartbeat.late
+    assert late.queued_ns == 300 * MS
+
+
 def test_of_a_stall_that_computes_there_is_no_queueing(beats: Beats) -> None:
     beats.after(ran_ns=INTERVAL_NS)
     beats.after(ran_ns=400 * MS)

@@ -80,7 +80,7 @@ class Alarm:
 
         What has gone off stays so: who waited may be late in hearing it, and must know since when.
         """
-        if at_ns - spare_ns <= self._at_ns < _NEVER_NS and not self._rung:
+        if spare_ns and at_ns - spare_ns <= self._at_ns < _NEVER_NS and not self._rung:
             return
         if not self._rung and self._at_ns > time.monotonic_ns():
             self._at_ns = at_ns = min(at_ns, self._until_ns)

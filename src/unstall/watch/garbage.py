@@ -15,8 +15,8 @@ from typing import Any
 
 _WORTH_KEEPING_NS = 1_000_000
 _OLD = 200
-"""Collections of the middle generation since the last full one. As many cannot be between two looks: they
-take one and a half million new containers."""
+"""Collections of the middle generation since the last full one. As many are hardly between two looks, for
+they take one and a half million new containers; if they are, a full one is missed."""
 
 
 class Garbage:

@@ -29,8 +29,7 @@ class Ground:
         """`caller` is what called a callback that the loop runs; on the loop's thread."""
         if self._greenlet is None and "greenlet" in sys.modules:
             self.note_greenlet()
-        if id(caller) != self._base:
-            self._base = 0 if caller is None or module_of(caller) in LOOP_MODULES else id(caller)
+        self._base = 0 if caller is None or module_of(caller) in LOOP_MODULES else id(caller)
 
     def note_greenlet(self) -> None:
         """On the loop's thread, outside of what it may switch to."""

@@ -103,7 +103,10 @@ async def run_locust(
 async def work(files: Sequence[Path], crew: Crew, program: Sequence[str] | None = None) -> int:
     """A worker of a master elsewhere, until that is done; the exit code of Locust."""
     program = program or find_locust()
-    with tempfile.TemporaryDirectory(prefix="unstall-locust-") as folder:
+    # What the file itself leaves there may be written to still.
+    with tempfile.TemporaryDirectory(
+        prefix="unstall-locust-", ignore_cleanup_errors=True
+    ) as folder:
         command = worker_command(program, files, crew, listener_in(Path(folder)))
         # The master's files are written where temporary files go, each over that of the same name: of two
         # workers that start at once, one would read what the other has just emptied.
