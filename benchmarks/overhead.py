@@ -46,13 +46,8 @@ WATCHED = ("unstall", *PEERS)
 # A window begins when what the switch itself costs is over: threads start, modules load, CPython specialises
 # its code anew; and it takes two seconds to see that a process is busy, and to measure fewer requests. What
 # is measured is the cost of leaving it on. Short windows, because a server drifts by more than is looked for.
-TWINS, TWINS_BRIEFLY = Switching(60, 0.8, 0.3), Switching(3, 0.4, 0.3)
-SWITCHING = {"watch": TWINS, "nothing": TWINS, "everything": Switching(15, 1.0, 2.5)}
-BRIEFLY = {
-    "watch": TWINS_BRIEFLY,
-    "nothing": TWINS_BRIEFLY,
-    "everything": Switching(2, 0.4, 1.0),
-}
+SWITCHING = {"watch": Switching(60, 0.8, 0.3), "everything": Switching(15, 1.0, 2.5)}
+BRIEFLY = {"watch": Switching(3, 0.4, 0.3), "everything": Switching(2, 0.4, 1.0)}
 FULL = Effort(20, 1.0, 3.0, servers=4, switching=SWITCHING, idle=5.0, turns=200_000)
 QUICK = Effort(2, 0.2, 0.4, servers=1, switching=BRIEFLY, idle=2.0, turns=20_000)
 
@@ -130,15 +125,17 @@ def side_by_side_bars(harness: Harness, effort: Effort) -> list[Bar]:
     bars, rows = [], []
     harness.section("Two servers on one core, one watched and one not, in turn; no-op route")
     for loop in LOOPS:
-        for what, servers in (("watch", effort.servers), ("nothing", max(1, effort.servers // 2))):
+        for what, servers in (("watch", effort.servers), (None, max(1, effort.servers // 2))):
             meanwhile = Others()
             swaps = side_by_side(harness, effort, loop, what, servers)
             lost = median_interval([swap.lost_percent for swap in swaps])
             cpu = median_interval([swap.added_percent for swap in swaps])
             added_us = median_interval([swap.added_us for swap in swaps])
             row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
-            rows.append((what, loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}"))
-            if what == "watch":
+            rows.append(
+                (what or "nothing", loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}")
+            )
+            if what is not None:
                 # What other threads of the server use is taken from both servers: only CPU time shows it.
                 worse = max(lost, cpu, key=lambda found: found.median)
                 bars.append(

@@ -6,7 +6,7 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.support.client import Counted, Order, Window
@@ -19,7 +19,6 @@ LOOPS = ("asyncio", "uvloop")
 SERVER_CORE, CLIENT_CORE = two_cores()
 FULL = 0.95
 """Of a core: what two servers must use of it together."""
-UNCOUNTED = ("/off", "/on/nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +141,15 @@ class Swap:
 
 
 def side_by_side(
-    harness: Harness, effort: Effort, loop: str, what: str, servers: int
+    harness: Harness, effort: Effort, loop: str, what: str | None, servers: int
 ) -> list[Swap]:
-    """`what` is on in one of two servers of the same core, and then in the other.
+    """`what`, or nothing, is on in one of two servers of the same core, and then in the other.
 
     The machine's speed changes by a tenth from one window to the next. Two processes that the kernel gives
     the core in turn, some milliseconds each, see the same changes.
     """
     swaps: list[Swap] = []
-    steps_of = effort.switching[what]
+    steps_of = effort.switching["watch"]
     for _ in range(servers):
         ons = [at for _ in range(steps_of.pairs) for at in harness.chance.sample((0, 1), 2)]
         plan = [shared(harness, steps_of, what, on) for on in ons]
@@ -166,25 +165,21 @@ def side_by_side(
         full = statistics.median(sum(each.busy for each in window) for window in windows)
         if full < FULL:
             raise RuntimeError(f"the servers left {1 - full:.0%} of their core: no saturation")
-        for at in range(0, len(ons), 2):
-            both = list(zip(ons[at : at + 2], windows[at : at + 2], strict=True))
-            swaps.append(Swap(_each(w[on] for on, w in both), _each(w[1 - on] for on, w in both)))
-        harness.progress(f"{what} in one of two on {loop}: {len(swaps)} swaps")
-    harness.raw[f"side_by_side_{what}_{loop}"] = [asdict(swap) for swap in swaps]
+        for on, one, two in zip(ons[::2], windows[::2], windows[1::2], strict=False):
+            off = 1 - on
+            swaps.append(Swap(on=(one[on], two[off]), off=(one[off], two[on])))
+        harness.progress(f"{what or 'nothing'} in one of two on {loop}: {len(swaps)} swaps")
+    harness.raw[f"side_by_side_{what or 'nothing'}_{loop}"] = [asdict(swap) for swap in swaps]
     return swaps
 
 
-def shared(harness: Harness, steps_of: Switching, what: str, on: int) -> Window:
+def shared(harness: Harness, steps_of: Switching, what: str | None, on: int) -> Window:
     """Of a random length: a fixed one would fall into step with the turns that the kernel gives."""
     calls = ["/off", "/off"]
-    calls[on] = f"/on/{what}"
+    if what is not None:
+        calls[on] = f"/on/{what}"
     jitter = harness.chance.random
     return Window(steps_of.window + 0.1 * jitter(), steps_of.settle + 0.1 * jitter(), tuple(calls))
-
-
-def _each(counted: Iterable[Counted]) -> tuple[Counted, Counted]:
-    one, other = counted
-    return one, other
 
 
 def must_count(call: str, window: Counted, after: Counted) -> None:
@@ -193,6 +188,6 @@ def must_count(call: str, window: Counted, after: Counted) -> None:
     assert after.begun is not None
     answered, begun = after.answered - window.answered, after.begun - window.begun
     slack = 200  # requests under way at either end
-    expected = 0 if call in UNCOUNTED else answered
+    expected = 0 if call == "/off" else answered
     if abs(begun - expected) > slack:
         raise RuntimeError(f"{call}: {begun} requests begun of {answered} answered")

@@ -74,27 +74,20 @@ def _add_query(app: FastAPI, dsn: str) -> None:
 
 ON_HALF_A_CORE = Settings(threshold_ms=200, measure=False)
 """Beats are a fifth of the threshold apart: as many for a CPU second as a whole core has by default."""
-SETTINGS = {
-    "nothing": None,
-    "watch": ON_HALF_A_CORE,
-    "everything": Settings(),
-}
+SETTINGS = {"watch": ON_HALF_A_CORE, "everything": Settings()}
 
 
 class Watch:
     """What `/on/{what}` switches on: the watch alone, or all that may stay on in production."""
 
     def __init__(self, what: str) -> None:
-        settings = SETTINGS[what]
-        self._on = settings is not None
-        self.monitor = Monitor(settings)
+        self.monitor = Monitor(SETTINGS[what])
         self._parts: list[Gates | Exporter] = []
         if what == "everything":
             self._parts = [Gates(), Exporter(self.monitor, port=0)]
 
     def start(self) -> Watch:
-        if self._on:
-            self.monitor.start()
+        self.monitor.start()
         for part in self._parts:
             part.start()
         return self

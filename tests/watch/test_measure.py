@@ -122,13 +122,13 @@ def test_a_rate_above_the_bound_thins_them_out_and_a_lower_one_lets_all_in(
     measure.adapt(now)
     for _ in range(40):  # two seconds at ten times the bound
         now += SECOND // 20
-        REQUESTS.begun += MOST_PER_S // 2
+        REQUESTS.left -= MOST_PER_S // 2
         measure.adapt(now)
     assert 8 <= REQUESTS.every <= 12
     assert REQUESTS.due <= REQUESTS.begun + 2 * REQUESTS.every
     for _ in range(200):
         now += SECOND // 20
-        REQUESTS.begun += 1
+        REQUESTS.left -= 1
         measure.adapt(now)
     assert REQUESTS.every == 1
     assert REQUESTS.due <= REQUESTS.begun + 1
@@ -137,10 +137,10 @@ def test_a_rate_above_the_bound_thins_them_out_and_a_lower_one_lets_all_in(
 def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure) -> None:
     now = time.monotonic_ns() + SECOND
     measure.adapt(now)
-    REQUESTS.begun += 8
+    REQUESTS.left -= 8
     measure.adapt(now + 20 * MS)
     assert REQUESTS.every == 1
-    REQUESTS.begun += 100
+    REQUESTS.left -= 100
     measure.adapt(now + 40 * MS)
     assert REQUESTS.every >= 10
 

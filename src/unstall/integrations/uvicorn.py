@@ -34,9 +34,8 @@ class HttpTools(HttpToolsProtocol):
             super().data_received(data)
 
     def on_message_begin(self) -> None:
-        self._between = (
-            False  # with the first byte, which may come in one piece with the end of the last
-        )
+        # With the first byte, which may come in one piece with the end of the last.
+        self._between = False
         super().on_message_begin()
 
     def on_message_complete(self) -> None:

@@ -15,9 +15,9 @@ from unstall.watch.ground import Ground
 
 _CATCH_UP_LIMIT_NS = 2_000_000_000
 _QUIET_TURN_NS = 500_000
+_QUIET_TURNS = 4  # accept, read, parse and start of a request each take a turn of the loop
 _OFF_PART = 20
 """Of the time between two beats, so much may a thread have been off the processors unasked."""
-_QUIET_TURNS = 4  # accept, read, parse and start of a request each take a turn of the loop
 
 
 class Late(NamedTuple):
@@ -177,9 +177,8 @@ class Heartbeat:
         The file is the dearest part of a beat, and a loop that has no time left is the one that would pay.
         """
         off = now - self.ran_ns - (cpu_ns - self.cpu_ns)
-        self._off_ns = max(
-            0, self._off_ns + off
-        )  # two clocks: one that is slewed must save up nothing
+        # Of two clocks one may be slewed, and must save up nothing.
+        self._off_ns = max(0, self._off_ns + off)
         if self._off_ns <= self._off_most_ns:
             return self.queued_ns
         self._off_ns = 0

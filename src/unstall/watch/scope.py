@@ -60,10 +60,6 @@ class Requests:
     def begun(self) -> int:
         return self._due - self.left
 
-    @begun.setter
-    def begun(self, begun: int) -> None:
-        self.left = self._due - begun
-
     @property
     def due(self) -> int:
         """The number of the next one that is measured."""

@@ -146,7 +146,7 @@ def test_workers_of_one_machine_write_the_files_of_the_master_into_folders_of_th
     """Locust writes them to the temporary folder, under their names."""
     program = tmp_path / "locust.py"
     program.write_text(
-        "import pathlib, tempfile\n"
+        "import tempfile\n"
         f"with open({str(tmp_path / 'folders')!r}, 'a') as told:\n"
         "    told.write(tempfile.gettempdir() + '\\n')\n"
     )

@@ -103,7 +103,7 @@ async def run_locust(
 async def work(files: Sequence[Path], crew: Crew, program: Sequence[str] | None = None) -> int:
     """A worker of a master elsewhere, until that is done; the exit code of Locust."""
     program = program or find_locust()
-    # What the file itself leaves there may be written to still.
+    # What outlives Locust may still write there.
     with tempfile.TemporaryDirectory(
         prefix="unstall-locust-", ignore_cleanup_errors=True
     ) as folder:
