@@ -13,6 +13,7 @@ from unstall.load.locusts.command import (
     Crew,
     Locust,
     check,
+    check_worker,
     command_of,
     find_locust,
     listener_in,
@@ -105,6 +106,15 @@ def test_files_that_locust_cannot_read_are_refused(tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(UsageError, match=words):
             check(locust(wrong))
+
+
+def test_a_worker_hears_of_a_master_or_a_file_that_cannot_be(file: Path) -> None:
+    """Locust would look for that master for ever, without a word."""
+    check_worker((file,), Crew(port=65_535))
+    with pytest.raises(UsageError, match="the port of the master is 99999, outside 1 to 65535"):
+        check_worker((file,), Crew(port=99_999))
+    with pytest.raises(UsageError, match="there is no locustfile"):
+        check_worker((file.with_name("none.py"),), Crew())
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_started() -> None:

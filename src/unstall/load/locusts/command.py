@@ -70,18 +70,30 @@ def check(locust: Locust) -> None:
         ("--seconds", locust.seconds, 1, 7 * 86_400),
         ("--processes", locust.crew.processes, 1, MOST_PROCESSES),
         ("--expect-workers", locust.crew.workers, 1, 10_000),
-        ("the port of the master", locust.crew.port, 1, 65_535),
     ):
-        if not (math.isfinite(value) and low <= value <= high):
-            raise UsageError(
-                f"{name} is {value:g}, outside {low:g} to {high:g}: give a number within"
-            )
+        _check_within(name, value, low, high)
+    _check_port(locust.crew)
     if locust.crew.master and locust.crew.processes > 1:
         raise UsageError(
             f"--master waits for workers that others start, so --processes {locust.crew.processes} has "
             "no meaning: leave one of them out"
         )
     check_files(locust.files)
+
+
+def check_worker(files: Sequence[Path], crew: Crew) -> None:
+    """Raises `UsageError` for a master that cannot be, or files that Locust does not take."""
+    _check_port(crew)
+    check_files(files)
+
+
+def _check_port(crew: Crew) -> None:
+    _check_within("the port of the master", crew.port, 1, 65_535)
+
+
+def _check_within(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise UsageError(f"{name} is {value:g}, outside {low:g} to {high:g}: give a number within")
 
 
 def check_files(files: Sequence[Path]) -> None:

@@ -22,6 +22,7 @@ from unstall.load.locusts.command import (
     Crew,
     Locust,
     check,
+    check_worker,
     command_of,
     find_locust,
     listener_in,
@@ -101,7 +102,12 @@ async def run_locust(
 
 
 async def work(files: Sequence[Path], crew: Crew, program: Sequence[str] | None = None) -> int:
-    """A worker of a master elsewhere, until that is done; the exit code of Locust."""
+    """A worker of a master elsewhere, until that is done; then 0.
+
+    Raises `UsageError` for a master that cannot be or a locustfile that it does not take, `MissingExtra`
+    without Locust, `TargetError` if it ends by itself.
+    """
+    check_worker(files, crew)
     program = program or find_locust()
     # What outlives Locust may still write there.
     with tempfile.TemporaryDirectory(
