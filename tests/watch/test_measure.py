@@ -145,6 +145,27 @@ def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure
     assert REQUESTS.every >= 10
 
 
+@pytest.mark.parametrize(("queued", "every"), [(0.05, 1), (0.3, 10)])
+def test_a_loop_that_queues_for_its_processor_is_measured_less(queued: float, every: int) -> None:
+    """At a rate of which each request is measured where there is CPU to give away."""
+    waited = [0]
+    measure = Measure(
+        lambda: "1-a", Anatomy(ImportHooks(), must_not_fail), must_not_fail,
+        slow_ns=1_000 * MS, server_timing=False, queued_ns=lambda: waited[0],
+    )  # fmt: skip
+    measure.start()
+    try:
+        now = time.monotonic_ns()
+        for _ in range(60):
+            now += SECOND // 20
+            waited[0] += int(queued * SECOND / 20)
+            REQUESTS.left -= 5
+            measure.adapt(now)
+        assert REQUESTS.every == every
+    finally:
+        measure.stop()
+
+
 def test_the_last_of_two_measures_and_when_it_stops_the_first_goes_on(measure: Measure) -> None:
     other = Measure(
         lambda: "2-b", Anatomy(ImportHooks(), must_not_fail), must_not_fail,

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 MOST_PER_S = 200
 MOST_WHEN_BUSY = 10
-"""While the process uses more than half a processor: it costs 40 to 100 us to measure a request."""
+"""While the process has little CPU to give away: it costs 40 to 250 us to measure a request."""
 MOST_SPANS = 64
 """Of one request; a loop that opens a section a thousand times is cut here, and the cut is counted."""
 

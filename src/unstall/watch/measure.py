@@ -30,6 +30,8 @@ _LEAST_NS = 5_000_000
 _FEW = 10
 _BUSY = 0.5
 """Of one processor."""
+_SHORT = 0.1
+"""Of the time: a loop that queues for a processor so long shares it, or has used up its quota."""
 _MOST_TIMINGS = 20
 _GOLDEN = 0.6180339887498949
 _OVER = Path({}, 0, lambda _: None)
@@ -52,13 +54,16 @@ class Measure:
         slow_ns: int,
         server_timing: bool,
         ring: Callable[[], None] = lambda: None,
+        queued_ns: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`queued_ns`: how long the loops' threads have queued for a processor, as far as that is known."""
         self._process = process
         self._anatomy = anatomy
         self._failed = failed
         self._slow_ns = slow_ns
         self._server_timing = server_timing
         self._ring = ring
+        self._queued_ns = queued_ns
         self._phase = 0.0
         self._seconds = Distribution(
             "unstall_entry_held_seconds",
@@ -76,6 +81,7 @@ class Measure:
         self._since_ns = time.monotonic_ns()
         self._begun, self._begun_ns, self._rate = REQUESTS.begun, self._since_ns, 0.0
         self._cpu_ns, self._busy = time.process_time_ns(), 0.0
+        self._waited_ns, self._short = self._queued_ns(), 0.0
         self._last = REQUESTS.begun
         """Requests begun when one was measured last: it stands for those since the one before."""
 
@@ -118,11 +124,12 @@ class Measure:
             self._begun, self._begun_ns = begun, now
 
     def _is_busy(self, took: int) -> bool:
-        """Whether the process has little CPU left to give away."""
-        cpu = time.process_time_ns()
-        self._busy += ((cpu - self._cpu_ns) / took - self._busy) * min(1.0, took / 1e9)
-        self._cpu_ns = cpu
-        return self._busy > _BUSY
+        """Whether there is little CPU left to give away: it uses much, or does not get what it could use."""
+        cpu, waited, part = time.process_time_ns(), self._queued_ns(), min(1.0, took / 1e9)
+        self._busy += ((cpu - self._cpu_ns) / took - self._busy) * part
+        self._short += (max(0, waited - self._waited_ns) / took - self._short) * part
+        self._cpu_ns, self._waited_ns = cpu, waited
+        return self._busy > _BUSY or self._short > _SHORT
 
     def slow(self) -> list[SlowRequest]:
         """Since asked last."""

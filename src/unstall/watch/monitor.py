@@ -100,6 +100,7 @@ class Monitor:
         self._deadman = deadman
         self._patrol_ns = patrol_ns
         self._running = False
+        self._attached: dict[int, Subject] = {}
         self._lock = threading.RLock()
         self._imports = ImportHooks(self._failed)
         self._discovery = Discovery(self.around, self._imports)
@@ -115,11 +116,11 @@ class Monitor:
             slow_ns=self.settings.slow_ns,
             server_timing=self.settings.server_timing,
             ring=self._ring,
+            queued_ns=self._queued_ns,
         )
         self._intent = self._new_intent() if self.settings.latent else None
         self._watchdog: Watchdog | None = None
         self._followers: list[Callable[[Subject], None]] = []
-        self._attached: dict[int, Subject] = {}
         self._numbers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int]
         self._numbers = weakref.WeakKeyDictionary()
         self._loops: set[int] = set()
@@ -425,6 +426,9 @@ class Monitor:
 
     def _name(self) -> str:
         return self._process.process
+
+    def _queued_ns(self) -> int:
+        return sum(each.heartbeat.queued_ns or 0 for each in list(self._attached.values()))
 
     def _ring(self) -> None:
         if self._watchdog is not None:
