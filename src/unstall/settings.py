@@ -22,7 +22,7 @@ class Settings:
     root: Path = Path()
     """Paths are reported relative to this folder; code below it is application code."""
     count: bool = True
-    """Whether requests are counted, by a wrapper around what frameworks call for each."""
+    """Whether requests are counted, by a wrapper around what servers or frameworks call for each."""
     measure: bool = True
     """Whether requests are taken apart: how long each piece held the loop and waited."""
     slow_ms: float = 1_000.0

@@ -1,10 +1,7 @@
-"""Counts the requests of every app of a known framework, without a change to the app."""
+"""Counts the requests of every app of a known server or framework, without a change to the app."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import sys
 from collections.abc import Awaitable
 from functools import wraps
 from types import ModuleType
@@ -12,6 +9,7 @@ from typing import Any
 
 from unstall.watch.discover import ImportHooks
 from unstall.watch.scope import ASGIScope, Call, Receive, Send, counted
+from unstall.watch.servers import BEGINS, SERVERS, look_asynchronous
 
 APPS = (("starlette.middleware.errors", "ServerErrorMiddleware"),)
 """Module and class whose `__call__` every request passes, and which no server looks at.
@@ -30,26 +28,41 @@ def passed_on(call: Call) -> Call:
     return __call__
 
 
-def _look_asynchronous(function: Any) -> None:
-    """It returns a coroutine without being a coroutine function: who asks must hear that it is one."""
-    if sys.version_info >= (3, 12):
-        inspect.markcoroutinefunction(function)
-    else:  # what `asyncio.iscoroutinefunction` looks for
-        function._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
-
-
 class Frameworks:
-    """Wraps `__call__` of the classes in `APPS` from `start` to `stop`."""
+    """Counts from `start` to `stop`: where a server begins a request, or else in `__call__` of `APPS`.
 
-    def __init__(self, imports: ImportHooks) -> None:
+    Requests are chosen to be measured in the latter, so who `measures` counts there always. For others one
+    that no server brings, as from a test client, counts until a known server begins its first.
+    """
+
+    def __init__(self, imports: ImportHooks, *, measures: bool = True) -> None:
         self._imports = imports
+        self._measures = measures
+        self._served = False
         self._wrapped: list[tuple[Any, Any, Any]] = []
 
     def start(self) -> None:
+        if not self._measures:
+            for module, name, method in BEGINS:
+                self._imports.when(
+                    module,
+                    lambda m, name=name, method=method: SERVERS.wrap(  # type: ignore[misc]
+                        m, name, method, self, self._leave_it_to_servers
+                    ),
+                )
         for module, name in APPS:
             self._imports.when(module, lambda m, name=name: self._wrap(m, name))  # type: ignore[misc]
 
     def stop(self) -> None:
+        self._unwrap()
+        SERVERS.leave(self)
+        self._served = False
+
+    def _leave_it_to_servers(self) -> None:
+        self._served = True
+        self._unwrap()
+
+    def _unwrap(self) -> None:
         for cls, original, ours in self._wrapped:
             if cls.__call__ is ours:
                 cls.__call__ = original
@@ -57,12 +70,12 @@ class Frameworks:
 
     def _wrap(self, module: ModuleType, name: str) -> None:
         cls = getattr(module, name, None)
-        if cls is None:
+        if cls is None or self._served:
             return
         original = cls.__call__
         # Another monitor of this process counts already: ours only keeps its wrapper inside.
         ours = wraps(original)((passed_on if hasattr(original, _COUNTS) else counted)(original))
         setattr(ours, _COUNTS, True)
-        _look_asynchronous(ours)
+        look_asynchronous(ours)
         cls.__call__ = ours
         self._wrapped.append((cls, original, ours))

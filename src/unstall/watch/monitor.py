@@ -104,7 +104,7 @@ class Monitor:
         self._lock = threading.RLock()
         self._imports = ImportHooks(self._failed)
         self._discovery = Discovery(self.around, self._imports)
-        self._frameworks = Frameworks(self._imports)
+        self._frameworks = Frameworks(self._imports, measures=self.settings.measure)
         self._lifespans = Lifespans(self._imports, self._starting)
         self._garbage = Garbage()
         self._anatomy = Anatomy(self._imports, self._failed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from inspect import isclass, isroutine
 from types import CodeType, CoroutineType, FrameType, FunctionType, GeneratorType, MethodType
 from typing import Any
@@ -45,19 +45,23 @@ class Requests:
     """How many requests of this process ever began, which are measured, and by whom: a monitor sets that.
 
     For each request one number is touched, which counts down to the next that is measured. Loops on several
-    threads may lose one now and then.
+    threads may lose one now and then. Servers that count by themselves are believed instead.
     """
 
-    __slots__ = ("_due", "every", "left", "take")
+    __slots__ = ("_due", "_servers", "every", "left", "take")
 
     def __init__(self) -> None:
         self.left = self._due = NEVER
         self.every = 0
         """Each so-manieth request is measured, on average; 0 for none."""
         self.take: Callable[..., Any] = plainly
+        self._servers: tuple[int, tuple[Callable[[], int], ...]] = 0, ()
 
     @property
     def begun(self) -> int:
+        before, servers = self._servers
+        if servers:
+            return before + sum(count() for count in servers)
         return self._due - self.left
 
     @property
@@ -67,10 +71,16 @@ class Requests:
 
     @due.setter
     def due(self, due: int) -> None:
-        # No call in here, at which another thread could come in between.
-        begun = self._due - self.left
+        # Without servers no call in here, at which another thread could come in between.
+        begun = self.begun if self._servers[1] else self._due - self.left
         self._due = due
         self.left = due - begun
+
+    def counted_by(self, servers: Sequence[Callable[[], int]]) -> None:
+        """From here on these count, and what is counted down only chooses; without any it counts again."""
+        begun = self.begun
+        self._servers = begun - sum(count() for count in servers), tuple(servers)
+        self.left = self._due - begun
 
 
 REQUESTS = Requests()
