@@ -1,9 +1,9 @@
 """What watching costs a FastAPI service at saturation, beside aiocop, asyncio debug mode and pyinstrument.
 
 A no-op route under uvicorn (httptools, one worker, pinned to a core) answers a closed-loop client on
-another core. Peers are compared over fresh processes, paired by round. The watch alone is then switched on
-in one of two servers that share the core, and in the other, in turn: so half a per cent can be told from
-noise. Everything that may stay on is switched on and off inside one process.
+another core. Peers are compared over fresh processes, paired by round. The watch alone, and everything that
+may stay on, is then switched on in one of two servers that share the core, and in the other, in turn: so half
+a per cent can be told from noise. On a route with a query it is switched on and off inside one process.
 """
 
 from __future__ import annotations
@@ -115,33 +115,35 @@ def costs(pairs: list[Pair]) -> tuple[Interval, Interval, Interval]:
     )
 
 
-# --- what is switched on, on which route, and what that may cost in % of requests per second
-CASES = (("everything", "/", 2.0), ("everything", "/query", 1.0))
-WATCH_MOST = 1.0
+# --- what is switched on, and what that may cost in % of requests per second
+
+NOOP_MOST = {"watch": 1.0, "everything": 2.0}
+QUERY_MOST = 1.0
 
 
-def side_by_side_bars(harness: Harness, effort: Effort) -> list[Bar]:
-    """The watch alone; and nothing, which shows what the method itself errs by."""
+def side_by_side_bars(harness: Harness, effort: Effort, what: str) -> list[Bar]:
+    """On a no-op route; and nothing, which shows what the method itself errs by."""
     bars, rows = [], []
-    harness.section("Two servers on one core, one watched and one not, in turn; no-op route")
+    harness.section(f"Two servers on one core, {what} on in one, in turn; no-op route")
+    fewer, most = max(1, effort.servers // 2), NOOP_MOST[what]
     for loop in LOOPS:
-        for what, servers in (("watch", effort.servers), (None, max(1, effort.servers // 2))):
+        for on, servers in ((what, effort.servers), (None, fewer)):
+            if on is None and what != "watch":
+                continue
             meanwhile = Others()
-            swaps = side_by_side(harness, effort, loop, what, servers)
+            swaps = side_by_side(harness, effort, loop, on, servers)
             lost = median_interval([swap.lost_percent for swap in swaps])
             cpu = median_interval([swap.added_percent for swap in swaps])
             added_us = median_interval([swap.added_us for swap in swaps])
             row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
-            rows.append(
-                (what or "nothing", loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}")
-            )
-            if what is not None:
+            rows.append((on or "nothing", loop, str(len(swaps)), *row, f"{meanwhile.cores():.2f}"))
+            if on is not None:
                 # What other threads of the server use is taken from both servers: only CPU time shows it.
                 worse = max(lost, cpu, key=lambda found: found.median)
                 bars.append(
                     Bar(
-                        f"watch_noop_{loop}_rps_lost", f"{worse.text(percent)} %",
-                        f"< {WATCH_MOST:g} %", worse.median < WATCH_MOST,
+                        f"{on}_noop_{loop}_rps_lost", f"{worse.text(percent)} %",
+                        f"< {most:g} %", worse.median < most,
                     )
                 )  # fmt: skip
     headings = ("on", "loop", "swaps", "rps lost %", "CPU added %", "CPU added us/request")
@@ -149,31 +151,27 @@ def side_by_side_bars(harness: Harness, effort: Effort) -> list[Bar]:
     return bars
 
 
-def switched_bars(harness: Harness, effort: Effort, route: str | None = None) -> list[Bar]:
-    """Of all cases, or of one `route`.
+def query_bars(harness: Harness, effort: Effort) -> list[Bar]:
+    """Everything, on a route with a query.
 
     Raises what `running_postgres` raises where there is no PostgreSQL.
     """
     bars, rows = [], []
     harness.section(
-        f"unstall switched in place, in pairs of windows, on {effort.servers} servers one after another"
+        f"Everything switched in place, in pairs of windows, on {effort.servers} servers one after another"
     )
     with running_postgres() as server:
         os.environ["BENCHMARK_DSN"] = server.dsn
-        for what, path, most in CASES:
-            if route not in (None, path):
-                continue
-            for loop in LOOPS:
-                meanwhile = Others()
-                lost, cpu, added_us = costs(switched(harness, effort, loop, what, path))
-                row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
-                rows.append((what, path, loop, *row, f"{meanwhile.cores():.2f}"))
-                name = f"{what}_{path.strip('/') or 'noop'}_{loop}_rps_lost"
-                bars.append(
-                    Bar(name, f"{lost.text(percent)} %", f"< {most:g} %", lost.median < most)
-                )
-    headings = ("on", "route", "loop", "rps lost %", "CPU added %", "CPU added us/request")
-    print(table((*headings, "others' cores"), rows, left=3))
+        for loop in LOOPS:
+            meanwhile = Others()
+            lost, cpu, added_us = costs(switched(harness, effort, loop, "everything", "/query"))
+            row = (lost.text(percent), cpu.text(percent), added_us.text(percent))
+            rows.append(("/query", loop, *row, f"{meanwhile.cores():.2f}"))
+            name = f"everything_query_{loop}_rps_lost"
+            within = lost.median < QUERY_MOST
+            bars.append(Bar(name, f"{lost.text(percent)} %", f"< {QUERY_MOST:g} %", within))
+    headings = ("route", "loop", "rps lost %", "CPU added %", "CPU added us/request")
+    print(table((*headings, "others' cores"), rows, left=2))
     return bars
 
 
@@ -185,20 +183,17 @@ def main() -> int:
     options.add_argument("--rounds", type=int, help=f"of fresh servers (default: {FULL.rounds})")
     options.add_argument("--servers", type=int, help=f"to switch in (default: {FULL.servers})")
     options.add_argument(
-        "--only", choices=("everything", "watch"), help="what is switched, and no peers"
-    )
-    options.add_argument(
-        "--route", choices=sorted({case[1] for case in CASES}), help="with everything: one of them"
+        "--only", choices=(*NOOP_MOST, "query"), help="what is switched on, and no peers"
     )
     harness = Harness(options.parse_args())
     effort = QUICK if harness.quick else FULL
     rounds = harness.options.rounds or effort.rounds
     effort = replace(effort, rounds=rounds, servers=harness.options.servers or effort.servers)
     print(f"server on core {SERVER_CORE}, client on core {CLIENT_CORE}")
-    if harness.options.only == "watch":
-        return harness.finish(side_by_side_bars(harness, effort))
-    if harness.options.only == "everything":
-        return harness.finish(switched_bars(harness, effort, harness.options.route))
+    if harness.options.only in NOOP_MOST:
+        return harness.finish(side_by_side_bars(harness, effort, harness.options.only))
+    if harness.options.only == "query":
+        return harness.finish(query_bars(harness, effort))
 
     harness.section(
         f"Beside peers: {effort.rounds} rounds of fresh processes, {effort.window} s each"
@@ -206,7 +201,8 @@ def main() -> int:
     found = compared(harness, effort)
     print(compared_table(found))
 
-    bars = [*side_by_side_bars(harness, effort), *switched_bars(harness, effort)]
+    bars = [bar for what in NOOP_MOST for bar in side_by_side_bars(harness, effort, what)]
+    bars += query_bars(harness, effort)
 
     harness.section(f"An idle service for {effort.idle} s: % of a core")
     unused = harness.raw["idle_percent"] = idle(effort)

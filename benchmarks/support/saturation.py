@@ -149,7 +149,7 @@ def side_by_side(
     the core in turn, some milliseconds each, see the same changes.
     """
     swaps: list[Swap] = []
-    steps_of = effort.switching["watch"]
+    steps_of = effort.switching[what or "watch"]
     for _ in range(servers):
         ons = [at for _ in range(steps_of.pairs) for at in harness.chance.sample((0, 1), 2)]
         plan = [shared(harness, steps_of, what, on) for on in ons]
@@ -177,13 +177,13 @@ def shared(harness: Harness, steps_of: Switching, what: str | None, on: int) -> 
     """Of a random length: a fixed one would fall into step with the turns that the kernel gives."""
     calls = ["/off", "/off"]
     if what is not None:
-        calls[on] = f"/on/{what}"
+        calls[on] = f"/on/{what}?shares=1"
     jitter = harness.chance.random
     return Window(steps_of.window + 0.1 * jitter(), steps_of.settle + 0.1 * jitter(), tuple(calls))
 
 
 def must_count(call: str, window: Counted, after: Counted) -> None:
-    """Raises RuntimeError unless the framework hook counted all requests of an on-window, or none."""
+    """Raises RuntimeError unless unstall counted all requests of an on-window, or none of another."""
     assert window.begun is not None
     assert after.begun is not None
     answered, begun = after.answered - window.answered, after.begun - window.begun

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Literal
 
 import uvicorn
@@ -72,16 +73,18 @@ def _add_query(app: FastAPI, dsn: str) -> None:
             return {"one": await connection.fetchval("select 1")}
 
 
-ON_HALF_A_CORE = Settings(threshold_ms=200, measure=False)
-"""Beats are a fifth of the threshold apart: as many for a CPU second as a whole core has by default."""
-SETTINGS = {"watch": ON_HALF_A_CORE, "everything": Settings()}
+ON_HALF_A_CORE = 200.0
+"""A threshold. Beats are a fifth of it apart: as many for a CPU second as a whole core has by default."""
 
 
 class Watch:
     """What `/on/{what}` switches on: the watch alone, or all that may stay on in production."""
 
-    def __init__(self, what: str) -> None:
-        self.monitor = Monitor(SETTINGS[what])
+    def __init__(self, what: str, shares: bool) -> None:
+        settings = Settings(measure=what == "everything")
+        self.monitor = Monitor(
+            replace(settings, threshold_ms=ON_HALF_A_CORE) if shares else settings
+        )
         self._parts: list[Gates | Exporter] = []
         if what == "everything":
             self._parts = [Gates(), Exporter(self.monitor, port=0)]
@@ -103,10 +106,10 @@ def _add_switch(app: FastAPI) -> None:
     begun = 0
 
     @app.get("/on/{what}")
-    async def on(what: str) -> dict[str, int]:
+    async def on(what: str, shares: bool = False) -> dict[str, int]:
         nonlocal watch, begun
         await off()  # two windows with it in a row begin alike
-        watch = Watch(what).start()
+        watch = Watch(what, shares).start()
         begun = watch.monitor.statistics().requests  # counted per process, not per monitor
         return {"begun": begun}
 
