@@ -145,9 +145,16 @@ def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure
     assert REQUESTS.every >= 10
 
 
-@pytest.mark.parametrize(("queued", "every"), [(0.05, 1), (0.3, 10)])
-def test_a_loop_that_queues_for_its_processor_is_measured_less(queued: float, every: int) -> None:
-    """At a rate of which each request is measured where there is CPU to give away."""
+@pytest.mark.parametrize(
+    ("queued", "at_once", "every"), [(0.05, 0, 1), (0.3, 0, 10), (0.0, 3_600 * SECOND, 1)]
+)
+def test_a_loop_that_queues_for_its_processor_is_measured_less(
+    queued: float, at_once: int, every: int
+) -> None:
+    """At a rate of which each request is measured where there is CPU to give away.
+
+    A loop that joins in on a thread that has queued for an hour says nothing of now.
+    """
     waited = [0]
     measure = Measure(
         lambda: "1-a", Anatomy(ImportHooks(), must_not_fail), must_not_fail,
@@ -156,8 +163,9 @@ def test_a_loop_that_queues_for_its_processor_is_measured_less(queued: float, ev
     measure.start()
     try:
         now = time.monotonic_ns()
-        for _ in range(60):
+        for step in range(60):
             now += SECOND // 20
+            waited[0] += at_once if step == 59 else 0
             waited[0] += int(queued * SECOND / 20)
             REQUESTS.left -= 5
             measure.adapt(now)

@@ -127,7 +127,9 @@ class Measure:
         """Whether there is little CPU left to give away: it uses much, or does not get what it could use."""
         cpu, waited, part = time.process_time_ns(), self._queued_ns(), min(1.0, took / 1e9)
         self._busy += ((cpu - self._cpu_ns) / took - self._busy) * part
-        self._short += (max(0, waited - self._waited_ns) / took - self._short) * part
+        # A loop that joins in brings all that its thread ever queued: of one beat, no more than that counts.
+        short = min(1.0, max(0, waited - self._waited_ns) / took)
+        self._short += (short - self._short) * part
         self._cpu_ns, self._waited_ns = cpu, waited
         return self._busy > _BUSY or self._short > _SHORT
 
