@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -145,33 +145,63 @@ def test_a_burst_is_thinned_within_a_beat_but_a_handful_is_none(measure: Measure
     assert REQUESTS.every >= 10
 
 
-@pytest.mark.parametrize(
-    ("queued", "at_once", "every"), [(0.05, 0, 1), (0.3, 0, 10), (0.0, 3_600 * SECOND, 1)]
-)
-def test_a_loop_that_queues_for_its_processor_is_measured_less(
-    queued: float, at_once: int, every: int
-) -> None:
-    """At a rate of which each request is measured where there is CPU to give away.
+@pytest.fixture
+def queued() -> dict[Any, int]:
+    """By loop, for how long; what a measure of `sharing` is told."""
+    return {}
 
-    A loop that joins in on a thread that has queued for an hour says nothing of now.
-    """
-    waited = [0]
+
+@pytest.fixture
+def sharing(queued: dict[Any, int]) -> Iterator[Measure]:
     measure = Measure(
         lambda: "1-a", Anatomy(ImportHooks(), must_not_fail), must_not_fail,
-        slow_ns=1_000 * MS, server_timing=False, queued_ns=lambda: waited[0],
+        slow_ns=SECOND, server_timing=False, queued_ns=lambda: dict(queued),
     )  # fmt: skip
     measure.start()
-    try:
-        now = time.monotonic_ns()
-        for step in range(60):
-            now += SECOND // 20
-            waited[0] += at_once if step == 59 else 0
-            waited[0] += int(queued * SECOND / 20)
-            REQUESTS.left -= 5
-            measure.adapt(now)
-        assert REQUESTS.every == every
-    finally:
-        measure.stop()
+    yield measure
+    measure.stop()
+
+
+def every_of(measure: Measure, beats: Iterable[Callable[[], object]]) -> int:
+    """At a rate of which each request is measured where there is CPU to give away, 20 beats a second."""
+    now = time.monotonic_ns()
+    for beat in beats:
+        now += SECOND // 20
+        REQUESTS.left -= 5
+        beat()
+        measure.adapt(now)
+    return REQUESTS.every
+
+
+@pytest.mark.parametrize(("share", "every"), [(0.05, 1), (0.3, 10)])
+def test_a_loop_that_queues_for_its_processor_is_measured_less(
+    sharing: Measure, queued: dict[Any, int], share: float, every: int
+) -> None:
+    def beat() -> None:
+        queued["one"] = queued.get("one", 0) + int(share * SECOND / 20)
+
+    assert every_of(sharing, [beat] * 60) == every
+
+
+def test_two_loops_that_queue_a_little_are_not_one_that_queues_much(
+    sharing: Measure, queued: dict[Any, int]
+) -> None:
+    def beat() -> None:
+        for loop in ("one", "other"):
+            queued[loop] = queued.get(loop, 0) + int(0.06 * SECOND / 20)
+
+    assert every_of(sharing, [beat] * 60) == 1
+
+
+def test_a_loop_that_comes_back_brings_nothing_of_what_its_thread_once_queued(
+    sharing: Measure, queued: dict[Any, int]
+) -> None:
+    """As one does that is run for each job, on a thread that has queued for an hour in its life."""
+
+    def comes() -> None:
+        queued["one"] = 3_600 * SECOND
+
+    assert every_of(sharing, [comes, queued.clear] * 30 + [comes]) == 1
 
 
 def test_the_last_of_two_measures_and_when_it_stops_the_first_goes_on(measure: Measure) -> None:

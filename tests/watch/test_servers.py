@@ -7,8 +7,10 @@ import functools
 import inspect
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx2
@@ -22,11 +24,15 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http import h11_impl, httptools_impl
 
 from tests.support.serving import served
+from unstall import Monitor, Settings
+from unstall.watch.anatomy import Anatomy
 from unstall.watch.discover import ImportHooks
 from unstall.watch.frameworks import Frameworks
+from unstall.watch.measure import Measure
 from unstall.watch.scope import REQUESTS
 
 HTTP = {"httptools": httptools_impl, "h11": h11_impl}
@@ -41,6 +47,16 @@ async def dawdle(request: Request) -> PlainTextResponse:
     return PlainTextResponse("late")
 
 
+ALL_WAIT = threading.Event()
+
+
+async def compute(request: Request) -> PlainTextResponse:
+    least, most = time.perf_counter() + 0.3, time.perf_counter() + 10
+    while time.perf_counter() < most and not (ALL_WAIT.is_set() and time.perf_counter() > least):
+        pass
+    return PlainTextResponse("done")
+
+
 async def fails(request: Request) -> PlainTextResponse:
     raise ZeroDivisionError
 
@@ -51,11 +67,16 @@ async def talk(socket: WebSocket) -> None:
     await socket.close()
 
 
+def must_not_fail(error: BaseException) -> None:
+    raise AssertionError from error
+
+
 INNER = Starlette(routes=[Route("/", answer)])
 APP = Starlette(
     routes=[
         Route("/", answer),
         Route("/dawdle", dawdle),
+        Route("/compute", compute),
         Route("/fails", fails),
         WebSocketRoute("/talk", talk),
         Mount("/inner", INNER),
@@ -93,6 +114,15 @@ def begun_by(url: str, *paths: str) -> int:
         for path in paths:
             client.get(path)
     return REQUESTS.begun - before
+
+
+def answered(connection: socket.socket, word: bytes, times: int = 1) -> None:
+    """Until the bodies that hold this word have come."""
+    read = b""
+    while read.count(word) < times:
+        more = connection.recv(4096)
+        assert more, "the server has closed the connection"
+        read += more
 
 
 @pytest.mark.parametrize("http", HTTP)
@@ -159,9 +189,7 @@ def test_requests_in_one_packet_count_each() -> None:
         before, address = REQUESTS.begun, urlsplit(url)
         with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
-            answers = b""
-            while answers.count(b"yes") < 3:
-                answers += connection.recv(4096)
+            answered(connection, b"yes", 3)
         assert REQUESTS.begun == before + 3
 
 
@@ -181,6 +209,78 @@ def test_who_measures_counts_at_the_framework_and_beside_another_nothing_counts_
             measuring.stop()
             assert begun_by(url, "/") == 1
         assert begun_by(url, "/") == 0
+
+
+def test_what_a_measuring_monitor_wraps_is_restored_though_the_other_was_there_first() -> None:
+    with served(APP) as url, counting(), counting(measures=True):
+        assert begun_by(url, "/") == 1
+
+
+def test_who_comes_and_goes_beside_one_that_measures_changes_no_number() -> None:
+    """Nor with requests under way that have not come to the framework yet."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(0.3)
+        await APP(scope, receive, send)
+
+    async def ask(client: httpx2.AsyncClient, when_under_way: Callable[[], None]) -> int:
+        before = REQUESTS.begun
+        asked = [asyncio.create_task(client.get("/")) for _ in range(5)]
+        await asyncio.sleep(0.15)
+        when_under_way()
+        await asyncio.gather(*asked)
+        return REQUESTS.begun - before
+
+    async def ask_twice(url: str) -> list[int]:
+        other = Frameworks(ImportHooks(), measures=False)
+        async with httpx2.AsyncClient(base_url=url) as client:
+            return [await ask(client, other.start), await ask(client, other.stop)]
+
+    measure = Measure(
+        lambda: "1-a", Anatomy(ImportHooks(), must_not_fail), must_not_fail,
+        slow_ns=10**9, server_timing=False,
+    )  # fmt: skip
+    with served(slow) as url, counting(measures=True):
+        measure.start()
+        try:
+            assert asyncio.run(ask_twice(url)) == [5, 5]
+        finally:
+            measure.stop()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("measure", [False, True])
+def test_who_waited_through_a_stall_began_after_it(loop: str, measure: bool) -> None:
+    """A loop reads all who waited in one turn, some before its timers: they are victims still."""
+    settings = Settings(threshold_ms=100, measure=measure)
+    with (
+        Monitor(settings) as monitor,
+        served(APP, http="httptools", loop=loop) as url,
+        ExitStack() as stack,
+    ):
+        address = urlsplit(url)
+        connections = [
+            stack.enter_context(socket.create_connection((address.hostname, address.port), 10))
+            for _ in range(10)
+        ]
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answered(connection, b"yes")
+        begun = REQUESTS.begun
+        ALL_WAIT.clear()
+        connections[0].sendall(b"GET /compute HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.1)
+        for connection in connections[1:]:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        ALL_WAIT.set()
+        answered(connections[0], b"done")
+        for connection in connections[1:]:
+            answered(connection, b"yes")
+        assert monitor.settle(5)
+    stretch = max(monitor.recording().stretches, key=lambda each: each.late_ns)
+    assert stretch.served_before == begun + 1
+    assert stretch.let_in == 9
 
 
 def test_the_number_never_falls_when_others_go_on_counting() -> None:
@@ -212,12 +312,30 @@ def test_many_at_once_lose_none() -> None:
         assert REQUESTS.begun == before + 200
 
 
-def test_who_asks_hears_that_the_method_is_asynchronous() -> None:
-    with counting():
+@pytest.mark.parametrize("serves", [False, True])
+def test_who_asks_hears_that_the_method_is_asynchronous(serves: bool) -> None:
+    with counting(), served(APP, http="httptools") as url:
+        if serves:
+            begun_by(url, "/")
         method = httptools_impl.RequestResponseCycle.run_asgi
         if sys.version_info >= (3, 12):
             assert inspect.iscoroutinefunction(method)
         assert asyncio.iscoroutinefunction(method)
+
+
+@pytest.mark.parametrize("serves", [False, True])
+def test_the_method_may_be_called_in_any_way_that_it_could_be(
+    serves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cycle(httptools_impl.RequestResponseCycle):
+        async def run_asgi(self, app: ASGI3Application) -> None:
+            await super().run_asgi(app=app)
+
+    with counting(), served(APP, http="httptools") as url:
+        if serves:
+            begun_by(url, "/")
+        monkeypatch.setattr(httptools_impl, "RequestResponseCycle", Cycle)
+        assert begun_by(url, "/", "/") == 2
 
 
 def test_others_bring_requests_until_a_server_begins_one() -> None:

@@ -35,7 +35,7 @@ class Census:
     ) -> None:
         self._loop = loop
         self._clock = clock
-        tasks = _references(loop)
+        tasks = references(loop)
         self._cut = len(tasks) > MOST_TASKS
         self._left = tasks[:MOST_TASKS]
         self._seen = {id(culprits)}
@@ -67,7 +67,7 @@ class Census:
             self._seen.add(id(scope))
 
 
-def _references(loop: asyncio.AbstractEventLoop) -> list[weakref.ref[asyncio.Task[object]]]:
+def references(loop: asyncio.AbstractEventLoop) -> list[weakref.ref[asyncio.Task[object]]]:
     """To all tasks, those of other loops among them.
 
     `asyncio.all_tasks` looks into each: the table it reads is copied at a fiftieth of its cost.

@@ -55,6 +55,7 @@ class Frameworks:
 
     def stop(self) -> None:
         self._unwrap()
+        self._wrapped.clear()
         SERVERS.leave(self)
         self._served = False
 
@@ -63,10 +64,14 @@ class Frameworks:
         self._unwrap()
 
     def _unwrap(self) -> None:
+        """Where another monitor has wrapped ours, it has to go first, and then ours is there again."""
+        kept = []
         for cls, original, ours in self._wrapped:
             if cls.__call__ is ours:
                 cls.__call__ = original
-        self._wrapped.clear()
+            else:
+                kept.append((cls, original, ours))
+        self._wrapped = kept
 
     def _wrap(self, module: ModuleType, name: str) -> None:
         cls = getattr(module, name, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from unstall.meters import METERS, Distribution
@@ -54,9 +54,9 @@ class Measure:
         slow_ns: int,
         server_timing: bool,
         ring: Callable[[], None] = lambda: None,
-        queued_ns: Callable[[], int] = lambda: 0,
+        queued_ns: Callable[[], Mapping[Any, int]] = dict,
     ) -> None:
-        """`queued_ns`: how long the loops' threads have queued for a processor, as far as that is known."""
+        """`queued_ns`: by loop, how long its thread ever queued for a processor; of those that are known."""
         self._process = process
         self._anatomy = anatomy
         self._failed = failed
@@ -127,8 +127,10 @@ class Measure:
         """Whether there is little CPU left to give away: it uses much, or does not get what it could use."""
         cpu, waited, part = time.process_time_ns(), self._queued_ns(), min(1.0, took / 1e9)
         self._busy += ((cpu - self._cpu_ns) / took - self._busy) * part
-        # A loop that joins in brings all that its thread ever queued: of one beat, no more than that counts.
-        short = min(1.0, max(0, waited - self._waited_ns) / took)
+        grown = (
+            ns - self._waited_ns[loop] for loop, ns in waited.items() if loop in self._waited_ns
+        )
+        short = max(grown, default=0) / took
         self._short += (short - self._short) * part
         self._cpu_ns, self._waited_ns = cpu, waited
         return self._busy > _BUSY or self._short > _SHORT
@@ -229,8 +231,10 @@ class Measure:
 
 
 def _take_over() -> None:
-    REQUESTS.every, REQUESTS.due = (1, 0) if _running else (0, NEVER)
-    REQUESTS.take = _running[-1]._request if _running else plainly
+    if _running:
+        REQUESTS.choose(1, 0, _running[-1]._request)
+    else:
+        REQUESTS.choose(0, NEVER, plainly)
 
 
 def _entry(scope: Any) -> str:

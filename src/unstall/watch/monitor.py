@@ -427,8 +427,12 @@ class Monitor:
     def _name(self) -> str:
         return self._process.process
 
-    def _queued_ns(self) -> int:
-        return sum(each.heartbeat.queued_ns or 0 for each in list(self._attached.values()))
+    def _queued_ns(self) -> dict[tuple[int, int], int]:
+        return {
+            (each.loop.loop, each.tid): each.heartbeat.queued_ns
+            for each in list(self._attached.values())
+            if each.heartbeat.queued_ns is not None
+        }
 
     def _ring(self) -> None:
         if self._watchdog is not None:

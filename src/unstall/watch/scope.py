@@ -45,23 +45,24 @@ class Requests:
     """How many requests of this process ever began, which are measured, and by whom: a monitor sets that.
 
     For each request one number is touched, which counts down to the next that is measured. Loops on several
-    threads may lose one now and then. Servers that count by themselves are believed instead.
+    threads may lose one now and then. Where none is measured, servers that count by themselves are
+    believed instead.
     """
 
-    __slots__ = ("_due", "_servers", "every", "left", "take")
+    __slots__ = ("_before", "_due", "_servers", "every", "left", "take")
 
     def __init__(self) -> None:
         self.left = self._due = NEVER
         self.every = 0
         """Each so-manieth request is measured, on average; 0 for none."""
         self.take: Callable[..., Any] = plainly
-        self._servers: tuple[int, tuple[Callable[[], int], ...]] = 0, ()
+        self._servers: tuple[Callable[[], int], ...] = ()
+        self._before = 0
 
     @property
     def begun(self) -> int:
-        before, servers = self._servers
-        if servers:
-            return before + sum(count() for count in servers)
+        if self._servers and not self.every:
+            return self._before + sum(count() for count in self._servers)
         return self._due - self.left
 
     @property
@@ -71,15 +72,25 @@ class Requests:
 
     @due.setter
     def due(self, due: int) -> None:
-        # Without servers no call in here, at which another thread could come in between.
-        begun = self.begun if self._servers[1] else self._due - self.left
+        # No call in here, at which another thread could come in between.
+        begun = self._due - self.left
         self._due = due
         self.left = due - begun
 
     def counted_by(self, servers: Sequence[Callable[[], int]]) -> None:
-        """From here on these count, and what is counted down only chooses; without any it counts again."""
+        """These count while none is measured."""
         begun = self.begun
-        self._servers = begun - sum(count() for count in servers), tuple(servers)
+        self._servers = tuple(servers)
+        self._go_on(begun)
+
+    def choose(self, every: int, due: int, take: Callable[..., Any]) -> None:
+        """From here on; who is not asked chooses none."""
+        begun = self.begun
+        self.every, self.take, self._due = every, take, due
+        self._go_on(begun)
+
+    def _go_on(self, begun: int) -> None:
+        self._before = begun - sum(count() for count in self._servers)
         self.left = self._due - begun
 
 

@@ -8,9 +8,10 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from types import FunctionType, ModuleType
+from types import CodeType, CoroutineType, FunctionType, ModuleType
 from typing import Any
 
+from unstall.watch.census import references
 from unstall.watch.scope import REQUESTS
 
 _HTTP, _WEBSOCKETS = "uvicorn.protocols.http", "uvicorn.protocols.websockets"
@@ -25,6 +26,9 @@ BEGINS = (
     (f"{_WEBSOCKETS}.wsproto_impl", "WSProtocol", "run_asgi"),
 )
 """Module, class, and the method that it calls once for each request or websocket, and for nothing else."""
+
+
+_MOST_TASKS = 5_000
 
 
 class Servers:
@@ -62,6 +66,18 @@ class Servers:
             self._serving = False
             REQUESTS.counted_by(())
 
+    def unstarted(self, loop: asyncio.AbstractEventLoop) -> int:
+        """Of the requests that were counted on this loop, those whose first step is still to come.
+
+        A loop that stood still may read all who waited in one turn, before its timers; their tasks run in the
+        next. Of more than `_MOST_TASKS` tasks some are not looked at.
+        """
+        if not self._serving:
+            return 0
+        codes = {each.code for each in self._wrapped.values()}
+        tasks = (reference() for reference in references(loop)[:_MOST_TASKS])
+        return sum(1 for task in tasks if task is not None and _is_unstarted(task, loop, codes))
+
     def _begins(self) -> None:
         """A server begins a request, perhaps the first."""
         if self._users and not self._serving:
@@ -86,10 +102,12 @@ class _Wrapped:
         # Of zero results it keeps none, calls what it wraps and counts that, all of it in C.
         self.counted = counted = functools.lru_cache(maxsize=0)(_plain(original))
 
-        def first(self: Any, *args: Any) -> Any:
+        self.code = getattr(original, "__code__", None)
+
+        def first(self: Any, *args: Any, **named: Any) -> Any:
             with suppress(Exception):  # the request is the host's
                 begins()
-            return counted(self, *args)
+            return counted(self, *args, **named)
 
         self.first = functools.update_wrapper(first, original, updated=())
         look_asynchronous(self.first)
@@ -105,14 +123,28 @@ class _Wrapped:
         return self.counted.cache_info().misses
 
 
+def _is_unstarted(
+    task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, codes: set[CodeType | None]
+) -> bool:
+    coroutine = task.get_coro()
+    return (
+        type(coroutine) is CoroutineType
+        and coroutine.cr_code in codes
+        and coroutine.cr_frame is not None
+        and not coroutine.cr_suspended
+        and not coroutine.cr_running
+        and task.get_loop() is loop
+    )
+
+
 def _plain(method: Any) -> Callable[..., Any]:
     """What somebody else has put there may be no function, and want to be bound as any attribute is."""
     if isinstance(method, FunctionType):
         return method
 
-    def run_asgi(self: Any, *args: Any) -> Any:
+    def run_asgi(self: Any, *args: Any, **named: Any) -> Any:
         bound = method.__get__(self, type(self)) if hasattr(method, "__get__") else method
-        return bound(*args)
+        return bound(*args, **named)
 
     return functools.update_wrapper(run_asgi, method, updated=())
 

@@ -26,6 +26,7 @@ from unstall.watch.linux import Look as ThreadLook
 from unstall.watch.linux import ThreadProbe
 from unstall.watch.looks import keep
 from unstall.watch.scope import REQUESTS, describe, scope_of_step
+from unstall.watch.servers import SERVERS
 from unstall.watch.stacks import Glimpse, StackReader, current_frame, glimpse_of
 from unstall.watch.startup import StartUp
 
@@ -97,9 +98,7 @@ class Subject:
         self.hurried = False
         """Somebody waits for what is known: no more is hoped for from a loop that catches up."""
         self.probe = ThreadProbe(self.tid)
-        self.heartbeat = Heartbeat(
-            loop, settings, lambda: REQUESTS.begun, self.probe.queued_ns, collected
-        )
+        self.heartbeat = Heartbeat(loop, settings, self._begun, self.probe.queued_ns, collected)
         self._carried = carried
         self._startup = startup
         self._door = door
@@ -216,7 +215,7 @@ class Subject:
             queued = difference(self.probe.queued_ns(), beat.queued_ns)
             used = (cpu or 0) - beat.cpu_ns
             others = max(0, time.process_time_ns() - beat.process_ns - used)
-            late = Late(beat.ran_ns, due, now, used, queued, others, REQUESTS.begun)
+            late = Late(beat.ran_ns, due, now, used, queued, others, self._begun())
             stretch = self._stretch(late, ongoing, lateness, garbage, lasts=True)
             known_cpu = None if cpu is None else stretch.cpu_ns
             yield replace(stretch, ongoing=True, cpu_ns=known_cpu)
@@ -352,7 +351,7 @@ class Subject:
                 waiting.append((beat, ongoing))
                 continue
             stretch = self._stretch(beat, ongoing, lateness, garbage)
-            yield replace(stretch, let_in=max(0, (begun or REQUESTS.begun) - beat.begun))
+            yield replace(stretch, let_in=max(0, (begun or self._begun()) - beat.begun))
         self._unfinished = waiting
         if not waiting:
             self.heartbeat.caught_up.clear()
@@ -404,6 +403,14 @@ class Subject:
                 self._startup.over if self._started_ns is None else self._started_ns <= beat.due_ns
             ),
         )
+
+    def _begun(self) -> int:
+        """Requests of the process that have taken their first step, as far as this loop's are concerned."""
+        loop = self.heartbeat.loop
+        try:
+            return REQUESTS.begun - (SERVERS.unstarted(loop) if loop is not None else 0)
+        except Exception:  # a task of the host's own kind: its loop must go on
+            return REQUESTS.begun
 
     def _should_say(self, ongoing: _Open, now: int) -> bool:
         late = now - ongoing.due_ns
