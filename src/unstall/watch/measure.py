@@ -81,7 +81,9 @@ class Measure:
         self._since_ns = time.monotonic_ns()
         self._begun, self._begun_ns, self._rate = REQUESTS.begun, self._since_ns, 0.0
         self._cpu_ns, self._busy = time.process_time_ns(), 0.0
-        self._waited_ns, self._short = self._queued_ns(), 0.0
+        self._waited_ns = self._queued_ns()
+        self._short: dict[Any, float] = {}
+        """By loop: the part of the time that it queues."""
         self._last = REQUESTS.begun
         """Requests begun when one was measured last: it stands for those since the one before."""
 
@@ -127,13 +129,14 @@ class Measure:
         """Whether there is little CPU left to give away: it uses much, or does not get what it could use."""
         cpu, waited, part = time.process_time_ns(), self._queued_ns(), min(1.0, took / 1e9)
         self._busy += ((cpu - self._cpu_ns) / took - self._busy) * part
-        grown = (
-            ns - self._waited_ns[loop] for loop, ns in waited.items() if loop in self._waited_ns
-        )
-        short = max(grown, default=0) / took
-        self._short += (short - self._short) * part
+        for loop in waited.keys() & self._waited_ns.keys():
+            short = self._short.get(loop, 0.0)
+            share = (waited[loop] - self._waited_ns[loop]) / took
+            self._short[loop] = short + (share - short) * part
+        for loop in self._short.keys() - waited.keys():
+            del self._short[loop]
         self._cpu_ns, self._waited_ns = cpu, waited
-        return self._busy > _BUSY or self._short > _SHORT
+        return self._busy > _BUSY or max(self._short.values(), default=0.0) > _SHORT
 
     def slow(self) -> list[SlowRequest]:
         """Since asked last."""

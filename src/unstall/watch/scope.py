@@ -49,20 +49,20 @@ class Requests:
     believed instead.
     """
 
-    __slots__ = ("_before", "_due", "_servers", "every", "left", "take")
+    __slots__ = ("_due", "_servers", "every", "left", "take")
 
     def __init__(self) -> None:
         self.left = self._due = NEVER
         self.every = 0
         """Each so-manieth request is measured, on average; 0 for none."""
         self.take: Callable[..., Any] = plainly
-        self._servers: tuple[Callable[[], int], ...] = ()
-        self._before = 0
+        self._servers: tuple[int, tuple[Callable[[], int], ...]] = 0, ()
 
     @property
     def begun(self) -> int:
-        if self._servers and not self.every:
-            return self._before + sum(count() for count in self._servers)
+        before, servers = self._servers
+        if servers and not self.every:
+            return before + sum(count() for count in servers)
         return self._due - self.left
 
     @property
@@ -79,19 +79,25 @@ class Requests:
 
     def counted_by(self, servers: Sequence[Callable[[], int]]) -> None:
         """These count while none is measured."""
-        begun = self.begun
-        self._servers = tuple(servers)
-        self._go_on(begun)
+        self._go_on(servers, self.every, self._due, self.take)
 
     def choose(self, every: int, due: int, take: Callable[..., Any]) -> None:
-        """From here on; who is not asked chooses none."""
-        begun = self.begun
-        self.every, self.take, self._due = every, take, due
-        self._go_on(begun)
+        """From here on; with an `every` of 0 none."""
+        self._go_on(self._servers[1], every, due, take)
 
-    def _go_on(self, begun: int) -> None:
-        self._before = begun - sum(count() for count in self._servers)
-        self.left = self._due - begun
+    def _go_on(
+        self, servers: Sequence[Callable[[], int]], every: int, due: int, take: Callable[..., Any]
+    ) -> None:
+        """From the number that has begun, whoever counts now."""
+        begun = self.begun
+        counted = begun - sum(count() for count in servers), tuple(servers)
+        left = due - begun
+        # From here no call, at which another thread could come in between.
+        self._servers = counted
+        self._due = due
+        self.left = left
+        self.every = every
+        self.take = take
 
 
 REQUESTS = Requests()

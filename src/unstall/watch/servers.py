@@ -72,8 +72,8 @@ class Servers:
         A loop that stood still may read all who waited in one turn, before its timers; their tasks run in the
         next. Of more than `_MOST_TASKS` tasks some are not looked at.
         """
-        if not self._serving:
-            return 0
+        if not self._serving or REQUESTS.every:
+            return 0  # they do not count
         codes = {each.code for each in self._wrapped.values()}
         tasks = (reference() for reference in references(loop)[:_MOST_TASKS])
         return sum(1 for task in tasks if task is not None and _is_unstarted(task, loop, codes))
@@ -130,9 +130,9 @@ def _is_unstarted(
     return (
         type(coroutine) is CoroutineType
         and coroutine.cr_code in codes
-        and coroutine.cr_frame is not None
         and not coroutine.cr_suspended
         and not coroutine.cr_running
+        and coroutine.cr_frame is not None
         and task.get_loop() is loop
     )
 

@@ -351,7 +351,8 @@ class Subject:
                 waiting.append((beat, ongoing))
                 continue
             stretch = self._stretch(beat, ongoing, lateness, garbage)
-            yield replace(stretch, let_in=max(0, (begun or self._begun()) - beat.begun))
+            begun = self._begun() if begun is None else begun
+            yield replace(stretch, let_in=max(0, begun - beat.begun))
         self._unfinished = waiting
         if not waiting:
             self.heartbeat.caught_up.clear()
